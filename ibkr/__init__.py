@@ -1,0 +1,1 @@
+"""What every part of ib-mcp knows about Interactive Brokers' Web API: endpoints, states, errors, contracts."""

@@ -1,0 +1,156 @@
+"""Session states and the version-1 ``/status`` contract that the keeper writes and everyone else reads."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from ibkr.errors import (
+    IbError,
+    LoginRequired,
+    Maintenance,
+    SessionCompeting,
+    SessionReopening,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+
+Mode = Literal["live", "paper", "unknown"]
+
+
+class SessionState(StrEnum):
+    """What the keeper concluded from tickle and auth/status; nobody else decides it."""
+
+    STARTING = "starting"
+    LOGIN_REQUIRED = "login_required"
+    REOPENING = "reopening"
+    COMPETING = "competing"
+    AUTHENTICATED = "authenticated"
+    MAINTENANCE = "maintenance"
+    UNREACHABLE = "unreachable"
+    HUNG = "hung"
+
+
+class _Section:
+    @classmethod
+    def read(cls, body: object) -> Self:
+        """Build from JSON; unknown fields are ignored and missing ones keep their defaults."""
+        given = body if isinstance(body, dict) else {}
+        return cls(**{f.name: given[f.name] for f in fields(cls) if f.name in given})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus(_Section):
+    """``latency_ms`` of the last answered probe; ``started_at`` epoch s; ``build`` is the program's own name."""
+
+    reachable: bool = False
+    latency_ms: float | None = None
+    started_at: float | None = None
+    build: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthStatus(_Section):
+    """Flags of auth/status; ``established`` is None where the broker does not say."""
+
+    connected: bool = False
+    authenticated: bool = False
+    competing: bool = False
+    established: bool | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TickleStatus(_Section):
+    """Epoch s; ``failures`` counts since the last good one."""
+
+    last_ok_at: float | None = None
+    failures: int = 0
+    next_due: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReauthStatus(_Section):
+    """The last ``ssodh/init``; ``next_allowed_at`` (epoch s) is None when one may be asked for now."""
+
+    last_at: float | None = None
+    last_result: str | None = None
+    next_allowed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoginStatus(_Section):
+    """``deadline`` (epoch s): when the present login is expected to end; ``url_hint``: where to sign in."""
+
+    deadline: float | None = None
+    url_hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceStatus(_Section):
+    active: bool = False
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The body of ``GET /status``. Times are epoch seconds. Never an account number, user name or cookie."""
+
+    state: SessionState
+    observed_at: float
+    state_since: float
+    age_seconds: float = 0.0
+    mode: Mode = "unknown"
+    gateway: GatewayStatus = field(default_factory=GatewayStatus)
+    auth: AuthStatus = field(default_factory=AuthStatus)
+    tickle: TickleStatus = field(default_factory=TickleStatus)
+    reauth: ReauthStatus = field(default_factory=ReauthStatus)
+    login: LoginStatus = field(default_factory=LoginStatus)
+    maintenance: MaintenanceStatus = field(default_factory=MaintenanceStatus)
+    schema: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Status:
+        """Read an answer of ``/status``; unknown fields are ignored. ValueError when it is not version 1."""
+        if body.get("schema") != 1:
+            raise ValueError(f"/status has schema {body.get('schema')!r}, this program reads 1")
+        return cls(
+            state=SessionState(body["state"]),
+            observed_at=float(body["observed_at"]),
+            state_since=float(body["state_since"]),
+            age_seconds=float(body.get("age_seconds", 0.0)),
+            mode=body.get("mode", "unknown"),
+            gateway=GatewayStatus.read(body.get("gateway")),
+            auth=AuthStatus.read(body.get("auth")),
+            tickle=TickleStatus.read(body.get("tickle")),
+            reauth=ReauthStatus.read(body.get("reauth")),
+            login=LoginStatus.read(body.get("login")),
+            maintenance=MaintenanceStatus.read(body.get("maintenance")),
+        )
+
+
+_REFUSALS: dict[SessionState, tuple[type[IbError], str, float | None]] = {
+    SessionState.STARTING: (SessionReopening, "The session state is not known yet.", 2),
+    SessionState.LOGIN_REQUIRED: (LoginRequired, "Nobody is signed in at IBKR's gateway.", None),
+    SessionState.REOPENING: (SessionReopening, "IBKR's brokerage session is not open at the moment.", 5),
+    SessionState.COMPETING: (SessionCompeting, "Another IBKR session of the same user is active.", None),
+    SessionState.MAINTENANCE: (Maintenance, "IBKR is under maintenance.", None),
+    SessionState.UNREACHABLE: (UpstreamUnreachable, "IBKR's gateway does not accept connections.", 5),
+    SessionState.HUNG: (UpstreamTimeout, "IBKR's gateway accepts connections but does not answer.", 15),
+}
+
+
+def refusal(state: SessionState, *, login: str | None = None, retry_after_s: float | None = None) -> IbError | None:
+    """The error a caller gets in this state, or None when the session is open."""
+    if state is SessionState.AUTHENTICATED:
+        return None
+    kind, message, wait = _REFUSALS[state]
+    return kind(
+        message,
+        retry_after_s=wait if retry_after_s is None else retry_after_s,
+        login=login if kind is LoginRequired else None,
+    )
