@@ -15,7 +15,7 @@ _SECRET_KEYS = re.compile(
     r"token|cookie|authorization|secret|password|session_?id|account|acct|user_?name|balance|amount|cash|netliq|body",
     re.IGNORECASE,
 )
-# Account ids are one or two capitals and six to nine digits (U1234567, DU1234567, DF..., F...), masked wherever they stand.
+# Account ids are one to three capitals and digits (U1234567, DU1234567, DF..., F...).
 _ACCOUNT = re.compile(r"\b[A-Z]{1,3}\d{5,9}\b")
 _BEARER = re.compile(r"(?i)(bearer\s+|api=|XYZAB[\w.]*=|JSESSIONID=|\"session\"\s*:\s*\"?)[^\s;,\"}]+")
 

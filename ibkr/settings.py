@@ -38,5 +38,5 @@ def read(kind: type[Settings], **given: object) -> Settings:
     else:
         if not problems:
             return settings
-    print("Settings are missing or wrong:", *(f"  {problem}" for problem in problems), sep="\n", file=sys.stderr)
+    sys.stderr.write("\n".join(["Settings are missing or wrong:", *(f"  {problem}" for problem in problems), ""]))
     raise SystemExit(2)
