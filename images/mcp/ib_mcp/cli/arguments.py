@@ -1,0 +1,81 @@
+"""The commands of `ib-mcp` and their options."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+_ABOUT = "Interactive Brokers' Web API for AI agents."
+_EXAMPLES = """\
+start here:
+  ib-mcp up                                    try everything with the simulator, no account needed
+  ib-mcp up --gateway https://localhost:5000   use IBKR's Client Portal Gateway
+  ib-mcp doctor                                find out what does not work, and the cure
+"""
+_STATE = "The tokens stay the same from one start to the next; they are kept in ~/.local/state/ib-mcp."
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="ib-mcp",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    up = _command(commands, "up", "run everything on this machine and print what to paste into an agent", _STATE)
+    up.add_argument("--gateway", metavar="URL", help="use this Client Portal Gateway; without it the simulator runs")
+    up.add_argument("--signed-out", action="store_true", help="start the simulator signed out, to try the login page")
+    up.add_argument("--scenario", metavar="FILE", type=Path, help="let the simulator play this scenario (YAML)")
+    up.add_argument("--write", metavar="FILE", type=Path, help="write addresses and tokens as JSON, removed at the end")
+    up.add_argument(
+        "--port",
+        metavar="N",
+        type=int,
+        default=8800,
+        help="first of six ports, N to N+5 (default %(default)s; 0 picks free ones)",
+    )
+
+    serve = _command(
+        commands,
+        "serve",
+        "run the MCP server alone, in front of a guard",
+        "Settings come from the environment: IB_MCP_GUARD_URL, IB_MCP_GUARD_TOKEN, IB_MCP_TOKEN and others.",
+    )
+    serve.add_argument("--no-auth", action="store_true", help="ask for no token; only while listening on loopback")
+
+    stdio = _command(
+        commands,
+        "stdio",
+        "serve one agent on standard input and output (Claude Desktop, Cline)",
+        "Uses the given gateway, else the guard of IB_MCP_GUARD_URL and IB_MCP_GUARD_TOKEN, else that of 'ib-mcp up'.",
+    )
+    stdio.add_argument("--gateway", metavar="URL", help="use this Client Portal Gateway")
+
+    doctor = _command(
+        commands,
+        "doctor",
+        "check the way from here to market data, link by link",
+        "Exit code 0 when every link holds, 1 when one is broken.",
+    )
+    doctor.add_argument("--gateway", metavar="URL", help="check this gateway; without it the running 'ib-mcp up'")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+
+    endpoints = _command(commands, "endpoints", "what is known of IBKR's endpoints", "")
+    views = endpoints.add_subparsers(dest="view", metavar="VIEW", required=True)
+    status = _command(views, "status", "every endpoint and how far it is supported", "")
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    return top
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str, more: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name, help=about, description=about[0].upper() + about[1:] + ".", epilog=more or None, allow_abbrev=False
+    )

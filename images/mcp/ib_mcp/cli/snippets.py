@@ -1,0 +1,40 @@
+"""What a person pastes into an agent to reach a running stack."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from ib_mcp.cli.stack import Stack
+
+
+def vscode(stack: Stack) -> str:
+    """The content of ``.vscode/mcp.json``."""
+    headers = {"Authorization": f"Bearer {stack.mcp_token}"}
+    return json.dumps({"servers": {"ibkr": {"type": "http", "url": stack.mcp_url, "headers": headers}}}, indent=2)
+
+
+def claude_code(stack: Stack) -> str:
+    """A shell command."""
+    header = f"Authorization: Bearer {stack.mcp_token}"
+    return shlex.join(["claude", "mcp", "add", "--transport", "http", "ibkr", stack.mcp_url, "--header", header])
+
+
+def summary(stack: Stack, session: str, logs: str) -> str:
+    """All that `ib-mcp up` prints once the stack answers."""
+    behind = stack.gateway_url or "the simulator (no account; every figure is made up)"
+    rows = {
+        "MCP URL": stack.mcp_url,
+        "Token": stack.mcp_token,
+        "Gateway": behind,
+        "Session": session,
+        "Login page": stack.login_url,
+        "Logs": logs,
+    }
+    table = "\n".join(f"{name:<12}{value}" for name, value in rows.items())
+    return (
+        f"\n{table}\n\n"
+        f"VS Code, in .vscode/mcp.json:\n\n{vscode(stack)}\n\n"
+        f"Claude Code:\n\n{claude_code(stack)}\n\n"
+        "Ctrl-C stops everything.\n"
+    )

@@ -1,0 +1,128 @@
+"""What `ib-mcp up` runs on this machine: ports, addresses, and the child processes with their settings."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ib_mcp.cli.supervisor import Part
+
+HOST = "127.0.0.1"
+LISTENERS = ("MCP server", "guard", "control port", "login page", "simulator", "simulator control")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Addresses and tokens of a running stack; ``gateway_url`` is None with the simulator, which has a control port."""
+
+    mcp_url: str
+    mcp_token: str
+    guard_url: str
+    guard_token: str
+    control_url: str
+    login_url: str
+    simulator_control_url: str | None
+    gateway_url: str | None
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.mcp_url).port or 0
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def listeners(gateway_url: str | None) -> tuple[str, ...]:
+    """Who needs a port; a real gateway replaces the simulator and its control."""
+    return LISTENERS if gateway_url is None else LISTENERS[:4]
+
+
+def free_ports(count: int) -> list[int]:
+    """``count`` different ports that nobody listens on now."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the servers do: a port that only waits for late packets of an earlier run is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def addresses(ports: Iterable[int], tokens: tuple[str, str], gateway_url: str | None) -> Stack:
+    """The stack on ``ports`` (in the order of ``LISTENERS``) with the tokens of MCP server and guard."""
+    base = [f"http://{HOST}:{port}" for port in ports]
+    return Stack(
+        mcp_url=f"{base[0]}/mcp",
+        mcp_token=tokens[0],
+        guard_url=base[1],
+        guard_token=tokens[1],
+        control_url=base[2],
+        # Sign-in is said to fail when the browser's address is not localhost.
+        login_url=base[3].replace(HOST, "localhost"),
+        simulator_control_url=None if gateway_url else base[5],
+        gateway_url=gateway_url,
+    )
+
+
+def keepalive(ports: list[int], guard_token: str, gateway_url: str) -> Part:
+    """The keepalive with ``ports`` for guard, control and login."""
+    guard, control, login = ports
+    return Part(
+        "keepalive",
+        "ib_keepalive",
+        {
+            "IB_KEEPALIVE_GATEWAY_URL": gateway_url,
+            "IB_KEEPALIVE_TOKEN": guard_token,
+            "IB_KEEPALIVE_DATA_HOST": HOST,
+            "IB_KEEPALIVE_DATA_PORT": str(guard),
+            "IB_KEEPALIVE_CONTROL_HOST": HOST,
+            "IB_KEEPALIVE_CONTROL_PORT": str(control),
+            "IB_KEEPALIVE_LOGIN_PORT": str(login),
+            "IB_KEEPALIVE_LOGIN_HINT": f"http://localhost:{login}",
+            # On a cluster the operator asks for that; here nobody else does.
+            "IB_KEEPALIVE_AUTO_REOPEN": "true",
+        },
+    )
+
+
+def parts(stack: Stack, ports: list[int], *, signed_out: bool, scenario: Path | None) -> list[Part]:
+    """The child processes of ``stack``."""
+    server = Part(
+        "mcp",
+        "ib_mcp",
+        {
+            "IB_MCP_HOST": HOST,
+            "IB_MCP_PORT": str(ports[0]),
+            "IB_MCP_TOKEN": stack.mcp_token,
+            "IB_MCP_GUARD_URL": stack.guard_url,
+            "IB_MCP_GUARD_TOKEN": stack.guard_token,
+        },
+        ("serve",),
+    )
+    if stack.gateway_url:
+        return [server, keepalive(ports[1:4], stack.guard_token, stack.gateway_url)]
+    settings = {
+        "IB_SIMULATOR_HOST": HOST,
+        "IB_SIMULATOR_PORT": str(ports[4]),
+        "IB_SIMULATOR_CONTROL_PORT": str(ports[5]),
+        "IB_SIMULATOR_ROLE": "gateway",
+        "IB_SIMULATOR_SIGNED_IN": "none" if signed_out else "paper",
+    }
+    if scenario is not None:
+        settings["IB_SIMULATOR_SCENARIO"] = str(scenario)
+    simulator = Part("simulator", "ib_simulator", settings)
+    return [server, keepalive(ports[1:4], stack.guard_token, f"http://{HOST}:{ports[4]}"), simulator]

@@ -1,0 +1,87 @@
+"""What `ib-mcp up` keeps in the user's state folder: its tokens, its logs and a note of each stack that runs.
+
+The tokens stay the same from one start to the next, so that what was pasted into an agent goes on working.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ib_mcp.cli.stack import Stack
+
+
+def folder() -> Path:
+    """``$XDG_STATE_HOME/ib-mcp``, by default ``~/.local/state/ib-mcp``."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state") / "ib-mcp"
+
+
+def token(name: str) -> str:
+    """The token kept under ``name`` (``mcp`` or ``guard``), made on first use. OSError when it cannot be kept."""
+    path = folder() / f"{name}-token"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.fchmod(file.fileno(), 0o600)
+        kept = file.read().strip()
+        if not kept:
+            kept = secrets.token_urlsafe(32)
+            file.seek(0)
+            file.write(kept + "\n")
+        return kept
+
+
+def write_private(path: Path, text: str) -> None:
+    """Put ``text`` at ``path`` in one step, readable by its owner only."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+@contextmanager
+def running_note(stack: Stack) -> Iterator[None]:
+    """Note that ``stack`` runs, for `ib-mcp stdio` and `ib-mcp doctor`; a lock tells a live note from a stale one."""
+    path = _notes() / f"{stack.port}.json"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate()
+        file.write(stack.to_json())
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def running() -> list[Stack]:
+    """Every stack that `ib-mcp up` runs at the moment for this user, by port."""
+    found = []
+    for path in _notes().glob("*.json"):
+        try:
+            with path.open(encoding="utf-8") as file:
+                if _is_locked(file.fileno()):
+                    found.append(Stack(**json.load(file)))
+        except (OSError, ValueError, TypeError):
+            continue
+    return sorted(found, key=lambda stack: stack.port)
+
+
+def _notes() -> Path:
+    return folder() / "running"
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False

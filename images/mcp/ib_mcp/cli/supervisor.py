@@ -1,0 +1,138 @@
+"""Runs parts as child processes, starts one again when it dies, and ends all of them together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_FIRST_DELAY_S = 0.5
+_LONGEST_DELAY_S = 30.0
+_STEADY_S = 60.0
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """One child: ``name`` for people and its log, ``module`` for ``python -m``, ``settings`` for its environment."""
+
+    name: str
+    module: str
+    settings: Mapping[str, str]
+    arguments: tuple[str, ...] = ()
+
+
+def delay_after(ran_s: float, previous_s: float | None) -> float:
+    """Seconds to wait before the next start: doubling, and from the beginning after a steady minute."""
+    if previous_s is None or ran_s >= _STEADY_S:
+        return _FIRST_DELAY_S
+    return min(previous_s * 2, _LONGEST_DELAY_S)
+
+
+def environment(settings: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
+    """``inherited`` with ``settings`` on top; an inherited ``X_FILE`` would win over a given ``X`` and is left out."""
+    kept = {name: value for name, value in inherited.items() if name.removesuffix("_FILE") not in settings}
+    return {**kept, **settings}
+
+
+class Supervisor:
+    """``with Supervisor(...)`` starts the parts; leaving it ends them within five seconds or so.
+
+    ``ended(name, code, delay_s)`` is called from a thread of the part when it died and will be started again.
+    Until ``steady()`` a part that dies is not started again but noted in ``failed``: its settings are wrong.
+    """
+
+    def __init__(
+        self, parts: Sequence[Part], logs: Path, ended: Callable[[str, int, float], None] = lambda *_: None
+    ) -> None:
+        self._parts = parts
+        self._logs = logs
+        self._ended = ended
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._steady = threading.Event()
+        self._threads = [threading.Thread(target=self._keep, args=(part,), daemon=True) for part in parts]
+        self.failed: dict[str, int] = {}
+
+    def log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def __enter__(self) -> Self:
+        self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._pipe = os.pipe()
+        for part in self._parts:
+            log = self.log(part.name)
+            if log.exists():
+                log.replace(log.with_suffix(".log.old"))
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        with self._lock:
+            children = list(self._children.values())
+        for child in children:
+            with suppress(ProcessLookupError):
+                child.send_signal(signal.SIGTERM)
+        end = time.monotonic() + _GRACE_S
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+        for thread in self._threads:
+            thread.join()
+        for descriptor in self._pipe:
+            os.close(descriptor)
+
+    def steady(self) -> None:
+        """From now on a part that dies is started again."""
+        self._steady.set()
+
+    def _start(self, part: Part) -> subprocess.Popen[bytes] | None:
+        descriptor = os.open(self.log(part.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            with self._lock:
+                if self._stopping.is_set():
+                    return None
+                # A session of its own: Ctrl-C reaches the supervisor only, which then ends the parts in order.
+                child = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "ib_mcp.cli.leash", part.module, *part.arguments],
+                    env=environment(part.settings, os.environ),
+                    stdin=self._pipe[0],
+                    stdout=descriptor,
+                    stderr=descriptor,
+                    start_new_session=True,
+                )
+                self._children[part.name] = child
+                return child
+        finally:
+            os.close(descriptor)
+
+    def _keep(self, part: Part) -> None:
+        delay: float | None = None
+        while child := self._start(part):
+            started = time.monotonic()
+            code = child.wait()
+            if self._stopping.is_set():
+                return
+            if not self._steady.is_set():
+                self.failed[part.name] = code
+                return
+            delay = delay_after(time.monotonic() - started, delay)
+            self._ended(part.name, code, delay)
+            if self._stopping.wait(delay):
+                return

@@ -1,0 +1,176 @@
+"""`ib-mcp up`: simulator (or a given gateway), keepalive and MCP server on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ib_mcp.cli import state
+from ib_mcp.cli.loopback import get
+from ib_mcp.cli.snippets import summary
+from ib_mcp.cli.stack import Stack, addresses, free_ports, is_taken, listeners, parts
+from ib_mcp.cli.supervisor import Supervisor
+
+_NEEDED = ("fastmcp", "httpx_aiohttp", "prometheus_client", "uvicorn", "yaml")
+_LOOK_S = 0.05
+_PROGRESS_S = 2.0
+_SESSION_S = 2.0
+_TAIL_LINES = 5
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"ib-mcp: {text}\n")
+    sys.stderr.flush()
+
+
+def run(given: argparse.Namespace) -> int:
+    """Until Ctrl-C or SIGTERM; 0 then, 2 when something given or installed is wrong, 1 when a part cannot start."""
+    needed = listeners(given.gateway)
+    ports = list(range(given.port, given.port + len(needed))) if given.port else free_ports(len(needed))
+    problems = wrong(given) or taken(ports, needed)
+    tokens = ("", "")
+    try:
+        tokens = (state.token("mcp"), state.token("guard"))
+    except OSError as error:
+        problems.append(
+            f"Cannot keep the tokens in {state.folder()}: {error.strerror}; set XDG_STATE_HOME to a folder."
+        )
+    if problems:
+        for problem in problems:
+            say(problem)
+        return 2
+    stack = addresses(ports, tokens, given.gateway)
+    logs = state.folder() / "logs" / str(ports[0])
+    supervisor = Supervisor(
+        parts(stack, ports, signed_out=given.signed_out, scenario=given.scenario), logs, _tell_end(logs)
+    )
+    with _asked_to_stop() as stop, supervisor:
+        session = _start(stack, supervisor, stop)
+        if stop.is_set():
+            return 0
+        if supervisor.failed:
+            for name, code in supervisor.failed.items():
+                log = supervisor.log(name)
+                say(f"{name} could not start (exit code {code}); {log} ends with:\n{_tail(log)}")
+            return 2 if 2 in supervisor.failed.values() else 1
+        supervisor.steady()
+        with ExitStack() as notes:
+            notes.enter_context(state.running_note(stack))
+            if given.write:
+                notes.enter_context(_written(given.write, stack))
+            sys.stdout.write(summary(stack, session, str(logs)))
+            sys.stdout.flush()
+            _watch(stack, session, stop)
+        say("stopping")
+    return 0
+
+
+def wrong(given: argparse.Namespace) -> list[str]:
+    """Everything about the options and the installation that makes a start pointless, a sentence each."""
+    problems = []
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        problems.append(f"Not installed: {', '.join(missing)}; install with: pip install 'ib-mcp[run]'.")
+    if given.gateway is not None:
+        url = urlsplit(given.gateway)
+        if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/"):
+            problems.append(f"--gateway {given.gateway}: not an address such as https://localhost:5000.")
+        if given.signed_out or given.scenario:
+            problems.append("--signed-out and --scenario are for the simulator and do not go with --gateway.")
+    if given.scenario and not given.scenario.is_file():
+        problems.append(f"--scenario {given.scenario}: there is no such file.")
+    if given.write and not given.write.absolute().parent.is_dir():
+        problems.append(f"--write {given.write}: there is no folder {given.write.absolute().parent}.")
+    if not 0 <= given.port <= 65530:
+        problems.append(f"--port {given.port}: not a port between 0 and 65530.")
+    return problems
+
+
+def taken(ports: list[int], needed: tuple[str, ...]) -> list[str]:
+    """A sentence that names the ports which others hold, or nothing."""
+    held = [f"{port} (for the {name})" for port, name in zip(ports, needed, strict=True) if is_taken(port)]
+    if not held:
+        return []
+    return [
+        f"Taken by another program: port {', '.join(held)}; choose others with --port N, or --port 0 for free ones."
+    ]
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, SIGTERM or a closed terminal sets."""
+    stop = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _written(path: Path, stack: Stack) -> Iterator[None]:
+    state.write_private(path, stack.to_json())
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _start(stack: Stack, supervisor: Supervisor, stop: threading.Event) -> str:
+    """Wait until the stack answers and its session is known; the session, or "" when a part failed."""
+    begun = time.monotonic()
+    told = _PROGRESS_S
+    while not stop.wait(_LOOK_S) and not supervisor.failed:
+        waiting = []
+        session = _session(stack)
+        if session in (None, "starting"):
+            waiting.append("keepalive")
+        mcp = get(stack.mcp_url.removesuffix("/mcp") + "/healthz")
+        if mcp is None or mcp[0] != 200:
+            waiting.append("mcp")
+        if session is not None and not waiting:
+            return session
+        passed = time.monotonic() - begun
+        if passed >= told:
+            say(f"starting, {passed:.0f} s so far; waiting for {' and '.join(waiting)}")
+            told = passed + _PROGRESS_S
+    return ""
+
+
+def _session(stack: Stack) -> str | None:
+    """The session state as the keepalive sees it, None when it does not answer."""
+    answer = get(f"{stack.guard_url}/status", stack.guard_token)
+    if answer is None or answer[0] != 200 or not isinstance(answer[1], dict):
+        return None
+    return str(answer[1].get("state"))
+
+
+def _watch(stack: Stack, session: str, stop: threading.Event) -> None:
+    """Tell each change of the session until asked to stop."""
+    while not stop.wait(_SESSION_S):
+        now = _session(stack)
+        if now is not None and now != session:
+            say(f"session: {now} (was {session})")
+            session = now
+
+
+def _tell_end(logs: Path) -> Callable[[str, int, float], None]:
+    def tell(name: str, code: int, delay_s: float) -> None:
+        say(f"{name} ended with exit code {code}; starting it again in {delay_s:g} s; see {logs / name}.log")
+
+    return tell
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text("utf-8", errors="replace").splitlines()
+    return "\n".join(f"  {line}" for line in lines[-_TAIL_LINES:])
