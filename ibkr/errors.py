@@ -120,6 +120,13 @@ class UpstreamError(IbError):
     action = "Read the message of IBKR and correct the request, or try again later."
 
 
+class InternalError(IbError):
+    """A fault of our own; the log of the part that answers has the traceback."""
+
+    code, status = "internal_error", 500
+    action = "Try something else, and tell the owner to look at the logs."
+
+
 BY_CODE: dict[str, type[IbError]] = {
     kind.code: kind
     for kind in (
@@ -136,6 +143,7 @@ BY_CODE: dict[str, type[IbError]] = {
         UpstreamTimeout,
         OutcomeUnknown,
         UpstreamError,
+        InternalError,
     )
 }
 

@@ -1,0 +1,91 @@
+"""Around every tool call: who asks, by when, what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from typing import Any
+
+import anyio
+import mcp_types
+import structlog
+from fastmcp.exceptions import FastMCPError, NotFoundError
+from fastmcp.server.dependencies import get_access_token, get_http_request
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools.base import ToolResult
+
+from ib_mcp import metrics
+from ib_mcp.guard import caller
+from ib_mcp.tools.base import result
+from ibkr.errors import IbError, InternalError, OperationUnknown, UpstreamTimeout
+
+log = structlog.get_logger(__name__)
+_LOCAL = secrets.token_hex(8)
+
+
+class ToolCalls(Middleware):
+    """Gives each call its deadline and caller, turns every failure into an error envelope, counts and logs it."""
+
+    def __init__(self, deadline_s: float) -> None:
+        self._deadline_s = deadline_s
+
+    async def on_call_tool(
+        self,
+        context: MiddlewareContext[mcp_types.CallToolRequestParams],
+        call_next: CallNext[mcp_types.CallToolRequestParams, ToolResult],
+    ) -> ToolResult:
+        started = time.perf_counter()
+        tool, failure = context.message.name, None
+        mark = caller.set(caller_name(context))
+        try:
+            with anyio.fail_after(self._deadline_s):
+                return await call_next(context)
+        except IbError as error:
+            failure = error
+        except TimeoutError:
+            failure = UpstreamTimeout(f"No answer within {self._deadline_s:g} s.")
+        except NotFoundError:
+            failure, tool = (
+                OperationUnknown(f"There is no tool {tool[:64]!r}.", action="Choose one of the listed tools."),
+                "unknown",
+            )
+        except FastMCPError as error:
+            failure = _cause(error)
+        finally:
+            caller.reset(mark)
+            seconds = time.perf_counter() - started
+            outcome = "ok" if failure is None else failure.code
+            metrics.TOOL_CALLS.labels(tool, outcome).inc()
+            metrics.TOOL_SECONDS.labels(tool).observe(seconds)
+            log.info("tool call", tool=tool, outcome=outcome, ms=round(seconds * 1000, 1))
+        return result(failure.envelope(), is_error=True)
+
+
+def _cause(error: FastMCPError) -> IbError:
+    """FastMCP wraps what a tool raises; the reason is what matters."""
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, IbError):
+            return reason
+        reason = reason.__cause__
+    return InternalError("This server failed to answer because of a fault of its own.")
+
+
+def caller_name(context: MiddlewareContext[Any]) -> str:
+    """An opaque, stable name of the agent that asks, made from its token, its client and its address."""
+    try:
+        request = get_http_request()
+    except RuntimeError:
+        return _LOCAL
+    token = get_access_token()
+    parts = [
+        token.client_id if token else "",
+        request.client.host if request.client else "",
+        request.headers.get("user-agent", ""),
+    ]
+    session = context.fastmcp_context.session if context.fastmcp_context else None
+    client = session.client_params.client_info if session and session.client_params else None
+    if client is not None:
+        parts += [client.name, client.version]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

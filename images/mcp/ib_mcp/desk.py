@@ -1,0 +1,16 @@
+"""What the tools of one server share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ib_mcp.accounts import Accounts
+from ib_mcp.guard import Guard
+from ib_mcp.settings import McpSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    settings: McpSettings
+    guard: Guard
+    accounts: Accounts

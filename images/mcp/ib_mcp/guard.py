@@ -1,0 +1,157 @@
+"""The client of the guard: every question to IBKR goes through it, and every failure comes back as an ``IbError``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import anyio
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from ib_mcp.settings import McpSettings
+from ibkr import catalogue
+from ibkr.catalogue import Endpoint
+from ibkr.errors import TokenRequired, UpstreamError, UpstreamTimeout, UpstreamUnreachable, from_envelope
+from ibkr.session import Status
+
+# Which agent the current tool call is for: an opaque name for the guard's fair queue, never a credential.
+caller: ContextVar[str] = ContextVar("caller", default="")
+
+_PREFIX = "/v1/api"
+# The guard answers in time by itself; these only end a connection on which nothing comes any more.
+_TIMEOUT = httpx.Timeout(60, connect=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """IBKR's JSON, its age in milliseconds and where the guard had it from (``upstream``, ``cache``, ...)."""
+
+    body: Any
+    age_ms: int
+    source: str
+
+
+@asynccontextmanager
+async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Guard]:
+    """A guard client with a connection pool of its own; ``transport`` replaces the sockets in tests."""
+    async with httpx.AsyncClient(
+        base_url=str(settings.guard_url).rstrip("/"),
+        headers={"Authorization": f"Bearer {settings.guard_token.get_secret_value()}"},
+        timeout=_TIMEOUT,
+        follow_redirects=False,
+        trust_env=False,
+        transport=transport or AiohttpTransport(),
+    ) as client:
+        yield Guard(client)
+
+
+class Guard:
+    """Calls operations of the catalogue by id."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+        self._catalogue = catalogue.load()
+
+    async def call(
+        self,
+        operation: str,
+        *,
+        path: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+    ) -> Reply:
+        """IBKR's answer to ``operation`` (a catalogue id). Query values that are None are left out.
+
+        Raises the ``IbError`` of the guard's envelope, and ``UpstreamError`` for an error that IBKR sends with
+        status 200.
+        """
+        endpoint = self._catalogue[operation]
+        response = await self._send(
+            endpoint.method,
+            _PREFIX + _fill(endpoint, path or {}),
+            params={name: _text(value) for name, value in (query or {}).items() if value is not None},
+            body={} if body is None and endpoint.method == "POST" else body,
+        )
+        content = _decode(response)
+        if isinstance(content, dict) and isinstance(error := content.get("error"), str) and error:
+            raise UpstreamError(f"IBKR: {error}")
+        return Reply(content, int(response.headers.get("ib-age-ms", 0)), response.headers.get("ib-source", "upstream"))
+
+    async def status(self) -> Status:
+        """What the keeper knows about the session; answered without IBKR."""
+        content = _decode(await self._send("GET", "/status"))
+        try:
+            return Status.from_json(content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UpstreamError("The guard's /status cannot be read by this version.") from error
+
+    async def reauthenticate(self) -> Status:
+        """Ask the keeper to open the brokerage session again; the state right after asking."""
+        content = _decode(await self._send("POST", "/reauthenticate", body={}))
+        return Status.from_json(content["status"])
+
+    async def _send(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None
+    ) -> httpx.Response:
+        request = self._client.build_request(method, path, params=params or None, json=body, headers=_context_headers())
+        try:
+            return await self._client.send(request)
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            raise UpstreamTimeout("The guard of IBKR's gateway accepted the request but did not answer.") from error
+        except (httpx.TransportError, aiohttp.ClientError) as error:
+            # httpx-aiohttp reports a refused and a broken connection alike, as ConnectTimeout.
+            raise UpstreamUnreachable("The guard of IBKR's gateway cannot be reached.") from error
+
+
+def _context_headers() -> dict[str, str]:
+    headers = {}
+    if name := caller.get():
+        headers["ib-caller"] = name
+    left = anyio.current_effective_deadline() - anyio.current_time()
+    if left < float("inf"):
+        headers["ib-deadline-ms"] = str(max(0, int(left * 1000)))
+    return headers
+
+
+def _fill(endpoint: Endpoint, values: Mapping[str, Any]) -> str:
+    path = endpoint.path
+    for name in endpoint.path_parameters:
+        path = path.replace(f"{{{name}}}", quote(_text(values[name]), safe=""))
+    return path
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def exact(text: str) -> float | str:
+    """A JSON number as a float where that is the same number, else its own digits as text."""
+    number = float(text)
+    return number if len(text) < 16 or Decimal(repr(number)) == Decimal(text) else text
+
+
+def _decode(response: httpx.Response) -> Any:
+    content: Any = None
+    if response.content:
+        try:
+            content = json.loads(response.content, parse_float=exact, parse_constant=str)
+        except ValueError as error:
+            if response.is_success:
+                raise UpstreamError("IBKR answered with something that is not JSON.") from error
+    if response.is_success:
+        return content
+    failure = from_envelope(response.status_code, content)
+    if isinstance(failure, TokenRequired):
+        raise UpstreamUnreachable(
+            "The guard refuses this server's token.",
+            action="Ask the owner to give IB_MCP_GUARD_TOKEN the guard's TOKEN.",
+        )
+    raise failure or UpstreamError(f"The guard answered with HTTP {response.status_code}.", status=response.status_code)

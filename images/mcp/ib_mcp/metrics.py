@@ -1,0 +1,13 @@
+"""Prometheus metrics of the MCP server; never an account number in a label."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+TOOL_CALLS = Counter("ibmcp_tool_calls", "Tool calls by outcome (ok or an error code).", ["tool", "outcome"])
+TOOL_SECONDS = Histogram(
+    "ibmcp_tool_call_seconds",
+    "Seconds until a tool call was answered.",
+    ["tool"],
+    buckets=(0.005, 0.02, 0.1, 0.5, 2, 5, 10, 20),
+)

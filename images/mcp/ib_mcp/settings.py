@@ -1,0 +1,69 @@
+"""Settings of the MCP server, read from ``IB_MCP_*`` (a secret X also from the file named by X_FILE)."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any
+
+from pydantic import Field, HttpUrl, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class McpSettings(BaseSettings):
+    """What every transport needs; enough for stdio."""
+
+    model_config = SettingsConfigDict(env_prefix="IB_MCP_", extra="ignore", frozen=True)
+
+    guard_url: HttpUrl = Field(description="Base URL of the guard's data port, without /v1/api.")
+    guard_token: SecretStr = Field(description="Bearer token of the guard.")
+    default_account: str | None = Field(None, description="Account used by tools that are given none.")
+    include_tags: Names = Field((), description="Only tools with one of these tags; empty means all.")
+    exclude_tags: Names = Field((), description="No tools with one of these tags; wins over include.")
+    deadline_s: float = Field(20, gt=0, le=300, description="Seconds in which every tool call is answered.")
+
+    @field_validator(
+        "include_tags", "exclude_tags", "allowed_hosts", "allowed_origins", mode="before", check_fields=False
+    )
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+class HttpSettings(McpSettings):
+    """What serving over HTTP needs on top."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8800, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    no_auth: bool = Field(False, description="Serve without a token; allowed on a loopback address only.")
+    token: SecretStr | None = Field(
+        None,
+        validate_default=True,
+        description="Tokens of the agents, one per line: the token or sha256:DIGEST, then its scopes"
+        " (ibkr:read ibkr:trade; ibkr:read when none is given).",
+    )
+    allowed_hosts: Names = Field(
+        (), description="Host names by which agents reach this server, besides loopback and its own address."
+    )
+    allowed_origins: Names = Field((), description="Origins of browser pages that may call this server.")
+
+    @field_validator("token")
+    @classmethod
+    def _token_unless_loopback(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        no_auth, host = info.data.get("no_auth", False), info.data.get("host", "")
+        if no_auth and not is_loopback(host):
+            raise ValueError(f"is needed: without it only a loopback address may be served, not {host}")
+        if not no_auth and (value is None or not value.get_secret_value().strip()):
+            raise ValueError("is missing (or serve a loopback address with --no-auth)")
+        return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
