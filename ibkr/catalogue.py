@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Tier = Literal["none", "sso", "brokerage"]
 Effect = Literal["read", "preview", "session", "safety", "write", "trade", "charge", "stream"]
 Support = Literal["supported", "tested", "unsupported"]
+
+TAGS = (
+    "Session",
+    "Portfolio",
+    "Portfolio Analyst",
+    "Contract",
+    "Options Chains",
+    "Market Data",
+    "Scanner",
+    "Watchlists",
+    "Alerts",
+    "Order Monitoring",
+    "Orders",
+    "FYIs and Notifications",
+    "Events Contracts",
+    "FA Allocation Management",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +52,12 @@ class Pacing:
 class Endpoint:
     """One operation. ``path`` is a template without the ``/v1/api`` prefix, e.g. ``/portfolio/{accountId}/meta``.
 
-    ``fresh_s``: how long an answer may be shared between callers. ``concurrent``: calls at the same time.
-    ``preflight``: ids of operations that must have been called once in this brokerage session.
+    ``fresh_s``: how long an answer may be shared between callers; 0 = never. ``concurrent``: calls at the same time.
+    ``preflight``: ids of operations that must have been called once in this brokerage session; those that need no
+    arguments (``needs_arguments``) can be made on a caller's behalf.
+    ``warms_up``: the first answers of a session may be empty or lack fields, the same call a second later has them.
+    ``limits``: by parameter, the most entries of a list or the largest value of a number.
+    ``tier_assumed``: IBKR does not document the tier. ``reason``: why it is unsupported, or what is doubtful about it.
     """
 
     id: str
@@ -46,18 +67,26 @@ class Endpoint:
     tags: tuple[str, ...]
     tier: Tier
     effect: Effect
-    status: Support
-    reason: str
-    pacing: Pacing | None
-    concurrent: int | None
-    fresh_s: float
-    preflight: tuple[str, ...]
-    query: tuple[Parameter, ...]
-    body: tuple[Parameter, ...]
+    status: Support = "supported"
+    reason: str = ""
+    pacing: Pacing | None = None
+    concurrent: int | None = None
+    fresh_s: float = 0.0
+    preflight: tuple[str, ...] = ()
+    query: tuple[Parameter, ...] = ()
+    body: tuple[Parameter, ...] = ()
+    warms_up: bool = False
+    limits: Mapping[str, int] = field(default_factory=dict)
+    tier_assumed: bool = False
 
     @property
     def path_parameters(self) -> tuple[str, ...]:
         return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+    @property
+    def needs_arguments(self) -> bool:
+        """Whether a call without any argument is refused."""
+        return bool(self.path_parameters) or any(parameter.required for parameter in (*self.query, *self.body))
 
 
 class Catalogue:
@@ -69,7 +98,8 @@ class Catalogue:
             raise ValueError("endpoint ids are not unique")
         self._literal: dict[tuple[str, str], Endpoint] = {}
         self._shaped: dict[tuple[str, int], list[tuple[tuple[str, ...], Endpoint]]] = {}
-        for endpoint in endpoints:
+        # Unsupported rows come last, so that they never hide a supported one of the same shape.
+        for endpoint in sorted(endpoints, key=lambda endpoint: endpoint.status == "unsupported"):
             parts = tuple(endpoint.path.split("/"))
             if endpoint.path_parameters:
                 self._shaped.setdefault((endpoint.method, len(parts)), []).append((parts, endpoint))
@@ -111,33 +141,39 @@ class Catalogue:
         return None if best is None else best[1:]
 
 
-def _parameters(names: list[str]) -> tuple[Parameter, ...]:
-    return tuple(Parameter(name.removesuffix("*"), name.endswith("*")) for name in names)
+def _parameters(names: str) -> tuple[Parameter, ...]:
+    return tuple(Parameter(name.removesuffix("*"), name.endswith("*")) for name in names.split())
 
 
-def _endpoint(row: dict[str, Any]) -> Endpoint:
-    calls, _, seconds = row.get("pacing", "").partition("/")
+def _endpoint(endpoint_id: str, row: dict[str, Any]) -> Endpoint:
+    """A row as an Endpoint; TypeError for a column that does not exist or is missing."""
+    method, _, path = row.pop("call").partition(" ")
+    tier = row.pop("tier")
+    calls, _, seconds = row.pop("pacing", "").partition("/")
     return Endpoint(
-        id=row["id"],
-        method=row["method"],
-        path=row["path"],
-        title=row["title"],
-        tags=tuple(row["tags"]),
-        tier=row["tier"],
-        effect=row["effect"],
-        status=row.get("status", "supported"),
-        reason=row.get("reason", ""),
+        id=endpoint_id,
+        method=method,
+        path=path,
+        tags=tuple(row.pop("tags")),
+        tier=tier.removesuffix("?"),
+        tier_assumed=tier.endswith("?"),
         pacing=Pacing(int(calls), float(seconds)) if calls else None,
-        concurrent=row.get("concurrent"),
-        fresh_s=row.get("fresh_s", 0.0),
-        preflight=tuple(row.get("preflight", ())),
-        query=_parameters(row.get("query", [])),
-        body=_parameters(row.get("body", [])),
+        fresh_s=float(row.pop("fresh_s", 0)),
+        preflight=tuple(row.pop("preflight", ())),
+        query=_parameters(row.pop("query", "")),
+        body=_parameters(row.pop("body", "")),
+        **row,
     )
+
+
+def parse(text: str) -> Catalogue:
+    """The catalogue that ``text``, in the layout of ``endpoints.toml``, describes."""
+    return Catalogue(tuple(_endpoint(endpoint_id, row) for endpoint_id, row in tomllib.loads(text).items()))
 
 
 @cache
 def load() -> Catalogue:
     """The catalogue shipped with this package, read once."""
-    text = files("ibkr").joinpath("endpoints.toml").read_text("utf-8")
-    return Catalogue(tuple(_endpoint(row) for row in tomllib.loads(text)["endpoint"]))
+    # importlib.resources would cost as much time as the rest of the loading together.
+    with open(os.path.join(os.path.dirname(__file__), "endpoints.toml"), encoding="utf-8") as file:
+        return parse(file.read())
