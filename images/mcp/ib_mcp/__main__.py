@@ -26,6 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
             from ib_mcp.cli import serve
 
             return serve.run(given)
+        case "stdio":
+            from ib_mcp.cli import stdio
+
+            return stdio.run(given)
     commands.print_help()
     return 0
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ib_mcp.cli.stack import DEFAULT_PORT
+
 _ABOUT = "Interactive Brokers' Web API for AI agents."
 _EXAMPLES = """\
 start here:
@@ -35,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         "--port",
         metavar="N",
         type=int,
-        default=8800,
+        default=DEFAULT_PORT,
         help="first of six ports, N to N+5 (default %(default)s; 0 picks free ones)",
     )
 

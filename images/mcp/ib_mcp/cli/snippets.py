@@ -22,7 +22,8 @@ def claude_code(stack: Stack) -> str:
 
 def summary(stack: Stack, session: str, logs: str) -> str:
     """All that `ib-mcp up` prints once the stack answers."""
-    behind = stack.gateway_url or "the simulator (no account; every figure is made up)"
+    simulated = stack.simulator_control_url is not None
+    behind = "the simulator (no account; every figure is made up)" if simulated else stack.gateway_url
     rows = {
         "MCP URL": stack.mcp_url,
         "Token": stack.mcp_token,

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 from ib_mcp.cli.supervisor import Part
 
 HOST = "127.0.0.1"
+DEFAULT_PORT = 8800
 LISTENERS = ("MCP server", "guard", "control port", "login page", "simulator", "simulator control")
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Addresses and tokens of a running stack; ``gateway_url`` is None with the simulator, which has a control port."""
+    """Addresses and tokens of a running stack; ``simulator_control_url`` is None with a gateway that was given."""
 
     mcp_url: str
     mcp_token: str
@@ -27,7 +28,7 @@ class Stack:
     control_url: str
     login_url: str
     simulator_control_url: str | None
-    gateway_url: str | None
+    gateway_url: str
 
     @property
     def port(self) -> int:
@@ -40,6 +41,17 @@ class Stack:
 def listeners(gateway_url: str | None) -> tuple[str, ...]:
     """Who needs a port; a real gateway replaces the simulator and its control."""
     return LISTENERS if gateway_url is None else LISTENERS[:4]
+
+
+def not_a_gateway(url: str) -> str | None:
+    """A sentence when ``url`` cannot be a gateway's address."""
+    parts = urlsplit(url)
+    try:
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.path.strip("/"):
+            return None
+    except ValueError:
+        pass
+    return f"--gateway {url}: not an address such as https://localhost:5000."
 
 
 def free_ports(count: int) -> list[int]:
@@ -74,7 +86,7 @@ def addresses(ports: Iterable[int], tokens: tuple[str, str], gateway_url: str | 
         # Sign-in is said to fail when the browser's address is not localhost.
         login_url=base[3].replace(HOST, "localhost"),
         simulator_control_url=None if gateway_url else base[5],
-        gateway_url=gateway_url,
+        gateway_url=gateway_url or base[4],
     )
 
 
@@ -113,8 +125,9 @@ def parts(stack: Stack, ports: list[int], *, signed_out: bool, scenario: Path | 
         },
         ("serve",),
     )
-    if stack.gateway_url:
-        return [server, keepalive(ports[1:4], stack.guard_token, stack.gateway_url)]
+    keeper = keepalive(ports[1:4], stack.guard_token, stack.gateway_url)
+    if stack.simulator_control_url is None:
+        return [server, keeper]
     settings = {
         "IB_SIMULATOR_HOST": HOST,
         "IB_SIMULATOR_PORT": str(ports[4]),
@@ -125,4 +138,4 @@ def parts(stack: Stack, ports: list[int], *, signed_out: bool, scenario: Path | 
     if scenario is not None:
         settings["IB_SIMULATOR_SCENARIO"] = str(scenario)
     simulator = Part("simulator", "ib_simulator", settings)
-    return [server, keepalive(ports[1:4], stack.guard_token, f"http://{HOST}:{ports[4]}"), simulator]
+    return [server, keeper, simulator]

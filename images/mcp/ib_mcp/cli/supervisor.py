@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
@@ -48,11 +48,12 @@ class Supervisor:
     """``with Supervisor(...)`` starts the parts; leaving it ends them within five seconds or so.
 
     ``ended(name, code, delay_s)`` is called from a thread of the part when it died and will be started again.
+    What a part says goes to ``NAME.log`` in the folder ``logs``, or to standard error when that is None.
     Until ``steady()`` a part that dies is not started again but noted in ``failed``: its settings are wrong.
     """
 
     def __init__(
-        self, parts: Sequence[Part], logs: Path, ended: Callable[[str, int, float], None] = lambda *_: None
+        self, parts: Sequence[Part], logs: Path | None, ended: Callable[[str, int, float], None] = lambda *_: None
     ) -> None:
         self._parts = parts
         self._logs = logs
@@ -64,15 +65,11 @@ class Supervisor:
         self._threads = [threading.Thread(target=self._keep, args=(part,), daemon=True) for part in parts]
         self.failed: dict[str, int] = {}
 
-    def log(self, name: str) -> Path:
-        return self._logs / f"{name}.log"
-
     def __enter__(self) -> Self:
-        self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._pipe = os.pipe()
-        for part in self._parts:
-            log = self.log(part.name)
-            if log.exists():
+        if self._logs:
+            self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for log in self._logs.glob("*.log"):
                 log.replace(log.with_suffix(".log.old"))
         for thread in self._threads:
             thread.start()
@@ -103,24 +100,25 @@ class Supervisor:
         self._steady.set()
 
     def _start(self, part: Part) -> subprocess.Popen[bytes] | None:
-        descriptor = os.open(self.log(part.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            with self._lock:
-                if self._stopping.is_set():
-                    return None
-                # A session of its own: Ctrl-C reaches the supervisor only, which then ends the parts in order.
-                child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "ib_mcp.cli.leash", part.module, *part.arguments],
-                    env=environment(part.settings, os.environ),
-                    stdin=self._pipe[0],
-                    stdout=descriptor,
-                    stderr=descriptor,
-                    start_new_session=True,
-                )
-                self._children[part.name] = child
-                return child
-        finally:
-            os.close(descriptor)
+        with self._lock, self._output(part) as output:
+            if self._stopping.is_set():
+                return None
+            # A session of its own: Ctrl-C reaches the supervisor only, which then ends the parts.
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "ib_mcp.cli.leash", part.module, *part.arguments],
+                env=environment(part.settings, os.environ),
+                stdin=self._pipe[0],
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            self._children[part.name] = child
+            return child
+
+    def _output(self, part: Part) -> AbstractContextManager[IO[str]]:
+        if self._logs is None:
+            return nullcontext(sys.stderr)
+        return open(self._logs / f"{part.name}.log", "a", opener=lambda path, flags: os.open(path, flags, 0o600))
 
     def _keep(self, part: Part) -> None:
         delay: float | None = None

@@ -11,24 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ib_mcp.cli import state
-from ib_mcp.cli.loopback import get
+from ib_mcp.cli.asking import answers
+from ib_mcp.cli.saying import say
 from ib_mcp.cli.snippets import summary
-from ib_mcp.cli.stack import Stack, addresses, free_ports, is_taken, listeners, parts
+from ib_mcp.cli.stack import Stack, addresses, free_ports, is_taken, listeners, not_a_gateway, parts
 from ib_mcp.cli.supervisor import Supervisor
 
 _NEEDED = ("fastmcp", "httpx_aiohttp", "prometheus_client", "uvicorn", "yaml")
 _LOOK_S = 0.05
 _PROGRESS_S = 2.0
 _SESSION_S = 2.0
+_SETTLE_S = 3.0
 _TAIL_LINES = 5
-
-
-def say(text: str) -> None:
-    sys.stderr.write(f"ib-mcp: {text}\n")
-    sys.stderr.flush()
 
 
 def run(given: argparse.Namespace) -> int:
@@ -58,7 +54,7 @@ def run(given: argparse.Namespace) -> int:
             return 0
         if supervisor.failed:
             for name, code in supervisor.failed.items():
-                log = supervisor.log(name)
+                log = logs / f"{name}.log"
                 say(f"{name} could not start (exit code {code}); {log} ends with:\n{_tail(log)}")
             return 2 if 2 in supervisor.failed.values() else 1
         supervisor.steady()
@@ -80,9 +76,8 @@ def wrong(given: argparse.Namespace) -> list[str]:
     if missing:
         problems.append(f"Not installed: {', '.join(missing)}; install with: pip install 'ib-mcp[run]'.")
     if given.gateway is not None:
-        url = urlsplit(given.gateway)
-        if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/"):
-            problems.append(f"--gateway {given.gateway}: not an address such as https://localhost:5000.")
+        if problem := not_a_gateway(given.gateway):
+            problems.append(problem)
         if given.signed_out or given.scenario:
             problems.append("--signed-out and --scenario are for the simulator and do not go with --gateway.")
     if given.scenario and not given.scenario.is_file():
@@ -127,32 +122,32 @@ def _written(path: Path, stack: Stack) -> Iterator[None]:
 
 
 def _start(stack: Stack, supervisor: Supervisor, stop: threading.Event) -> str:
-    """Wait until the stack answers and its session is known; the session, or "" when a part failed."""
+    """Wait until the parts answer; the session then, or "" when one failed or the person gave up."""
     begun = time.monotonic()
     told = _PROGRESS_S
+    answered_at = None
     while not stop.wait(_LOOK_S) and not supervisor.failed:
-        waiting = []
+        now = time.monotonic()
         session = _session(stack)
-        if session in (None, "starting"):
-            waiting.append("keepalive")
-        mcp = get(stack.mcp_url.removesuffix("/mcp") + "/healthz")
-        if mcp is None or mcp[0] != 200:
+        waiting = ["keepalive"] if session is None else []
+        if answers(stack.mcp_url.removesuffix("/mcp") + "/readyz") is None:
             waiting.append("mcp")
         if session is not None and not waiting:
-            return session
-        passed = time.monotonic() - begun
-        if passed >= told:
-            say(f"starting, {passed:.0f} s so far; waiting for {' and '.join(waiting)}")
-            told = passed + _PROGRESS_S
+            # A gateway that is started later is no reason to hold back the addresses.
+            answered_at = answered_at or now
+            if session != "starting" or now - answered_at > _SETTLE_S:
+                return session
+            waiting.append("the gateway")
+        if now - begun >= told:
+            say(f"starting, {now - begun:.0f} s so far; waiting for {' and '.join(waiting)}")
+            told += _PROGRESS_S
     return ""
 
 
 def _session(stack: Stack) -> str | None:
     """The session state as the keepalive sees it, None when it does not answer."""
-    answer = get(f"{stack.guard_url}/status", stack.guard_token)
-    if answer is None or answer[0] != 200 or not isinstance(answer[1], dict):
-        return None
-    return str(answer[1].get("state"))
+    reply = answers(f"{stack.guard_url}/status", stack.guard_token)
+    return str(reply.body.get("state")) if reply and isinstance(reply.body, dict) else None
 
 
 def _watch(stack: Stack, session: str, stop: threading.Event) -> None:

@@ -1,0 +1,53 @@
+"""One HTTP request by the standard library: loading a client library would cost more than all that is asked here."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Reply:
+    """``body`` is the JSON, or the text where it is none; ``wait_s`` is Retry-After."""
+
+    status: int
+    body: Any
+    wait_s: float | None = None
+
+
+def ask(
+    url: str, *, method: str = "GET", token: str = "", timeout_s: float = 2.0, tls: ssl.SSLContext | None = None
+) -> Reply:
+    """The answer to one request, never a redirect's. OSError or HTTPException when there is none in time."""
+    parts = urlsplit(url)
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout_s, context=tls)
+    else:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with closing(connection):
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, target, body=b"{}" if method == "POST" else None, headers=headers)
+        response = connection.getresponse()
+        text = response.read().decode("utf-8", errors="replace")
+        wait = response.getheader("Retry-After", "")
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = text
+    return Reply(response.status, body, float(wait) if wait.isdecimal() else None)
+
+
+def answers(url: str, token: str = "") -> Reply | None:
+    """The answer of a part on this machine when it is 200, None when it is another or does not come."""
+    try:
+        reply = ask(url, token=token)
+    except (OSError, http.client.HTTPException):
+        return None
+    return reply if reply.status == 200 else None
