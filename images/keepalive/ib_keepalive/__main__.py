@@ -1,0 +1,45 @@
+"""``python -m ib_keepalive``: the three ports and the keeper, until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import structlog
+import uvloop
+
+from ib_keepalive.app import Keepalive
+from ib_keepalive.serve import Listener, PortTaken, open_sockets, serve
+from ib_keepalive.settings import KeepaliveSettings
+from ibkr import logs
+from ibkr.settings import read
+
+
+def main() -> None:
+    """Exit codes: 0 after a signal, 1 when the keeper failed, 2 for wrong settings or a taken port."""
+    settings = read(KeepaliveSettings)
+    logs.configure()
+    uvloop.run(_run(settings))
+
+
+async def _run(settings: KeepaliveSettings) -> None:
+    listeners = (
+        Listener("data", settings.data_host, settings.data_port),
+        Listener("control", settings.control_host, settings.control_port),
+        Listener("login", "127.0.0.1", settings.login_port),
+    )
+    try:
+        sockets = open_sockets(listeners)
+    except PortTaken as problem:
+        sys.stderr.write(f"{problem}\n")
+        raise SystemExit(2) from None
+    keepalive = Keepalive(settings)
+    async with keepalive:
+        ports = {listener.name: own.getsockname()[1] for listener, own in zip(listeners, sockets, strict=True)}
+        structlog.get_logger("ib_keepalive").info("listening", **ports)
+        apps = (keepalive.data, keepalive.control, keepalive.login)
+        await serve(list(zip(apps, sockets, strict=True)), asyncio.ensure_future(keepalive.wait()))
+
+
+if __name__ == "__main__":
+    main()

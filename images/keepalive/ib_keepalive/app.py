@@ -1,0 +1,79 @@
+"""The keepalive process as an object: three ASGI apps and the keeper that runs behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Self
+
+import httpx
+from starlette.types import ASGIApp
+
+from ib_keepalive.control import create_control
+from ib_keepalive.guard import Guard
+from ib_keepalive.keeper import Keeper
+from ib_keepalive.login import create_login
+from ib_keepalive.metrics import Metrics
+from ib_keepalive.settings import KeepaliveSettings
+from ib_keepalive.upstream import open_client
+
+
+class Keepalive:
+    """``data``, ``login`` and ``control`` are ASGI apps; ``async with`` runs the keeper behind them.
+
+    Build it inside a running event loop. ``transport`` stands in for the sockets to the gateway, ``wall`` for the
+    calendar's clock (epoch seconds).
+    """
+
+    def __init__(
+        self,
+        settings: KeepaliveSettings,
+        transport: httpx.AsyncBaseTransport | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.metrics = Metrics()
+        self._client = open_client(settings, transport)
+        self.keeper = Keeper(settings, self._client, self.metrics, spend=self._spend, wall=wall)
+        self._guard = Guard(
+            settings,
+            self._client,
+            self.metrics,
+            status=self.keeper.status,
+            reauthenticate=self.keeper.reauthenticate,
+        )
+        self.data: ASGIApp = self._guard
+        self.login: ASGIApp = create_login(settings, self._client, self.keeper)
+        self.control: ASGIApp = create_control(settings, self.keeper, self.metrics, alive=self.is_alive)
+        self._task: asyncio.Task[None] | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._stack.push_async_callback(self._client.aclose)
+        self._stack.push_async_callback(self.keeper.aclose)
+        await self._stack.enter_async_context(self._guard)
+        self._task = asyncio.create_task(self.keeper.run(), name="keeper")
+        self._stack.push_async_callback(self._stop)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def is_alive(self) -> bool:
+        """Whether the keeper is at work."""
+        return self._task is not None and not self._task.done() and self.keeper.is_turning
+
+    async def wait(self) -> None:
+        """Return when the keeper ended, with the error that ended it."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def _spend(self, operation: str) -> None:
+        """Count one of the keeper's own requests in the gateway's ten per second."""
+        self._guard.pacer.spend(operation)

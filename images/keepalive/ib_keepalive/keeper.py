@@ -1,0 +1,238 @@
+"""The session keeper: probes the gateway in turn, concludes the session's state and opens the session when asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import structlog
+
+from ib_keepalive import facts as learnt
+from ib_keepalive import hours, reopening, report, rhythm
+from ib_keepalive.answers import Observation, Seen
+from ib_keepalive.metrics import Metrics
+from ib_keepalive.probes import Prober
+from ib_keepalive.settings import KeepaliveSettings
+from ib_keepalive.states import Verdict, decide
+from ibkr.session import SessionState, Status
+
+log = structlog.get_logger("ib_keepalive.keeper")
+
+_STALLED_S = 120.0
+_WATCH_LASTS_S = 60.0
+_GOOD = (Seen.FLAGS, Seen.ALIVE)
+
+
+class Keeper:
+    """One per gateway. ``run`` until cancelled; everything else may be called meanwhile from the same loop."""
+
+    def __init__(
+        self,
+        settings: KeepaliveSettings,
+        client: httpx.AsyncClient,
+        metrics: Metrics,
+        *,
+        spend: Callable[[str], None],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._wall = wall
+        self._clock = asyncio.get_running_loop().time
+        self._prober = Prober(client, metrics, spend)
+        self._started = now = self._clock()
+        self._verdict = Verdict(SessionState.STARTING, since=now, concluded_at=now)
+        # The keeper may be a restarted one: its predecessor may have asked a moment ago.
+        self._ledger = report.Ledger(reopen_earliest=now + reopening.GAP_S)
+        self._facts = learnt.Facts()
+        self._facts_due = now
+        self._sso_left: tuple[float, float] | None = None
+        self._budget = reopening.Budget()
+        self._probe_due = now
+        self._tickle_due = now
+        self._watched_until = now
+        self._unsure_reopen = False
+        self._was_refused = False
+        self._reopening: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._last_turn = now
+
+    def status(self) -> Status:
+        """What ``/status`` says now."""
+        self._ledger.tickle_due = self._tickle_due if rhythm.tickles(self._verdict.state) else None
+        return report.build(
+            self._verdict,
+            self._ledger,
+            self._facts,
+            now=self._clock(),
+            wall=self._wall(),
+            build_name=self._settings.gateway_build,
+            login_hint=self._settings.login_hint,
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why the state is what it is, in one phrase."""
+        return self._verdict.reason
+
+    @property
+    def is_turning(self) -> bool:
+        """Whether the loop made a turn lately: each takes seconds."""
+        return self._clock() - self._last_turn < _STALLED_S
+
+    def watch(self) -> None:
+        """Somebody is at the login page: look often for a minute, and at once."""
+        self._watched_until = self._clock() + _WATCH_LASTS_S
+        if self._verdict.state is not SessionState.AUTHENTICATED:
+            self._probe_due = min(self._probe_due, self._clock() + rhythm.WATCHED_S)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Probe for ever."""
+        while True:
+            self._last_turn = now = self._clock()
+            if now >= self._probe_due:
+                await self._probe()
+            elif now >= self._tickle_due and rhythm.tickles(self._verdict.state):
+                await self._tickle()
+            elif self._is_own_turn_to_reopen(now):
+                self._budget = reopening.spend(self._budget, now)
+                await self._reopen()
+            elif self._lacks_facts(now):
+                await self._learn()
+            else:
+                await self._rest(now)
+
+    async def reauthenticate(self) -> Status:
+        """Open the brokerage session; the status after IBKR's answer. Nothing is sent when it is open already.
+
+        IbError when it must not be asked for now.
+        """
+        if self._verdict.state is not SessionState.AUTHENTICATED:
+            refused = reopening.refuse(
+                self._verdict,
+                now=self._clock(),
+                earliest=self._ledger.reopen_earliest,
+                compete=self._settings.compete,
+                login=self._settings.login_hint,
+            )
+            if refused is not None:
+                raise refused
+            # A caller that goes away must not cut the request short: its outcome would stay unknown.
+            self._reopening = asyncio.create_task(self._reopen())
+            await asyncio.shield(self._reopening)
+        return self.status()
+
+    async def aclose(self) -> None:
+        """End a session opening that is still under way."""
+        if self._reopening is not None:
+            self._reopening.cancel()
+            await asyncio.gather(self._reopening, return_exceptions=True)
+
+    async def _rest(self, now: float) -> None:
+        due = [self._probe_due]
+        if rhythm.tickles(self._verdict.state):
+            due.append(self._tickle_due)
+        if self._settings.auto_reopen:
+            own = reopening.try_at(self._budget, self._verdict, self._ledger.reopen_earliest)
+            due.extend(() if own is None else (own,))
+        if self._verdict.state is SessionState.AUTHENTICATED and not self._knows_all:
+            due.append(self._facts_due)
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(max(0.0, min(due) - now)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _probe(self) -> None:
+        seen, _ = await self._prober.ask("get_auth_status")
+        self._conclude(seen)
+
+    async def _tickle(self) -> None:
+        seen, _ = await self._prober.ask("tickle")
+        now = self._clock()
+        self._tickle_due = now + rhythm.TICKLE_S
+        self._metrics.tickle.labels("ok" if seen.seen in _GOOD else seen.seen.value).inc()
+        if seen.seen in _GOOD:
+            self._ledger.tickled, self._ledger.tickle_failures = now, 0
+            self._metrics.tickle_last_success.set(self._wall())
+            self._facts = learnt.from_tickle(self._facts, seen.sso_expires_s, self._sso_left, now)
+            self._sso_left = None if seen.sso_expires_s is None else (seen.sso_expires_s, now)
+        else:
+            self._ledger.tickle_failures += 1
+        self._conclude(seen)
+
+    async def _reopen(self) -> None:
+        now = self._clock()
+        self._ledger.reopened, self._ledger.reopen_earliest = now, now + reopening.GAP_S
+        body = {"publish": True, "compete": self._settings.compete}
+        seen, _ = await self._prober.ask("open_brokerage_session", body)
+        result = "accepted" if seen.seen in _GOOD else seen.seen.value
+        self._ledger.reopen_result = result
+        self._unsure_reopen = seen.seen in (Seen.TIMEOUT, Seen.SILENT, Seen.BROKEN)
+        self._metrics.reauth.labels(result).inc()
+        log.info("asked to open the brokerage session", result=result, detail=seen.detail)
+        self._conclude(seen)
+        self._probe_due = self._clock() + rhythm.AFTER_CHANGE_S
+        self._wake.set()
+
+    def _conclude(self, seen: Observation) -> None:
+        now, before = self._clock(), self._verdict
+        down = hours.maintenance_until(self._wall()) is not None
+        self._verdict = verdict = decide(seen, before, now=now, started=self._started, in_maintenance=down)
+        if seen.latency_ms is not None:
+            self._ledger.latency_ms = seen.latency_ms
+        self._note_gateway(seen, now)
+        self._guard_reopening(seen, before.state, verdict.state, now)
+        self._budget = reopening.follow(self._budget, verdict.state, now)
+        if verdict.state is SessionState.LOGIN_REQUIRED:
+            self._facts, self._facts_due, self._sso_left = learnt.Facts(), now, None
+        if verdict.state is not before.state:
+            log.info("session state changed", state=verdict.state, before=before.state, reason=verdict.reason)
+            self._metrics.show_state(verdict.state)
+            if not rhythm.tickles(before.state):
+                self._tickle_due = now
+        wait = rhythm.next_probe_s(seen, verdict, now=now, watched=now < self._watched_until)
+        # A tickle without flags leaves the question open.
+        self._probe_due = now if seen.seen is Seen.ALIVE else now + wait
+
+    def _note_gateway(self, seen: Observation, now: float) -> None:
+        if seen.seen in (Seen.REFUSED, Seen.SILENT):
+            self._was_refused, self._ledger.gateway_started = True, None
+        elif self._was_refused:
+            self._was_refused, self._ledger.gateway_started = False, now
+
+    def _guard_reopening(self, seen: Observation, before: SessionState, state: SessionState, now: float) -> None:
+        # After a sign-in the gateway opens the session itself. A request that got no answer may wait in its
+        # queue and go out with the first thing that does.
+        signed_in = before is SessionState.LOGIN_REQUIRED and state is not before
+        if signed_in or (self._unsure_reopen and seen.seen is Seen.FLAGS):
+            self._unsure_reopen = False
+            self._ledger.reopen_earliest = max(self._ledger.reopen_earliest, now + reopening.GAP_S)
+
+    def _is_own_turn_to_reopen(self, now: float) -> bool:
+        if not self._settings.auto_reopen:
+            return False
+        due = reopening.try_at(self._budget, self._verdict, self._ledger.reopen_earliest)
+        return due is not None and now >= due
+
+    @property
+    def _knows_all(self) -> bool:
+        return self._facts.validated and self._facts.accounts_read
+
+    def _lacks_facts(self, now: float) -> bool:
+        return self._verdict.state is SessionState.AUTHENTICATED and not self._knows_all and now >= self._facts_due
+
+    async def _learn(self) -> None:
+        self._facts_due = self._clock() + learnt.RETRY_S
+        if not self._facts.validated:
+            self._facts = learnt.from_validation(self._facts, await self._read("validate_sign_in"))
+        if not self._facts.accounts_read:
+            self._facts = learnt.from_accounts(self._facts, await self._read("list_brokerage_accounts"))
+
+    async def _read(self, operation: str) -> Any:
+        return (await self._prober.ask(operation))[1]

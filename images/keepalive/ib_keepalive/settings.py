@@ -1,0 +1,59 @@
+"""Settings of the keepalive process, read from ``IB_KEEPALIVE_*``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class KeepaliveSettings(BaseSettings):
+    """Ports of 0 are picked by the system. Lists are separated by commas."""
+
+    model_config = SettingsConfigDict(env_prefix="IB_KEEPALIVE_", frozen=True, extra="forbid")
+
+    gateway_url: str = Field(description="Base URL of IBKR's gateway, e.g. https://127.0.0.1:5000")
+    token: SecretStr = Field(min_length=8, description="Bearer token that callers of the data port must send")
+    gateway_ca_file: Path | None = Field(
+        None, description="PEM file with the authority of the gateway's certificate; without it a loopback gateway "
+        "is not verified (IBKR ships a public, expired key pair) and any other is verified by the system's authorities"
+    )  # fmt: skip
+    gateway_origin: str | None = Field(
+        None, description="Origin that the gateway's CORS rule admits; default: the origin of GATEWAY_URL"
+    )
+    gateway_build: str | None = Field(None, description="Name of the gateway's build, shown in /status")
+    data_host: str = Field("127.0.0.1", description="Address the data port listens on")
+    data_port: Port = Field(8080, description="Data port (guard)")
+    control_host: str = Field("127.0.0.1", description="Address the control port listens on")
+    control_port: Port = Field(8081, description="Control port")
+    control_names: Names = Field((), description="Host names besides loopback and IP addresses that reach control")
+    login_port: Port = Field(5443, description="Login port, on 127.0.0.1 always")
+    login_names: Names = Field((), description="Host names besides loopback that reach the login pages")
+    login_hint: str | None = Field(None, description="URL or command that people are shown to sign in")
+    compete: bool = Field(False, description="Whether opening a session may take it from another program of the user")
+    auto_reopen: bool = Field(
+        False, description="Whether the keeper re-opens a lost brokerage session by itself (where no operator does)"
+    )
+
+    @field_validator("control_names", "login_names", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip().lower() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("gateway_url", "gateway_origin")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError("must look like https://HOST:PORT, without a path")
+        return f"{parts.scheme}://{parts.netloc}"
