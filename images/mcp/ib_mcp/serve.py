@@ -10,6 +10,7 @@ import sys
 import structlog
 import uvicorn
 import uvloop
+from starlette.applications import Starlette
 
 from ib_mcp import guard
 from ib_mcp.app import create_app
@@ -35,11 +36,14 @@ async def _serve_http(settings: HttpSettings, listener: socket.socket) -> None:
         app = create_app(settings, create_server(settings, client))
         _settle()
         log.info("listening", host=settings.host, port=listener.getsockname()[1])
-        # h11 refuses white space around header names, which httptools lets through.
-        config = uvicorn.Config(
-            app, http="h11", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=2
-        )
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await web_server(app).serve(sockets=[listener])
+
+
+def web_server(app: Starlette) -> uvicorn.Server:
+    """What ``app`` is served with."""
+    # h11 refuses white space around header names, which httptools lets through.
+    config = uvicorn.Config(app, http="h11", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=2)
+    return uvicorn.Server(config)
 
 
 def serve_stdio(settings: McpSettings) -> None:
