@@ -14,6 +14,8 @@ from ib_keepalive.settings import KeepaliveSettings
 from ibkr import logs
 from ibkr.settings import read
 
+log = structlog.get_logger("ib_keepalive")
+
 
 def main() -> None:
     """Exit codes: 0 after a signal, 1 when the keeper failed, 2 for wrong settings or a taken port."""
@@ -36,9 +38,13 @@ async def _run(settings: KeepaliveSettings) -> None:
     keepalive = Keepalive(settings)
     async with keepalive:
         ports = {listener.name: own.getsockname()[1] for listener, own in zip(listeners, sockets, strict=True)}
-        structlog.get_logger("ib_keepalive").info("listening", **ports)
+        log.info("listening", **ports)
         apps = (keepalive.data, keepalive.control, keepalive.login)
-        await serve(list(zip(apps, sockets, strict=True)), asyncio.ensure_future(keepalive.wait()))
+        try:
+            await serve(list(zip(apps, sockets, strict=True)), asyncio.ensure_future(keepalive.wait()))
+        except Exception:
+            log.exception("the keepalive failed")
+            raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def _read_refusal(status: int, headers: dict[str, str], text: str) -> Observatio
         return Observation(Seen.SIGNED_OUT, detail=f"IBKR redirects ({status}) to the sign-in page")
     if status == 401:
         return Observation(Seen.SIGNED_OUT, detail="IBKR answers 401")
-    if any(phrase in text for phrase in _NO_BRIDGE):
+    if status >= 400 and any(phrase in text for phrase in _NO_BRIDGE):
         return Observation(Seen.NO_BRIDGE, detail="IBKR says there is no brokerage session")
     if status >= 500 and any(phrase in text for phrase in _MAINTENANCE):
         return Observation(Seen.MAINTENANCE, detail=f"IBKR answers {status} and speaks of maintenance")
@@ -86,6 +86,8 @@ def _read_body(body: Any) -> Observation:
     if isinstance(error, str) and error:
         if "no session" in error.lower() or "not logged in" in error.lower():
             return Observation(Seen.SIGNED_OUT, detail="IBKR says there is no session")
+        if any(phrase in error.lower() for phrase in _NO_BRIDGE):
+            return Observation(Seen.NO_BRIDGE, detail="IBKR says there is no brokerage session")
         return Observation(Seen.BROKEN, detail=f"IBKR says {_phrase(error)}")
     expires = body.get("ssoExpires")
     sso_expires_s = expires / 1000 if isinstance(expires, (int, float)) and not isinstance(expires, bool) else None

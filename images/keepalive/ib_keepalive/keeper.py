@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from ib_keepalive.metrics import Metrics
 from ib_keepalive.probes import Prober
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.states import Verdict, decide
+from ibkr.errors import IbError, UpstreamUnreachable
 from ibkr.session import SessionState, Status
 
 log = structlog.get_logger("ib_keepalive.keeper")
@@ -56,7 +58,8 @@ class Keeper:
         self._watched_until = now
         self._unsure_reopen = False
         self._was_refused = False
-        self._reopening: asyncio.Task[None] | None = None
+        self._askers: list[asyncio.Future[None]] = []
+        self._is_running = False
         self._wake = asyncio.Event()
         self._last_turn = now
 
@@ -91,46 +94,77 @@ class Keeper:
             self._wake.set()
 
     async def run(self) -> None:
-        """Probe for ever."""
-        while True:
-            self._last_turn = now = self._clock()
-            if now >= self._probe_due:
-                await self._probe()
-            elif now >= self._tickle_due and rhythm.tickles(self._verdict.state):
-                await self._tickle()
-            elif self._is_own_turn_to_reopen(now):
-                self._budget = reopening.spend(self._budget, now)
-                await self._reopen()
-            elif self._lacks_facts(now):
-                await self._learn()
-            else:
-                await self._rest(now)
+        """Probe for ever, one request at a time: each holds one of the gateway's five slots."""
+        self._is_running = True
+        try:
+            while True:
+                self._last_turn = self._clock()
+                await self._turn(self._last_turn)
+        finally:
+            self._is_running = False
+            for asker in self._askers:
+                if not asker.done():
+                    asker.set_exception(UpstreamUnreachable("The session keeper stopped."))
+
+    async def _turn(self, now: float) -> None:
+        if self._askers:
+            await self._serve_askers()
+        elif now >= self._probe_due:
+            await self._probe()
+        elif now >= self._tickle_due and rhythm.tickles(self._verdict.state):
+            await self._tickle()
+        elif self._is_own_turn_to_reopen(now):
+            self._budget = reopening.spend(self._budget, now)
+            await self._reopen()
+        elif self._lacks_facts(now):
+            await self._learn()
+        else:
+            await self._rest(now)
 
     async def reauthenticate(self) -> Status:
         """Open the brokerage session; the status after IBKR's answer. Nothing is sent when it is open already.
 
         IbError when it must not be asked for now.
         """
+        self._check_may_reopen()
         if self._verdict.state is not SessionState.AUTHENTICATED:
-            refused = reopening.refuse(
-                self._verdict,
-                now=self._clock(),
-                earliest=self._ledger.reopen_earliest,
-                compete=self._settings.compete,
-                login=self._settings.login_hint,
-            )
-            if refused is not None:
-                raise refused
-            # A caller that goes away must not cut the request short: its outcome would stay unknown.
-            self._reopening = asyncio.create_task(self._reopen())
-            await asyncio.shield(self._reopening)
+            asker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._askers.append(asker)
+            self._wake.set()
+            await asker
         return self.status()
 
-    async def aclose(self) -> None:
-        """End a session opening that is still under way."""
-        if self._reopening is not None:
-            self._reopening.cancel()
-            await asyncio.gather(self._reopening, return_exceptions=True)
+    def _check_may_reopen(self) -> None:
+        if not self._is_running:
+            raise UpstreamUnreachable("The session keeper is not running.")
+        if self._verdict.state is SessionState.AUTHENTICATED:
+            return
+        refused = reopening.refuse(
+            self._verdict,
+            now=self._clock(),
+            earliest=self._ledger.reopen_earliest,
+            compete=self._settings.compete,
+            login=self._settings.login_hint,
+        )
+        if refused is not None:
+            raise refused
+
+    async def _serve_askers(self) -> None:
+        # The answer of a probe that was under way may have changed what is allowed, so it is checked again.
+        # A caller that went away gets what it asked for all the same: somebody wanted it.
+        while self._askers:
+            asker = self._askers[0]
+            try:
+                self._check_may_reopen()
+            except IbError as refused:
+                if not asker.done():
+                    asker.set_exception(refused)
+            else:
+                if self._verdict.state is not SessionState.AUTHENTICATED:
+                    await self._reopen()
+                if not asker.done():
+                    asker.set_result(None)
+            self._askers.remove(asker)
 
     async def _rest(self, now: float) -> None:
         due = [self._probe_due]
@@ -150,6 +184,8 @@ class Keeper:
 
     async def _probe(self) -> None:
         seen, _ = await self._prober.ask("get_auth_status")
+        if seen.seen is Seen.ALIVE:
+            seen = replace(seen, seen=Seen.BROKEN, detail="IBKR's answer lacks the session's flags")
         self._conclude(seen)
 
     async def _tickle(self) -> None:
@@ -177,8 +213,7 @@ class Keeper:
         self._metrics.reauth.labels(result).inc()
         log.info("asked to open the brokerage session", result=result, detail=seen.detail)
         self._conclude(seen)
-        self._probe_due = self._clock() + rhythm.AFTER_CHANGE_S
-        self._wake.set()
+        self._probe_due = min(self._probe_due, self._clock() + rhythm.AFTER_CHANGE_S)
 
     def _conclude(self, seen: Observation) -> None:
         now, before = self._clock(), self._verdict

@@ -22,30 +22,28 @@ _LOCAL_PATH = "/v1/am/x"
 
 
 class Prober:
-    """The keeper's own requests; one in flight at a time, because each holds one of the gateway's five slots."""
+    """The keeper's own requests."""
 
     def __init__(self, client: httpx.AsyncClient, metrics: Metrics, spend: Callable[[str], None]) -> None:
         self._client = client
         self._metrics = metrics
         self._spend = spend
-        self._one = asyncio.Lock()
 
     async def ask(self, operation: str, body: dict[str, Any] | None = None) -> tuple[Observation, Any]:
         """What the catalogue's ``operation`` (without path parameters) showed, and its JSON body if it had one."""
         endpoint = catalogue.load()[operation]
-        async with self._one:
-            self._spend(operation)
-            loop = asyncio.get_running_loop()
-            started = loop.time()
-            # IBKR's edge refuses a POST without Content-Length; an empty object is always a safe body.
-            sent = (body or {}) if endpoint.method == "POST" else None
-            observation, answer = await self._send(operation, endpoint.method, f"/v1/api{endpoint.path}", sent)
-            latency_ms = round((loop.time() - started) * 1000, 1)
-            if observation.seen is Seen.TIMEOUT and not await self._answers_locally():
-                return Observation(Seen.SILENT, detail="the gateway accepts connections and answers nothing"), None
-            if observation.seen in (Seen.TIMEOUT, Seen.REFUSED):
-                return observation, answer
-            return replace(observation, latency_ms=latency_ms), answer
+        self._spend(operation)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        # IBKR's edge refuses a POST without Content-Length; an empty object is always a safe body.
+        sent = (body or {}) if endpoint.method == "POST" else None
+        observation, answer = await self._send(operation, endpoint.method, f"/v1/api{endpoint.path}", sent)
+        latency_ms = round((loop.time() - started) * 1000, 1)
+        if observation.seen is Seen.TIMEOUT and not await self._answers_locally():
+            return Observation(Seen.SILENT, detail="the gateway accepts connections and answers nothing"), None
+        if observation.seen in (Seen.TIMEOUT, Seen.REFUSED):
+            return observation, answer
+        return replace(observation, latency_ms=latency_ms), answer
 
     async def _send(self, operation: str, method: str, path: str, body: Any) -> tuple[Observation, Any]:
         with self._measure(operation) as outcome:

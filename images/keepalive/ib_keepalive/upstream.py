@@ -56,6 +56,8 @@ class _Transport(AiohttpTransport):
                 raise
             kind = httpx.ConnectError if isinstance(error.__cause__, aiohttp.ClientConnectorError) else httpx.ReadError
             raise kind(str(error)) from error.__cause__
+        except aiohttp.ClientError as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
 
 
 def _verification(settings: KeepaliveSettings) -> ssl.SSLContext:
