@@ -6,8 +6,10 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
+
+from ibkr.search import Index
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Tier = Literal["none", "sso", "brokerage"]
@@ -76,7 +78,7 @@ class Endpoint:
     query: tuple[Parameter, ...] = ()
     body: tuple[Parameter, ...] = ()
     warms_up: bool = False
-    limits: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict, hash=False)
     tier_assumed: bool = False
 
     @property
@@ -139,6 +141,14 @@ class Catalogue:
                 if best is None or len(values) < best[0]:
                     best = (len(values), endpoint, values)
         return None if best is None else best[1:]
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index(self)
+
+    def search(self, words: str) -> list[Endpoint]:
+        """Operations that share a word with ``words`` in id, title, tags, path or parameters, best first."""
+        return self._index.search(words)
 
 
 def _parameters(names: str) -> tuple[Parameter, ...]:
