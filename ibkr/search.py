@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _FILLERS = frozenset(
-    ("a", "all", "an", "and", "by", "can", "do", "for", "from", "get", "how", "i", "in", "is", "it", "list", "me", "my")
-    + ("of", "on", "or", "set", "show", "the", "their", "to", "what", "with")
+    _WORD.findall(
+        "a all an and by can do for from get how i in is it list me my of on or set show the their to what with"
+    )
 )
 _BEGINNING = 0.6
 _UNSUPPORTED = 0.4
 
 
 class Index:
-    """The words of every operation with their weight: the id's count most, then title and tags, then path and parameters."""
+    """The words of every operation, weighted: the id's most, then title and tags, then path and parameters."""
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         self._rows = [(endpoint, _weights(endpoint)) for endpoint in endpoints]
