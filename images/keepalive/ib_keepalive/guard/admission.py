@@ -1,0 +1,36 @@
+"""Whether an operation may go upstream now: by its effect, and by the state of the session."""
+
+from __future__ import annotations
+
+from ibkr.catalogue import Endpoint
+from ibkr.errors import IbError, OperationForbidden
+from ibkr.session import SessionState, Status, refusal
+
+# Portal data needs the sign-in only, and stays readable while the brokerage session is lost or taken.
+_SIGNED_IN = frozenset({SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.COMPETING})
+
+
+def refuse_effect(endpoint: Endpoint) -> OperationForbidden | None:
+    """Only reading is permitted."""
+    if endpoint.effect == "read":
+        return None
+    return OperationForbidden(f"{endpoint.id} changes something at IBKR; this server only reads.")
+
+
+def is_signed_in(status: Status) -> bool:
+    """Whether the keeper sees a valid sign-in."""
+    return status.state in _SIGNED_IN
+
+
+def refuse_session(endpoint: Endpoint, status: Status, *, now: float) -> IbError | None:
+    """The error of a caller whose operation needs more session than there is; ``now`` in epoch seconds."""
+    if endpoint.tier == "none" or (endpoint.tier == "sso" and is_signed_in(status)):
+        return None
+    return state_error(status, now=now)
+
+
+def state_error(status: Status, *, now: float) -> IbError | None:
+    """What a caller is told about the session's state, or None while it is open."""
+    until = status.maintenance.until if status.state is SessionState.MAINTENANCE else None
+    wait = None if until is None else max(1.0, until - now)
+    return refusal(status.state, login=status.login.url_hint, retry_after_s=wait)

@@ -1,0 +1,84 @@
+"""Plain ASGI: one request read within limits, one answer sent whole."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from ibkr.errors import IbError, InvalidRequest
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+LARGEST_BODY = 64 * 1024
+_BODY_WITHIN_S = 10.0
+_PREPARED = [(b"cache-control", b"no-store")]
+
+
+class CallerGone(Exception):
+    """The caller closed the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; ``headers`` are added to content-type, content-length and cache-control."""
+
+    status: int
+    content: bytes
+    media: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def json_answer(body: object, status: int = 200) -> Answer:
+    return Answer(status, json.dumps(body, separators=(",", ":")).encode())
+
+
+def error_answer(error: IbError) -> Answer:
+    """The error envelope with its status and headers."""
+    content = json.dumps(error.envelope(), separators=(",", ":")).encode()
+    headers = tuple((name.lower().encode(), value.encode()) for name, value in error.headers().items())
+    return Answer(error.status, content, headers=headers)
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    headers = [
+        (b"content-type", answer.media),
+        (b"content-length", str(len(answer.content)).encode()),
+        *_PREPARED,
+        *answer.headers,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.content})
+
+
+async def read_body(receive: Receive, announced: bytes | None) -> bytes:
+    """The request's body. ``announced`` is its Content-Length; InvalidRequest when it is too large or too slow."""
+    if announced is not None and announced.isdigit() and int(announced) > LARGEST_BODY:
+        raise _too_large()
+    content: bytes = b""
+    try:
+        async with asyncio.timeout(_BODY_WITHIN_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise CallerGone
+                content += message.get("body", b"")
+                if len(content) > LARGEST_BODY:
+                    raise _too_large()
+                if not message.get("more_body", False):
+                    return content
+    except TimeoutError:
+        raise InvalidRequest(f"The request's body did not arrive within {_BODY_WITHIN_S:g} s.", status=408) from None
+
+
+def _too_large() -> InvalidRequest:
+    return InvalidRequest(
+        f"The request's body is larger than {LARGEST_BODY // 1024} KiB.",
+        action="Send a smaller body.",
+        status=413,
+    )
