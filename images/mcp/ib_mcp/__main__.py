@@ -30,6 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
             from ib_mcp.cli import stdio
 
             return stdio.run(given)
+        case "doctor":
+            from ib_mcp.cli import doctor
+
+            return doctor.run(given)
     commands.print_help()
     return 0
 

@@ -63,7 +63,11 @@ def parser() -> argparse.ArgumentParser:
         "check the way from here to market data, link by link",
         "Exit code 0 when every link holds, 1 when one is broken.",
     )
-    doctor.add_argument("--gateway", metavar="URL", help="check this gateway; without it the running 'ib-mcp up'")
+    doctor.add_argument(
+        "--gateway",
+        metavar="URL",
+        help="check this gateway; without it the guard of IB_MCP_GUARD_URL or the running 'ib-mcp up'",
+    )
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
     endpoints = _command(commands, "endpoints", "what is known of IBKR's endpoints", "")
