@@ -1,0 +1,210 @@
+"""A listening socket for an ASGI app, on uvicorn, with the network faults that ASGI cannot express.
+
+The protocol lets an app reach its connection (``scope["state"]["transport"]``), drops what arrives while the gate is
+silent, and the listener stops listening while the gate refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class ASGIApp(Protocol):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class Gate:
+    """What the network in front of an app does: ``silent`` accepts and never answers, ``refusing`` does not accept."""
+
+    def __init__(self) -> None:
+        self.silent = False
+        self.refusing = False
+        self._watchers: list[Callable[[], None]] = []
+        self._transports: set[asyncio.Transport] = set()
+
+    def set(self, *, silent: bool = False, refusing: bool = False) -> None:
+        """Change what it does; connections that were left without an answer, or are refused, are reset."""
+        drop = refusing or (self.silent and not silent)
+        self.silent, self.refusing = silent, refusing
+        if drop:
+            for transport in list(self._transports):
+                reset(transport)
+        for watcher in list(self._watchers):
+            watcher()
+
+    def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Call ``watcher`` after each change; the answer ends that."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def opened(self, transport: asyncio.Transport) -> None:
+        self._transports.add(transport)
+
+    def closed(self, transport: asyncio.Transport) -> None:
+        self._transports.discard(transport)
+
+    @property
+    def connections(self) -> int:
+        return len(self._transports)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Break the connection so that the peer sees a reset and not an orderly end."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
+
+
+def _gated_http(gate: Gate) -> type[asyncio.Protocol]:
+    class GatedHTTP(AutoHTTPProtocol):  # type: ignore[valid-type,misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.app_state: dict[str, Any] = dict(self.app_state)
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            self.app_state["transport"] = transport
+            gate.opened(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            gate.closed(self.app_state.pop("transport"))
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if not gate.silent:
+                super().data_received(data)
+
+    return GatedHTTP
+
+
+def _gated_websocket(gate: Gate) -> type[asyncio.Protocol]:
+    class GatedWebSocket(WebSocketsSansIOProtocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            gate.closed(self.transport)
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if not gate.silent:
+                super().data_received(data)
+
+    return GatedWebSocket
+
+
+class Listener:
+    """Serves ``app`` on ``host:port`` (0: a free port, kept while refusing) between ``start`` and ``stop``."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        tls: ssl.SSLContext | None = None,
+        gate: Gate | None = None,
+    ) -> None:
+        self.host, self.port = host, port
+        self._tls = tls
+        self._gate = gate or Gate()
+        self._config = uvicorn.Config(
+            app,
+            http=_gated_http(self._gate),
+            ws=_gated_websocket(self._gate),
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=75,
+        )
+        self._state = ServerState()
+        self._server: asyncio.Server | None = None
+        self._reserve: socket.socket | None = None
+        self._unwatch: Callable[[], None] | None = None
+        self._reopening: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
+
+    async def start(self) -> None:
+        """Bind and serve. OSError when the address cannot be had."""
+        # Bound and never listening: the port stays ours while connections to it are refused.
+        self._reserve = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
+        try:
+            self._reserve.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._reserve.bind((self.host, self.port))
+            self.port = self._reserve.getsockname()[1]
+            self._config.load()
+            self._lifespan = self._config.lifespan_class(self._config)
+            await self._lifespan.startup()
+            if self._lifespan.should_exit:
+                raise RuntimeError("the app failed to start; its error is in the log")
+            await self._listen()
+        except BaseException:
+            self._reserve.close()
+            raise
+        self._unwatch = self._gate.watch(self._follow_gate)
+
+    async def stop(self) -> None:
+        """Break every connection, cancel what runs, then end the app's lifespan."""
+        if self._unwatch is not None:
+            self._unwatch()
+        if self._reopening is not None:
+            await self._reopening
+        self._close()
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        running = list(self._state.tasks)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        while self._state.connections:
+            await asyncio.sleep(0)
+        await self._lifespan.shutdown()
+        if self._reserve is not None:
+            self._reserve.close()
+
+    async def __aenter__(self) -> Listener:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _listen(self) -> None:
+        def protocol() -> asyncio.Protocol:
+            return self._config.http_protocol_class(  # type: ignore[call-arg]
+                config=self._config, server_state=self._state, app_state=self._lifespan.state
+            )
+
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            protocol, self.host, self.port, ssl=self._tls, backlog=512, reuse_address=True
+        )
+
+    def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _follow_gate(self) -> None:
+        if self._gate.refusing:
+            self._close()
+        elif self._server is None and self._reopening is None:
+            self._reopening = asyncio.create_task(self._reopen())
+
+    async def _reopen(self) -> None:
+        await self._listen()
+        self._reopening = None
+        if self._gate.refusing:
+            self._close()

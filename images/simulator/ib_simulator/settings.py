@@ -1,0 +1,25 @@
+"""Settings of ``python -m ib_simulator``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SimulatorSettings(BaseSettings):
+    """Read from the environment with the prefix ``IB_SIMULATOR_``."""
+
+    model_config = SettingsConfigDict(env_prefix="IB_SIMULATOR_", extra="forbid")
+
+    host: str = Field("127.0.0.1", description="address of both listeners")
+    port: int = Field(0, ge=0, le=65535, description="the broker's port; 0 takes a free one and logs it")
+    control_port: int = Field(0, ge=0, le=65535, description="port of /control; 0 takes a free one and logs it")
+    role: Literal["gateway", "backend"] = Field("gateway", description="gateway plus IBKR, or IBKR behind the real one")
+    seed: int = Field(7, description="same seed, same world")
+    signed_in: Literal["paper", "live", "none"] = Field("paper", description="who is signed in at the start")
+    scenario: Path | None = Field(None, description="scenario file to play from the start")
+    tls_cert_file: Path | None = Field(None, description="certificate chain (PEM) of the broker's port")
+    tls_key_file: Path | None = Field(None, description="its key (PEM)")
