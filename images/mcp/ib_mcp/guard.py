@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import anyio
@@ -27,7 +29,9 @@ caller: ContextVar[str] = ContextVar("caller", default="")
 
 _PREFIX = "/v1/api"
 # The guard answers in time by itself; these only end a connection on which nothing comes any more.
-_TIMEOUT = httpx.Timeout(60, connect=3)
+_TIMEOUT = httpx.Timeout(60, connect=3).as_dict()
+# Agents ask the same again and again, and parsing a URL takes as long as sending it.
+_url = lru_cache(2048)(httpx.URL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +46,21 @@ class Reply:
 @asynccontextmanager
 async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Guard]:
     """A guard client with a connection pool of its own; ``transport`` replaces the sockets in tests."""
-    async with httpx.AsyncClient(
-        base_url=str(settings.guard_url).rstrip("/"),
-        headers={"Authorization": f"Bearer {settings.guard_token.get_secret_value()}"},
-        timeout=_TIMEOUT,
-        follow_redirects=False,
-        trust_env=False,
-        transport=transport or AiohttpTransport(),
-    ) as client:
-        yield Guard(client)
+    async with transport or AiohttpTransport(trust_env=False) as pool:
+        yield Guard(pool, str(settings.guard_url).rstrip("/"), settings.guard_token.get_secret_value())
 
 
 class Guard:
-    """Calls operations of the catalogue by id."""
+    """Calls operations of the catalogue by id.
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+    Uses the transport without ``httpx.AsyncClient``, whose merging of URLs, cookies, authentication and redirects
+    (none of them wanted here) costs more than the guard's answer.
+    """
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, base_url: str, token: str) -> None:
+        self._transport = transport
+        self._base_url = base_url
+        self._headers = (("Authorization", f"Bearer {token}"), ("Accept", "application/json"))
         self._catalogue = catalogue.load()
 
     async def call(
@@ -77,7 +80,7 @@ class Guard:
         response = await self._send(
             endpoint.method,
             _PREFIX + _fill(endpoint, path or {}),
-            params={name: _text(value) for name, value in (query or {}).items() if value is not None},
+            query={name: _text(value) for name, value in (query or {}).items() if value is not None},
             body={} if body is None and endpoint.method == "POST" else body,
         )
         content = _decode(response)
@@ -99,25 +102,41 @@ class Guard:
         return Status.from_json(content["status"])
 
     async def _send(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None
     ) -> httpx.Response:
-        request = self._client.build_request(method, path, params=params or None, json=body, headers=_context_headers())
+        headers = [*self._headers, *_context_headers()]
+        content = None
+        if body is not None:
+            content = json.dumps(body, separators=(",", ":")).encode()
+            headers.append(("Content-Type", "application/json"))
+        request = httpx.Request(
+            method,
+            _url(f"{self._base_url}{path}?{urlencode(query)}" if query else f"{self._base_url}{path}"),
+            headers=headers,
+            content=content,
+            extensions={"timeout": _TIMEOUT},
+        )
         try:
-            return await self._client.send(request)
+            response = await self._transport.handle_async_request(request)
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             raise UpstreamTimeout("The guard of IBKR's gateway accepted the request but did not answer.") from error
         except (httpx.TransportError, aiohttp.ClientError) as error:
             # httpx-aiohttp reports a refused and a broken connection alike, as ConnectTimeout.
             raise UpstreamUnreachable("The guard of IBKR's gateway cannot be reached.") from error
+        return response
 
 
-def _context_headers() -> dict[str, str]:
-    headers = {}
+def _context_headers() -> list[tuple[str, str]]:
+    headers = []
     if name := caller.get():
-        headers["ib-caller"] = name
+        headers.append(("ib-caller", name))
     left = anyio.current_effective_deadline() - anyio.current_time()
-    if left < float("inf"):
-        headers["ib-deadline-ms"] = str(max(0, int(left * 1000)))
+    if left < math.inf:
+        headers.append(("ib-deadline-ms", str(max(0, int(left * 1000)))))
     return headers
 
 

@@ -24,14 +24,15 @@ TOOLS: tuple[Function, ...] = (
 def create_server(settings: McpSettings, guard: Guard) -> FastMCP:
     """All tools that the tag settings select, bound to ``guard``."""
     desk = Desk(settings, guard, Accounts(guard, settings.default_account))
+    tools = {tool.name: tool for tool in (DeskTool.bind(function, desk) for function in TOOLS)}
     server: FastMCP = FastMCP(
         "ib-mcp",
         version=version("ib-mcp"),
-        middleware=[ToolCalls(settings.deadline_s)],
+        middleware=[ToolCalls(settings.deadline_s, tools)],
         mask_error_details=True,
         on_duplicate="error",
         dereference_schemas=False,
     )
-    for function in TOOLS:
-        server.add_tool(DeskTool.bind(function, desk))
+    for tool in tools.values():
+        server.add_tool(tool)
     return server

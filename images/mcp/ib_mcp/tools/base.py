@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, get_type_hints
 
 import mcp_types
-from fastmcp.exceptions import ToolError
 from fastmcp.tools.base import Tool, ToolResult
 from pydantic import PrivateAttr, TypeAdapter, ValidationError
 
@@ -137,6 +136,3 @@ def small_schema(schema: dict[str, Any]) -> dict[str, Any]:
 def _said(error: ValidationError) -> str:
     problems = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
-
-
-__all__ = ["Answer", "DeskTool", "ToolError", "read_tool", "result", "small_schema"]
