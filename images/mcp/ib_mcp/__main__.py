@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from ib_mcp.cli.arguments import parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0 done, 1 found broken, 2 called wrongly or settings missing."""
+    """Exit code: 0 done, 1 found broken, 2 called wrongly or settings missing, 130 interrupted."""
+    try:
+        code = _command(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; Python would complain again while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _command(arguments: list[str] | None) -> int:
+    """Each command is loaded when it is the one asked for: loading the MCP server takes a second."""
     commands = parser()
     given = commands.parse_args(arguments)
-    # Each command is loaded when it is the one asked for: loading the MCP server takes a second.
     if given.version:
         from importlib.metadata import version
 
@@ -34,6 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
             from ib_mcp.cli import doctor
 
             return doctor.run(given)
+        case "endpoints":
+            from ib_mcp.cli import endpoints
+
+            return endpoints.run(given)
     commands.print_help()
     return 0
 
