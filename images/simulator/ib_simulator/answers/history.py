@@ -1,0 +1,104 @@
+"""Price history as ``/iserver/marketdata/history`` gives it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ..call import Answer, Call
+from ..world import World
+from ..world.bars import Bar, Window, history, is_allowed, parse_bar, parse_period
+from ..world.contracts import Contract
+from .refusals import bad_request, conid_in, failed, known, required
+
+_SOURCES = {"", "trades", "last", "midpoint", "bid_ask"}
+
+
+def get_price_history(world: World, call: Call) -> Answer:
+    contract = known(world, conid_in(call), 500, "Chart data unavailable")
+    window = _window(call)
+    bars = history(world.market, contract, window, call.now)
+    return Answer(_body(contract, window, bars, call))
+
+
+def _window(call: Call) -> Window:
+    period = parse_period(call.query.get("period", "1w"))
+    bar = parse_bar(required(call, "bar"))
+    if period is None:
+        raise bad_request("invalid period")
+    if bar is None:
+        raise bad_request("invalid bar value")
+    if call.query.get("source", "").lower() not in _SOURCES:
+        raise bad_request("invalid source")
+    if call.query.get("direction", "-1") != "-1" or not is_allowed(period, bar):
+        raise failed("Chart data unavailable")
+    return Window(
+        period, bar, _end(call.query.get("startTime", "")), call.query.get("outsideRth", "").lower() == "true"
+    )
+
+
+def _end(text: str) -> float | None:
+    """``startTime`` is where the window ends, in UTC."""
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise bad_request("invalid startTime") from None
+
+
+def volume_factor(contract: Contract) -> int:
+    """Shares per unit of ``v``: it differs between instruments, as live."""
+    return (100, 40)[contract.conid % 2] if contract.kind == "STK" else 1
+
+
+def _body(contract: Contract, window: Window, bars: list[Bar], call: Call) -> dict[str, Any]:
+    factor = volume_factor(contract)
+    data: list[dict[str, Any]] = [
+        {
+            "o": bar.prices.open,
+            "c": bar.prices.close,
+            "h": bar.prices.high,
+            "l": bar.prices.low,
+            "v": round(bar.volume / factor, 2),
+            "t": int(bar.start * 1000),
+        }
+        for bar in bars
+    ]
+    scale = 10**contract.decimals
+    first = bars[0].start if bars else call.now
+    return {
+        "serverId": str(20_000 + contract.conid % 9000),
+        "symbol": contract.symbol,
+        "text": contract.name,
+        "priceFactor": scale,
+        "startTime": f"{datetime.fromtimestamp(first, UTC):%Y%m%d-%H:%M:%S}",
+        "high": _extreme(bars, "high", scale, factor),
+        "low": _extreme(bars, "low", scale, factor),
+        "timePeriod": call.query.get("period", "1w"),
+        "barLength": window.bar.seconds,
+        "mdAvailability": "S" if contract.feed in "RH" else "D",
+        "mktDataDelay": 0 if contract.feed in "RH" else 900,
+        "outsideRth": window.extended,
+        "volumeFactor": factor,
+        "priceDisplayRule": 1,
+        "priceDisplayValue": str(contract.decimals),
+        "negativeCapable": False,
+        "messageVersion": 2,
+        "data": data or [{"o": 0, "c": 0, "h": 0, "l": 0, "v": 0}],
+        "points": max(0, len(data) - 1),
+        "travelTime": 48,
+    }
+
+
+def _extreme(bars: list[Bar], name: str, scale: int, factor: int) -> str:
+    """``price*priceFactor/volume/minutes since the first bar`` of the extreme bar."""
+    if not bars:
+        return "0/0/0"
+    pick = max if name == "high" else min
+    bar = pick(bars, key=lambda bar: getattr(bar.prices, name))
+    minutes = round((bar.start - bars[0].start) / 60)
+    return f"{round(getattr(bar.prices, name) * scale)}/{bar.volume / factor:g}/{minutes}"
+
+
+ANSWERS = {"get_price_history": get_price_history}

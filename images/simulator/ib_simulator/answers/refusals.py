@@ -1,0 +1,74 @@
+"""How IBKR says no: the shapes that errors have."""
+
+from __future__ import annotations
+
+from ..call import Call, Refusal
+from ..world import World
+from ..world.accounts import Account
+from ..world.contracts import Contract
+
+
+def bad_request(text: str) -> Refusal:
+    """400 with IBKR's usual prefix."""
+    return Refusal(400, {"error": f"Bad Request: {text}", "statusCode": 400})
+
+
+def failed(text: str, status: int = 500) -> Refusal:
+    return Refusal(status, {"error": text, "statusCode": status})
+
+
+def unavailable() -> Refusal:
+    """503, as for orders and instruments that IBKR cannot find."""
+    return failed(
+        "Details currently unavailable. Please try again later and contact client services if issue persists.", 503
+    )
+
+
+def account_of(world: World, call: Call, name: str = "accountId") -> Account:
+    """The account in the path, or 400."""
+    account = world.account(call.path[name])
+    if account is None:
+        raise bad_request("Account is invalid")
+    return account
+
+
+def needs_accounts(call: Call) -> None:
+    """Refuse with 400 until /iserver/accounts was called in this brokerage session."""
+    if not call.memory.seen["list_brokerage_accounts"]:
+        raise Refusal(400, {"error": "Please query /accounts first", "statusCode": 400})
+
+
+def required(call: Call, name: str) -> str:
+    """A query parameter that must be there, or 400."""
+    value = call.query.get(name, "")
+    if not value:
+        raise bad_request(f"missing parameter {name}")
+    return value
+
+
+def conid_in(call: Call, name: str = "conid") -> int:
+    """A conid in the query, or 400."""
+    return as_conid(required(call, name))
+
+
+def as_conid(text: object) -> int:
+    """``265598`` or ``"265598@SMART"`` as a number, or 400."""
+    digits = str(text).partition("@")[0]
+    if not digits.isdigit():
+        raise bad_request(f"invalid conid {digits[:40]}")
+    return int(digits)
+
+
+def body_of(call: Call) -> dict[str, object]:
+    """The JSON object in the body, or 400."""
+    if not isinstance(call.body, dict):
+        raise bad_request("a JSON object is expected")
+    return call.body
+
+
+def known(world: World, conid: int, status: int = 500, text: str = "Invalid conid") -> Contract:
+    """The contract, or ``status``."""
+    contract = world.contracts.get(conid)
+    if contract is None:
+        raise failed(text, status)
+    return contract

@@ -1,0 +1,59 @@
+"""The world that the simulator's answers describe: instruments, prices, accounts and what the user stored.
+
+Everything follows from the seed and the time of the question. What a user changes (orders, watchlists, alerts, ...)
+is kept in the world, so it outlives a brokerage session, as at the broker.
+"""
+
+from __future__ import annotations
+
+from .accounts import ACCOUNTS, USER_NAMES, Account, Holding, Mode, holdings_of
+from .contracts import Contracts
+from .market import Market, today
+from .valuation import Valuation, value
+
+__all__ = ["World"]
+
+
+class World:
+    """One signed-in user's view of the broker. ``mode`` picks the paper or the live user."""
+
+    def __init__(self, seed: int, mode: Mode) -> None:
+        self.seed = seed
+        self.mode = mode
+        self.user_name = USER_NAMES[mode]
+        self.accounts = ACCOUNTS[mode]
+        self.contracts = Contracts()
+        self.market = Market(seed, self.contracts)
+        self._holdings: dict[tuple[str, int], list[Holding]] = {}
+        self._valued: dict[str, Valuation] = {}
+        self._portal: dict[str, Valuation] = {}
+
+    def account(self, account_id: str) -> Account | None:
+        return next((account for account in self.accounts if account.id == account_id), None)
+
+    def holdings(self, account: Account, now: float) -> list[Holding]:
+        """What ``account`` holds; chosen anew each month, when old derivatives have expired."""
+        day = today(now)
+        key = (account.id, day.year * 12 + day.month)
+        found = self._holdings.get(key)
+        if found is None:
+            start = now - (day.day - 1) * 86400.0
+            found = self._holdings[key] = holdings_of(account, self.seed, self.contracts, self.market, start)
+        return found
+
+    def valuation(self, account: Account, now: float) -> Valuation:
+        """``account`` at the prices of ``now``."""
+        found = self._valued.get(account.id)
+        if found is None or found.at != now:
+            found = self._valued[account.id] = value(account, self.holdings(account, now), self.market, now)
+        return found
+
+    def cached_valuation(self, account: Account, now: float) -> Valuation:
+        """As ``valuation``, but up to two minutes old: the portal's positions lag."""
+        found = self._portal.get(account.id)
+        if found is None or not found.at <= now < found.at + 120.0:
+            found = self._portal[account.id] = self.valuation(account, now)
+        return found
+
+    def forget_cached_valuation(self, account: Account) -> None:
+        self._portal.pop(account.id, None)

@@ -1,0 +1,220 @@
+"""Price history: windows and bars of every size that IBKR offers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from .contracts import Contract
+from .hours import Hours, Session
+from .market import Market
+from .prices import Range
+
+MAX_BARS = 1000
+BEGINNING = date(2005, 1, 3)
+"""Before this day there is no history."""
+
+_UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 604800, "m": 2592000, "y": 31536000}
+_PERIODS = {"min": 30, "h": 8, "d": 1000, "w": 792, "m": 182, "y": 15}
+_BARS = {"min": {1, 2, 3, 5, 10, 15, 30}, "h": {1, 2, 3, 4, 8}, "d": {1}, "w": {1}, "m": {1}}
+
+_ALLOWED = (
+    ("1min", "1min", "1min"),
+    ("1h", "1min", "8h"),
+    ("1d", "1min", "8h"),
+    ("1w", "10min", "1w"),
+    ("1m", "1h", "1m"),
+    ("3m", "2h", "1m"),
+    ("6m", "4h", "1m"),
+    ("1y", "8h", "1m"),
+    ("2y", "1d", "1m"),
+    ("15y", "1w", "1m"),
+)
+"""From this period on: smallest and largest bar (IBKR's step-size table)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A count of units, e.g. 5 min; ``seconds`` is nominal for months and years."""
+
+    count: int
+    unit: str
+
+    @property
+    def seconds(self) -> int:
+        return self.count * _UNITS[self.unit]
+
+
+class Bar(NamedTuple):
+    """``start`` in epoch seconds, ``volume`` in shares or contracts."""
+
+    start: float
+    end: float
+    prices: Range
+    volume: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was asked for. ``end`` None means up to now, the running bar included."""
+
+    period: Size
+    bar: Size
+    end: float | None
+    extended: bool
+
+
+def parse_size(text: str) -> Size | None:
+    found = re.fullmatch(r"(\d{1,4})(min|[hdwmy])", text)
+    return None if found is None else Size(int(found[1]), found[2])
+
+
+def parse_period(text: str) -> Size | None:
+    """E.g. ``3m`` for three months; None when it is none of IBKR's."""
+    size = parse_size(text)
+    return size if size is not None and 1 <= size.count <= _PERIODS[size.unit] else None
+
+
+def parse_bar(text: str) -> Size | None:
+    """E.g. ``5min``; None when it is none of IBKR's."""
+    size = parse_size(text)
+    return size if size is not None and size.count in _BARS.get(size.unit, ()) else None
+
+
+def is_allowed(period: Size, bar: Size) -> bool:
+    """Whether IBKR offers this bar size for this period."""
+    smallest, largest = "1min", "1min"
+    for start, low, high in _ALLOWED:
+        begin = parse_size(start)
+        if begin is not None and begin.seconds <= period.seconds:
+            smallest, largest = low, high
+    low_size, high_size = parse_size(smallest), parse_size(largest)
+    assert low_size is not None
+    assert high_size is not None
+    return low_size.seconds <= bar.seconds <= high_size.seconds
+
+
+def history(market: Market, contract: Contract, window: Window, now: float) -> list[Bar]:
+    """The bars of ``window``, oldest first: the newest 1000 of them at most."""
+    end = now if window.end is None else min(window.end, now)
+    if end < datetime(BEGINNING.year, BEGINNING.month, BEGINNING.day).timestamp():
+        return []
+    whole = window.end is not None
+    found: list[Bar] = []
+    for bar in _backwards(market, contract, window, end, now):
+        if whole and bar.end > end:
+            continue
+        found.append(bar)
+        if len(found) == MAX_BARS:
+            break
+    found.reverse()
+    return found
+
+
+def _backwards(market: Market, contract: Contract, window: Window, end: float, now: float) -> Iterator[Bar]:
+    hours = market.path(contract).market
+    session = hours.at(end)
+    if end <= session.open and not window.extended:
+        session = hours.before(session)
+    last = min(end, session.post if window.extended else session.close)
+    start = _start(window.period, last, session, hours)
+    if window.bar.unit in {"d", "w", "m"}:
+        yield from _days(market, contract, window.bar, start, session, end, now)
+        return
+    while session.date >= BEGINNING and session.post > start:
+        for low, high in reversed(_cuts(session, window)):
+            if low < end and low >= start:
+                yield _intraday(market, contract, session, low, high, now)
+        session = hours.before(session)
+
+
+def _start(period: Size, last: float, session: Session, hours: Hours) -> float:
+    """Where the window begins: days count trading days, longer units the calendar, shorter ones the clock."""
+    if period.unit in {"min", "h"}:
+        return last - period.seconds
+    if period.unit == "d":
+        for _ in range(period.count - 1):
+            session = hours.before(session)
+        return session.pre
+    moment = datetime.fromtimestamp(last, hours.timezone)
+    if period.unit == "w":
+        begin = moment - timedelta(weeks=period.count)
+    else:
+        months = period.count * (12 if period.unit == "y" else 1)
+        place = moment.year * 12 + moment.month - 1 - months
+        begin = moment.replace(year=place // 12, month=place % 12 + 1, day=min(moment.day, 28))
+    return max(begin.timestamp(), 0.0)
+
+
+def _cuts(session: Session, window: Window) -> list[tuple[float, float]]:
+    """The bars of one day: on the clock's round times, cut at the edges of pre, regular and post hours."""
+    step = window.bar.seconds
+    parts = [(session.open, session.close)]
+    if window.extended:
+        parts = [(session.pre, session.open), *parts, (session.close, session.post)]
+    found: list[tuple[float, float]] = []
+    for begin, finish in parts:
+        # Round times are counted from local midnight before the session.
+        low = begin
+        origin = session.pre - session.pre % 3600 if step <= 3600 else begin
+        while low < finish:
+            high = min(finish, low + step - (low - origin) % step)
+            found.append((low, high))
+            low = high
+    return found
+
+
+def _intraday(market: Market, contract: Contract, session: Session, low: float, high: float, now: float) -> Bar:
+    stop = min(high, now)
+    prices = market.path(contract).between(low, stop, session)
+    return Bar(low, high, market.range_of(contract, prices, low, stop), market.volume(contract, session, low, stop))
+
+
+def _days(
+    market: Market, contract: Contract, bar: Size, start: float, session: Session, end: float, now: float
+) -> Iterator[Bar]:
+    """Daily bars, or weeks and months joined from them."""
+    hours = market.path(contract).market
+    pending: list[Bar] = []
+    group: tuple[int, int] | None = None
+    while session.date >= BEGINNING and session.close > start:
+        if session.open < end:
+            day = _day(market, contract, session, now)
+            key = _group(bar, session)
+            if key != group and pending:
+                yield _joined(pending)
+                pending = []
+            group = key
+            pending.append(day)
+        session = hours.before(session)
+    if pending:
+        yield _joined(pending)
+
+
+def _day(market: Market, contract: Contract, session: Session, now: float) -> Bar:
+    if now < session.close:
+        return _intraday(market, contract, session, session.open, session.close, now)
+    volume = market.volume(contract, session, session.open, session.close)
+    return Bar(session.open, session.close, market.day(contract, session), volume)
+
+
+def _group(bar: Size, session: Session) -> tuple[int, int]:
+    if bar.unit == "d":
+        return (session.number, 0)
+    if bar.unit == "w":
+        return session.date.isocalendar()[:2]
+    return (session.date.year, session.date.month)
+
+
+def _joined(newest_first: list[Bar]) -> Bar:
+    first, last = newest_first[-1], newest_first[0]
+    prices = Range(
+        first.prices.open,
+        max(bar.prices.high for bar in newest_first),
+        min(bar.prices.low for bar in newest_first),
+        last.prices.close,
+    )
+    return Bar(first.start, last.end, prices, sum(bar.volume for bar in newest_first))

@@ -1,0 +1,150 @@
+"""When markets trade: sessions by exchange, as epoch seconds, daylight saving and main holidays included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One trading day. ``pre``..``open`` and ``close``..``post`` are extended hours; all epoch seconds.
+
+    ``number`` counts the market's possible trading days, so neighbours differ by one; a holiday has a number and
+    ``closed`` set.
+    """
+
+    number: int
+    date: date
+    pre: float
+    open: float
+    close: float
+    post: float
+    closed: bool
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Trading hours in minutes after local midnight (negative: the evening before)."""
+
+    zone: str
+    pre: int
+    open: int
+    close: int
+    post: int
+    every_day: bool = False
+    holidays: str = ""
+    _sessions: dict[int, Session] = field(default_factory=dict, compare=False, repr=False)
+    _latest: list[tuple[float, float, Session]] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        return ZoneInfo(self.zone)
+
+    def number_of(self, day: date) -> int:
+        """The number of ``day``, or of the Friday before when it falls on a weekend."""
+        if self.every_day:
+            return day.toordinal()
+        weeks, weekday = divmod(day.toordinal() - 1, 7)
+        return weeks * 5 + min(weekday, 4)
+
+    def session(self, number: int) -> Session:
+        found = self._sessions.get(number)
+        if found is None:
+            ordinal = number if self.every_day else number // 5 * 7 + number % 5 + 1
+            found = self._sessions[number] = self._build(number, date.fromordinal(ordinal))
+        return found
+
+    def _build(self, number: int, day: date) -> Session:
+        midnight = datetime.combine(day, time(), self.timezone)
+        pre, opening, close, post = (
+            _local(midnight, minutes) for minutes in (self.pre, self.open, self.close, self.post)
+        )
+        return Session(number, day, pre, opening, close, post, day in _holidays(self.holidays, day.year))
+
+    def at(self, now: float) -> Session:
+        """The latest trading day whose pre-market has begun."""
+        if self._latest and self._latest[0][0] <= now < self._latest[0][1]:
+            return self._latest[0][2]
+        number = self.number_of(datetime.fromtimestamp(now, self.timezone).date()) + 1
+        session = self.session(number)
+        while session.pre > now or session.closed:
+            number -= 1
+            session = self.session(number)
+        self._latest[:] = [(session.pre, self.after(session).pre, session)]
+        return session
+
+    def after(self, session: Session) -> Session:
+        """The next trading day."""
+        following = self.session(session.number + 1)
+        while following.closed:
+            following = self.session(following.number + 1)
+        return following
+
+    def before(self, session: Session) -> Session:
+        """The previous trading day."""
+        earlier = self.session(session.number - 1)
+        while earlier.closed:
+            earlier = self.session(earlier.number - 1)
+        return earlier
+
+    def is_open(self, now: float, *, extended: bool = False) -> bool:
+        session = self.at(now)
+        return session.pre <= now < session.post if extended else session.open <= now < session.close
+
+
+def _local(midnight: datetime, minutes: int) -> float:
+    # Wall-clock arithmetic: 09:30 stays 09:30 on the days the clocks change.
+    return (midnight + timedelta(minutes=minutes)).timestamp()
+
+
+@cache
+def _holidays(region: str, year: int) -> frozenset[date]:
+    if not region:
+        return frozenset()
+    days = {date(year, 1, 1), date(year, 12, 25)}
+    if region == "US":
+        days |= {date(year, 6, 19), date(year, 7, 4), nth_weekday(year, 11, 3, 4), nth_weekday(year, 9, 0, 1)}
+    return frozenset(days)
+
+
+def nth_weekday(year: int, month: int, weekday: int, nth: int) -> date:
+    """E.g. the third Friday: ``nth_weekday(2026, 12, 4, 3)``."""
+    first = date(year, month, 1)
+    return first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (nth - 1))
+
+
+NEW_YORK = "America/New_York"
+US_STOCKS = Hours(NEW_YORK, 240, 570, 960, 1200, holidays="US")
+US_OPTIONS = Hours(NEW_YORK, 570, 570, 960, 960, holidays="US")
+US_FUTURES = Hours(NEW_YORK, -360, -360, 1020, 1020, holidays="main")
+US_BONDS = Hours(NEW_YORK, 480, 480, 1020, 1020, holidays="US")
+FOREX = Hours(NEW_YORK, -405, -405, 1020, 1020, holidays="main")
+CRYPTO = Hours("Etc/UTC", 0, 0, 1440, 1440, every_day=True)
+
+_BY_EXCHANGE = {
+    "AEB": Hours("Europe/Amsterdam", 540, 540, 1050, 1050, holidays="main"),
+    "CBOT": US_FUTURES,
+    "CME": US_FUTURES,
+    "COMEX": US_FUTURES,
+    "EBS": Hours("Europe/Zurich", 540, 540, 1050, 1050, holidays="main"),
+    "EUREX": Hours("Europe/Berlin", 480, 480, 1320, 1320, holidays="main"),
+    "IBIS": Hours("Europe/Berlin", 540, 540, 1050, 1050, holidays="main"),
+    "IDEALPRO": FOREX,
+    "LSE": Hours("Europe/London", 480, 480, 990, 990, holidays="main"),
+    "MEXI": Hours("America/Mexico_City", 510, 510, 900, 900, holidays="main"),
+    "NYMEX": US_FUTURES,
+    "PAXOS": CRYPTO,
+    "TSE": Hours("America/Toronto", 570, 570, 960, 960, holidays="main"),
+}
+
+
+def market_of(kind: str, exchange: str) -> Hours:
+    """The hours of an instrument of this kind (STK, IND, OPT, FUT, FOP, CASH, BOND, CRYPTO) on this exchange."""
+    if kind == "BOND":
+        return US_BONDS
+    if exchange in _BY_EXCHANGE:
+        return _BY_EXCHANGE[exchange]
+    return US_OPTIONS if kind in {"OPT", "IND"} else US_STOCKS

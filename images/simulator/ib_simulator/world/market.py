@@ -1,0 +1,129 @@
+"""Prices of contracts: paths for what has its own, formulas for what follows from an underlying."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from math import exp, pi, sin
+from zoneinfo import ZoneInfo
+
+from . import options
+from .contracts import Contract, Contracts
+from .hours import NEW_YORK, Session
+from .prices import Path, Range
+
+_DRIFT = {"STK": 0.07, "CRYPTO": 0.1}
+_DAILY_VOLUME = {"STK": 1.4e9, "FUT": 4.5e9, "FOP": 4e5, "OPT": 4e5, "CRYPTO": 5e7, "BOND": 2e5}
+"""Money traded in a contract's shares (units for bonds) on an ordinary day."""
+_NEW_YORK = ZoneInfo(NEW_YORK)
+
+
+def today(now: float) -> date:
+    """The date in New York."""
+    return datetime.fromtimestamp(now, _NEW_YORK).date()
+
+
+class Market:
+    """What every contract costs at any time."""
+
+    def __init__(self, seed: int, contracts: Contracts) -> None:
+        self._seed = seed
+        self._contracts = contracts
+        self._paths: dict[int, Path] = {}
+
+    def path(self, contract: Contract) -> Path:
+        """The path that ``contract`` is on, or its underlying for a derivative."""
+        conid = contract.underlying if contract.kind in {"OPT", "FOP"} else contract.conid
+        found = self._paths.get(conid)
+        if found is None:
+            row = self._contracts[conid]
+            drift = _DRIFT.get(self._contracts[row.path or conid].kind, 0.0)
+            found = self._paths[conid] = Path(self._seed, row.path, row.price, row.volatility, row.market, drift=drift)
+        return found
+
+    def price(self, contract: Contract, now: float) -> float:
+        """The last price on the contract's tick, in its currency (bonds: percent of par)."""
+        return contract.rounded(self.transformed(contract, self.path(contract).at(now), now))
+
+    def transformed(self, contract: Contract, base: float, now: float) -> float:
+        """The contract's price when its path stands at ``base``."""
+        if contract.kind == "FUT":
+            root = self._contracts.root_of(contract.underlying)
+            assert root is not None
+            return base * exp(root.carry * max(0.0, contract.expires_at - now) / options.YEAR)
+        if contract.right:
+            return self.greeks_at(contract, base, now).price
+        return base
+
+    def greeks(self, contract: Contract, now: float) -> options.Greeks:
+        return self.greeks_at(contract, self.path(contract).at(now), now)
+
+    @staticmethod
+    def greeks_at(contract: Contract, spot: float, now: float) -> options.Greeks:
+        years = (contract.expires_at - now) / options.YEAR
+        volatility = options.smile(contract.volatility, spot, contract.strike, max(years, 0.0))
+        return options.greeks(spot, contract.strike, years, volatility, contract.right)
+
+    def spread(self, contract: Contract, price: float) -> tuple[float, float]:
+        """Bid and ask around ``price``, never crossed and never below zero."""
+        width = max(contract.tick, price * (0.01 if contract.right else 0.00008))
+        bid = contract.rounded(max(0.0, price - width / 2))
+        ask = contract.rounded(price + width / 2)
+        return bid, ask if ask > bid else contract.rounded(bid + contract.tick)
+
+    def range_of(self, contract: Contract, base: Range, start: float, end: float) -> Range:
+        """The contract's open, high, low and close, when its path ran through ``base`` from ``start`` to ``end``."""
+        if not contract.is_derivative:
+            return Range(*(contract.rounded(price) for price in base))
+        first = contract.rounded(self.transformed(contract, base.open, start))
+        last = contract.rounded(self.transformed(contract, base.close, end))
+        inner = [contract.rounded(self.transformed(contract, price, end)) for price in (base.high, base.low)]
+        return Range(first, max(first, last, *inner), min(first, last, *inner), last)
+
+    def prior_close(self, contract: Contract, now: float) -> float:
+        """The close of the trading day before the one that ``now`` belongs to."""
+        path = self.path(contract)
+        session = path.market.before(path.market.at(now))
+        close = self.transformed(contract, path.day(session.number).close, session.close)
+        return contract.rounded(close)
+
+    def day(self, contract: Contract, session: Session) -> Range:
+        """The regular hours of a whole trading day."""
+        return self.range_of(contract, self.path(contract).day(session.number), session.open, session.close)
+
+    def volume(self, contract: Contract, session: Session, start: float, end: float) -> int:
+        """Shares or contracts traded from ``start`` to ``end`` within the regular hours of ``session``."""
+        if contract.kind not in _DAILY_VOLUME:
+            return 0
+        liveliness = (contract.conid * 2654435761 + session.number * 40503) % 1009 / 1009
+        whole = self.average_volume(contract) * (0.5 + liveliness)
+        length = session.close - session.open
+        return round(whole * (_traded((end - session.open) / length) - _traded((start - session.open) / length)))
+
+    @staticmethod
+    def average_volume(contract: Contract) -> float:
+        """Of an ordinary day, in shares or contracts."""
+        shares = _DAILY_VOLUME.get(contract.kind, 0.0) / max(1.0, contract.price)
+        return shares / 40 if contract.kind == "FUT" else shares
+
+    def in_dollars(self, currency: str, now: float) -> float:
+        """US dollars for one unit of ``currency``; 0 for an unknown one."""
+        if currency == "USD":
+            return 1.0
+        for pair in self._contracts.of_symbol(currency):
+            if pair.kind == "CASH":
+                return self.path(pair).at(now)
+        for pair in self._contracts.of_symbol("USD"):
+            if pair.currency == currency:
+                return 1.0 / self.path(pair).at(now)
+        return 0.0
+
+    def rate(self, source: str, target: str, now: float) -> float:
+        """Units of ``target`` for one of ``source``; 0 when either is unknown."""
+        into = self.in_dollars(target, now)
+        return self.in_dollars(source, now) / into if into else 0.0
+
+
+def _traded(part: float) -> float:
+    """The share of a day's volume that is done when ``part`` of the day is over: busy at both ends."""
+    part = min(1.0, max(0.0, part))
+    return part + 0.5 * sin(2 * pi * part) / (2 * pi)

@@ -1,0 +1,202 @@
+"""Price paths: a price for every moment, a function of the seed, the instrument and the time alone.
+
+A path is a walk of trading days around a trend. Inside a day it runs through knots a quarter of an hour apart that
+touch the day's high and low exactly, and between two knots it stays between them. So bars of every size, snapshots
+and day ranges agree with each other, and any of them is cheap.
+"""
+
+from __future__ import annotations
+
+from array import array
+from datetime import date
+from functools import cache
+from math import exp, log, sqrt
+from random import Random
+from typing import NamedTuple
+
+from .hours import Hours, Session
+
+ANCHOR = date(2026, 1, 2)
+"""The day whose close is the price in the instrument table."""
+
+_KNOT = 900.0
+_FINE = 30
+"""Steps between two knots, 30 s each."""
+
+_PULL = 0.01
+_OVERNIGHT = 0.3
+_NOISE = 4096
+
+
+@cache
+def _noise(seed: int) -> array[float]:
+    random = Random(f"{seed}/noise")
+    return array("d", (random.random() - 0.5 for _ in range(_NOISE)))
+
+
+class Range(NamedTuple):
+    """Open, high, low and close, unrounded."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+class Path:
+    """One instrument's price in its own currency. ``volatility`` and ``drift`` are per year."""
+
+    def __init__(
+        self, seed: int, key: int, price: float, volatility: float, market: Hours, *, drift: float = 0.0
+    ) -> None:
+        self.market = market
+        self._seed = f"{seed}/{key}"
+        self._anchor = market.number_of(ANCHOR)
+        self._price = price
+        self._sigma = volatility / sqrt(252)
+        self._drift = drift / 252
+        self._up = Random(f"{self._seed}/up")
+        self._down = Random(f"{self._seed}/down")
+        self._later: list[Range] = []
+        self._earlier: list[Range] = []
+        self._earliest_close = price
+        self._knots: dict[int, array[float]] = {}
+        self._noise = _noise(seed)
+        self._shift = key * 31
+
+    def day(self, number: int) -> Range:
+        """The regular hours of trading day ``number`` (of the path's market)."""
+        ahead = number - self._anchor
+        if ahead > 0:
+            while len(self._later) < ahead:
+                self._grow_later()
+            return self._later[ahead - 1]
+        while len(self._earlier) <= -ahead:
+            self._grow_earlier()
+        return self._earlier[-ahead]
+
+    def _grow_later(self) -> None:
+        number = self._anchor + len(self._later) + 1
+        before = self._later[-1].close if self._later else self._price
+        trend = self._price * exp(self._drift * (number - self._anchor))
+        move = self._move(self._up, before / trend)
+        self._later.append(self._shape(number, self._up, before, before * exp(move)))
+
+    def _grow_earlier(self) -> None:
+        number = self._anchor - len(self._earlier)
+        close = self._earliest_close
+        trend = self._price * exp(self._drift * (number - self._anchor))
+        move = -self._move(self._down, close / trend) + 2 * self._drift
+        self._earliest_close = close if self.market.session(number).closed else close * exp(-move)
+        self._earlier.append(self._shape(number, self._down, self._earliest_close, close))
+
+    def _move(self, random: Random, from_trend: float) -> float:
+        return self._drift - _PULL * log(from_trend) + self._sigma * random.gauss()
+
+    def _shape(self, number: int, random: Random, before: float, close: float) -> Range:
+        gap, up, down = random.gauss(), abs(random.gauss()), abs(random.gauss())
+        if self.market.session(number).closed:
+            return Range(before, before, before, before)
+        opening = before * (close / before) ** _OVERNIGHT * exp(0.15 * self._sigma * gap)
+        high = max(opening, close) * exp(0.35 * self._sigma * up)
+        low = min(opening, close) * exp(-0.35 * self._sigma * down)
+        return Range(opening, high, low, close)
+
+    def at(self, now: float) -> float:
+        """The price at ``now``; between sessions the last one."""
+        session = self.market.at(now)
+        if session.open <= now < session.close:
+            return self._inside(session, now)
+        if now < session.open:
+            start = self._after_hours(self.market.before(session))
+            done = (now - session.pre) / (session.open - session.pre)
+            return start + (self.day(session.number).open - start) * done
+        close = self.day(session.number).close
+        if session.post == session.close:
+            return close
+        done = min(1.0, (now - session.close) / (session.post - session.close))
+        return close + (self._after_hours(session) - close) * done
+
+    def _after_hours(self, session: Session) -> float:
+        """Where extended trading ends on that day."""
+        close = self.day(session.number).close
+        if session.post == session.close:
+            return close
+        gap: float = (self.day(self.market.after(session).number).open / close) ** _OVERNIGHT
+        return close * gap
+
+    def _inside(self, session: Session, now: float) -> float:
+        knots = self._knots_of(session)
+        index, rest = divmod((now - session.open) / _KNOT, 1.0)
+        place = int(index)
+        fine, part = divmod(rest * _FINE, 1.0)
+        step = int(fine)
+        low = self._weight(session.number, place, step)
+        weight = low + (self._weight(session.number, place, step + 1) - low) * part
+        return knots[place] + (knots[place + 1] - knots[place]) * weight
+
+    def _weight(self, number: int, place: int, step: int) -> float:
+        """How far from one knot to the next, 0..1, at a fine step."""
+        if step == 0:
+            return 0.0
+        if step == _FINE:
+            return 1.0
+        weight = step / _FINE + 0.6 * self._noise[(number * 7919 + place * 101 + step + self._shift) % _NOISE]
+        return 0.0 if weight < 0.0 else min(weight, 1.0)
+
+    def _knots_of(self, session: Session) -> array[float]:
+        knots = self._knots.get(session.number)
+        if knots is None:
+            if len(self._knots) > 400:
+                self._knots.clear()
+            knots = self._knots[session.number] = self._draw(session)
+        return knots
+
+    def _draw(self, session: Session) -> array[float]:
+        opening, high, low, close = self.day(session.number)
+        # A day on which the clocks change can be an hour longer or shorter.
+        count = round((session.close - session.open) / _KNOT)
+        random = Random(f"{self._seed}/{session.number}")
+        scale = 2.4 * self._sigma / sqrt(count)
+        walk = [0.0]
+        for _ in range(count):
+            walk.append(walk[-1] + scale * (random.random() - 0.5))
+        tilt = (log(close / opening) - walk[-1]) / count
+        knots = array("d", (min(high, max(low, opening * exp(w + tilt * i))) for i, w in enumerate(walk)))
+        knots[0], knots[count] = opening, close
+        inner = range(1, count)
+        top = max(inner, key=knots.__getitem__)
+        bottom = min((i for i in inner if i != top), key=knots.__getitem__)
+        knots[top], knots[bottom] = high, low
+        return knots
+
+    def between(self, start: float, end: float, session: Session) -> Range:
+        """The range of ``start``..``end``, both inside one part (pre, regular, post) of ``session``."""
+        first, last = self._edge(start, session), self._edge(end, session)
+        high, low = (first, last) if first > last else (last, first)
+        if session.open <= start and end <= session.close and end > start:
+            for price in self._touched(start, end, session):
+                high, low = max(high, price), min(low, price)
+        return Range(first, high, low, last)
+
+    def _edge(self, moment: float, session: Session) -> float:
+        return self.day(session.number).close if moment == session.close else self.at(moment)
+
+    def _touched(self, start: float, end: float, session: Session) -> list[float]:
+        """Knots and fine steps strictly inside; between two of them the path is straight or stays between knots."""
+        knots, number = self._knots_of(session), session.number
+        begin, stop = (start - session.open) / _KNOT, (end - session.open) / _KNOT
+        first, last = -int(-begin // 1), int(stop)
+        if first > last:
+            return self._fine(knots, number, last, begin - last, stop - last)
+        touched = list(knots[first : last + 1])
+        if begin < first:
+            touched += self._fine(knots, number, first - 1, begin - first + 1, 1.0)
+        if stop > last:
+            touched += self._fine(knots, number, last, 0.0, stop - last)
+        return touched
+
+    def _fine(self, knots: array[float], number: int, place: int, begin: float, stop: float) -> list[float]:
+        a, span = knots[place], knots[place + 1] - knots[place]
+        steps = range(int(begin * _FINE) + 1, -int(-stop * _FINE // 1))
+        return [a + span * self._weight(number, place, step) for step in steps]

@@ -1,0 +1,111 @@
+"""What an account is worth: every holding at its price, cash in each currency, margin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from .accounts import Account, Holding
+from .market import Market
+
+_MARGIN = {"STK": 0.25, "CASH": 0.02, "CRYPTO": 1.0, "BOND": 0.2, "FUT": 0.08, "FOP": 0.0, "OPT": 0.0}
+"""Maintenance margin as a share of the market value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Valued:
+    """A holding at a price; money in the contract's currency, ``rate`` turns it into the account's."""
+
+    holding: Holding
+    price: float
+    value: float
+    unrealized: float
+    daily: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Valuation:
+    """An account at one moment; money in its base currency unless it says otherwise. ``rates`` by currency."""
+
+    account: Account
+    rows: tuple[Valued, ...]
+    rates: dict[str, float]
+    at: float
+
+    def total(self, *kinds: str, currency: str | None = None, of: str = "value") -> float:
+        """The sum of ``value``, ``unrealized`` or ``daily`` over kinds (all if none); in ``currency`` if given."""
+        return sum(
+            float(getattr(row, of)) * (1.0 if currency else row.rate)
+            for row in self.rows
+            if (not kinds or row.holding.contract.kind in kinds)
+            and (currency is None or row.holding.contract.currency == currency)
+        )
+
+    @cached_property
+    def market_value(self) -> float:
+        """Of all positions that count towards net liquidation: futures and forex do not."""
+        return self.total("STK", "OPT", "FOP", "BOND", "CRYPTO")
+
+    @cached_property
+    def cash(self) -> float:
+        return sum(amount * self.rates[currency] for currency, amount in self.account.cash.items())
+
+    @cached_property
+    def net_liquidation(self) -> float:
+        return self.cash + self.market_value
+
+    @cached_property
+    def unrealized_pnl(self) -> float:
+        return self.total(of="unrealized")
+
+    @cached_property
+    def daily_pnl(self) -> float:
+        return self.total(of="daily")
+
+    @cached_property
+    def maintenance_margin(self) -> float:
+        return self.margin()
+
+    def margin(self, *kinds: str) -> float:
+        """Maintenance margin of positions of these kinds (all if none)."""
+        return sum(
+            abs(row.value) * row.rate * _MARGIN.get(row.holding.contract.kind, 0.0)
+            for row in self.rows
+            if not kinds or row.holding.contract.kind in kinds
+        )
+
+    @cached_property
+    def initial_margin(self) -> float:
+        return self.maintenance_margin * 1.1
+
+    @cached_property
+    def excess_liquidity(self) -> float:
+        return self.net_liquidation - self.maintenance_margin
+
+    @cached_property
+    def available_funds(self) -> float:
+        return self.net_liquidation - self.initial_margin
+
+
+def value(account: Account, holdings: list[Holding], market: Market, now: float) -> Valuation:
+    """``account`` with its ``holdings`` at the prices of ``now``."""
+    rates = {currency: market.rate(currency, account.currency, now) for currency in account.cash}
+    rows = []
+    for holding in holdings:
+        contract = holding.contract
+        if contract.currency not in rates:
+            rates[contract.currency] = market.rate(contract.currency, account.currency, now)
+        price = market.price(contract, now)
+        units = holding.quantity * contract.multiplier
+        rows.append(
+            Valued(
+                holding,
+                price,
+                units * price,
+                units * (price - holding.cost),
+                units * (price - market.prior_close(contract, now)),
+                rates[contract.currency],
+            )
+        )
+    return Valuation(account, tuple(rows), rates, now)
