@@ -52,55 +52,46 @@ class Path:
         self.market = market
         self._seed = f"{seed}/{key}"
         self._anchor = market.number_of(ANCHOR)
-        self._price = price
+        self._start = log(price)
         self._sigma = volatility / sqrt(252)
         self._drift = drift / 252
         self._up = Random(f"{self._seed}/up")
         self._down = Random(f"{self._seed}/down")
-        self._later: list[Range] = []
-        self._earlier: list[Range] = []
-        self._earliest_close = price
+        self._later = [self._start]
+        self._earlier = [self._start]
+        self._days: dict[int, Range] = {}
         self._knots: dict[int, array[float]] = {}
         self._noise = _noise(seed)
         self._shift = key * 31
 
     def day(self, number: int) -> Range:
         """The regular hours of trading day ``number`` (of the path's market)."""
+        found = self._days.get(number)
+        if found is None:
+            found = self._days[number] = self._shape(number, self._close(number - 1), self._close(number))
+        return found
+
+    def _close(self, number: int) -> float:
+        """The logarithm of the close, walked to from the anchor day; holidays keep the close before."""
+        while self.market.session(number).closed:
+            number -= 1
         ahead = number - self._anchor
-        if ahead > 0:
-            while len(self._later) < ahead:
-                self._grow_later()
-            return self._later[ahead - 1]
-        while len(self._earlier) <= -ahead:
-            self._grow_earlier()
-        return self._earlier[-ahead]
+        closes, random, sign = (self._later, self._up, 1) if ahead >= 0 else (self._earlier, self._down, -1)
+        drift, sigma = sign * self._drift, self._sigma
+        while len(closes) <= abs(ahead):
+            last, trend = closes[-1], self._start + drift * len(closes)
+            closes.append(last + drift - _PULL * (last - trend) + sigma * random.gauss())
+        return closes[abs(ahead)]
 
-    def _grow_later(self) -> None:
-        number = self._anchor + len(self._later) + 1
-        before = self._later[-1].close if self._later else self._price
-        trend = self._price * exp(self._drift * (number - self._anchor))
-        move = self._move(self._up, before / trend)
-        self._later.append(self._shape(number, self._up, before, before * exp(move)))
-
-    def _grow_earlier(self) -> None:
-        number = self._anchor - len(self._earlier)
-        close = self._earliest_close
-        trend = self._price * exp(self._drift * (number - self._anchor))
-        move = -self._move(self._down, close / trend) + 2 * self._drift
-        self._earliest_close = close if self.market.session(number).closed else close * exp(-move)
-        self._earlier.append(self._shape(number, self._down, self._earliest_close, close))
-
-    def _move(self, random: Random, from_trend: float) -> float:
-        return self._drift - _PULL * log(from_trend) + self._sigma * random.gauss()
-
-    def _shape(self, number: int, random: Random, before: float, close: float) -> Range:
-        gap, up, down = random.gauss(), abs(random.gauss()), abs(random.gauss())
-        if self.market.session(number).closed:
-            return Range(before, before, before, before)
-        opening = before * (close / before) ** _OVERNIGHT * exp(0.15 * self._sigma * gap)
-        high = max(opening, close) * exp(0.35 * self._sigma * up)
-        low = min(opening, close) * exp(-0.35 * self._sigma * down)
-        return Range(opening, high, low, close)
+    def _shape(self, number: int, before: float, close: float) -> Range:
+        if before == close and self.market.session(number).closed:
+            return Range(*(exp(before),) * 4)
+        place = number * 3 + self._shift
+        gap, up, down = (self._noise[(place + salt) % _NOISE] for salt in range(3))
+        opening = before + (close - before) * _OVERNIGHT + 0.5 * self._sigma * gap
+        high = max(opening, close) + 1.1 * self._sigma * abs(up)
+        low = min(opening, close) - 1.1 * self._sigma * abs(down)
+        return Range(exp(opening), exp(high), exp(low), exp(close))
 
     def at(self, now: float) -> float:
         """The price at ``now``; between sessions the last one."""
