@@ -1,0 +1,37 @@
+"""A real one-node Kubernetes on a bare Linux machine.
+
+usage: python3 hack/cluster up | down | load ARCHIVE... | kubeconfig | path
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import images
+import node
+import programs
+from layout import KUBECONFIG
+
+
+def main(arguments: list[str]) -> None:
+    if arguments[:1] != ["path"] and os.geteuid() != 0:
+        raise SystemExit("cluster: a node needs root: run this with sudo, or set KUBECONFIG to a cluster you have")
+    match arguments:
+        case ["up"]:
+            node.up()
+        case ["down"]:
+            node.down()
+        case ["load", *archives] if archives:
+            images.load(programs.ensure(), *map(Path, archives))
+        case ["kubeconfig"]:
+            sys.stdout.write(f"{KUBECONFIG}\n")
+        case ["path"]:
+            sys.stdout.write(f"{programs.ensure()}\n")
+        case _:
+            raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
