@@ -31,7 +31,7 @@ def run(given: argparse.Namespace) -> int:
         elif given.gateway:
             ports, token = free_ports(3), secrets.token_urlsafe(32)
             guard = {"guard_url": f"http://{HOST}:{ports[0]}", "guard_token": token}
-            supervisor = own.enter_context(Supervisor([keepalive(ports, token, given.gateway)], None))
+            supervisor = own.enter_context(Supervisor([keepalive(ports, token, given.gateway)], None, _tell_end))
         elif "IB_MCP_GUARD_URL" not in os.environ:
             guard = _guard_of_up()
         # Loaded while the keepalive starts.
@@ -67,9 +67,16 @@ def _guard_of_up() -> dict[str, object]:
 def _answered(url: str, supervisor: Supervisor) -> bool:
     end = time.monotonic() + _START_S
     while answers(url) is None:
-        if supervisor.failed or time.monotonic() > end:
-            say("the keepalive could not start; it says why above")
+        if supervisor.failed:
+            return False
+        if time.monotonic() > end:
+            say(f"the keepalive does not answer within {_START_S:g} s")
             return False
         time.sleep(_LOOK_S)
     supervisor.steady()
-    return True
+    return not supervisor.failed
+
+
+def _tell_end(name: str, code: int, delay_s: float | None) -> None:
+    again = "it says why above" if delay_s is None else f"starting it again in {delay_s:g} s"
+    say(f"{name} ended with exit code {code}; {again}")

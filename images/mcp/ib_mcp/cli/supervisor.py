@@ -18,7 +18,6 @@ from typing import IO, Self
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
 _STEADY_S = 60.0
-_GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -45,19 +44,25 @@ def environment(settings: Mapping[str, str], inherited: Mapping[str, str]) -> di
 
 
 class Supervisor:
-    """``with Supervisor(...)`` starts the parts; leaving it ends them within five seconds or so.
+    """``with Supervisor(...)`` starts the parts; leaving it ends them, by force after ``grace_s``.
 
-    ``ended(name, code, delay_s)`` is called from a thread of the part when it died and will be started again.
-    What a part says goes to ``NAME.log`` in the folder ``logs``, or to standard error when that is None.
-    Until ``steady()`` a part that dies is not started again but noted in ``failed``: its settings are wrong.
+    ``ended(name, code, delay_s)`` is called from a thread of the part when it died; it is started again after
+    ``delay_s``. Until ``steady()`` that is None, the part stays dead and its exit code is in ``failed``: a part that
+    cannot start will not do so at a second try. What a part says goes to ``NAME.log`` in the folder ``logs``, or to
+    standard error when that is None.
     """
 
     def __init__(
-        self, parts: Sequence[Part], logs: Path | None, ended: Callable[[str, int, float], None] = lambda *_: None
+        self,
+        parts: Sequence[Part],
+        logs: Path | None,
+        ended: Callable[[str, int, float | None], None],
+        grace_s: float = 5.0,
     ) -> None:
         self._parts = parts
         self._logs = logs
         self._ended = ended
+        self._grace_s = grace_s
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -84,7 +89,7 @@ class Supervisor:
         for child in children:
             with suppress(ProcessLookupError):
                 child.send_signal(signal.SIGTERM)
-        end = time.monotonic() + _GRACE_S
+        end = time.monotonic() + self._grace_s
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         for child in children:
@@ -129,6 +134,7 @@ class Supervisor:
                 return
             if not self._steady.is_set():
                 self.failed[part.name] = code
+                self._ended(part.name, code, None)
                 return
             delay = delay_after(time.monotonic() - started, delay)
             self._ended(part.name, code, delay)

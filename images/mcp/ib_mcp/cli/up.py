@@ -50,14 +50,12 @@ def run(given: argparse.Namespace) -> int:
     )
     with _asked_to_stop() as stop, supervisor:
         session = _start(stack, supervisor, stop)
+        # Before the look at what failed: a part that dies in between is started again.
+        supervisor.steady()
+        if supervisor.failed:
+            return 2 if 2 in supervisor.failed.values() else 1
         if stop.is_set():
             return 0
-        if supervisor.failed:
-            for name, code in supervisor.failed.items():
-                log = logs / f"{name}.log"
-                say(f"{name} could not start (exit code {code}); {log} ends with:\n{_tail(log)}")
-            return 2 if 2 in supervisor.failed.values() else 1
-        supervisor.steady()
         with ExitStack() as notes:
             notes.enter_context(state.running_note(stack))
             if given.write:
@@ -159,9 +157,13 @@ def _watch(stack: Stack, session: str, stop: threading.Event) -> None:
             session = now
 
 
-def _tell_end(logs: Path) -> Callable[[str, int, float], None]:
-    def tell(name: str, code: int, delay_s: float) -> None:
-        say(f"{name} ended with exit code {code}; starting it again in {delay_s:g} s; see {logs / name}.log")
+def _tell_end(logs: Path) -> Callable[[str, int, float | None], None]:
+    def tell(name: str, code: int, delay_s: float | None) -> None:
+        log = logs / f"{name}.log"
+        if delay_s is None:
+            say(f"{name} could not start (exit code {code}); {log} ends with:\n{_tail(log)}")
+        else:
+            say(f"{name} ended with exit code {code}; starting it again in {delay_s:g} s; see {log}")
 
     return tell
 
