@@ -27,11 +27,8 @@ def _get(kubectl: Sequence[str | Path], kind: str, namespace: str, name: str) ->
 
 def _number(service: dict[str, Any], port: dict[str, Any]) -> int:
     """The Service's port that an Ingress backend names or numbers."""
-    return next(
-        p["port"]
-        for p in service["spec"]["ports"]
-        if port.get("number") == p["port"] or port.get("name") == p.get("name")
-    )
+    named = {p["name"]: p["port"] for p in service["spec"]["ports"] if "name" in p}
+    return int(named[port["name"]] if "name" in port else port["number"])
 
 
 def configuration(ingress: dict[str, Any], services: dict[str, dict[str, Any]]) -> str:

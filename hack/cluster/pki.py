@@ -7,7 +7,10 @@ from pathlib import Path
 
 from layout import API_IP, NODE, NODE_IP, STATE, run
 
-_SERVER = f"DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:localhost,IP:127.0.0.1,IP:{NODE_IP},IP:{API_IP}"
+_SERVER = ",".join(
+    [f"DNS:{name}" for name in ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")]
+    + [f"IP:{address}" for address in ("127.0.0.1", NODE_IP, API_IP)]
+)
 _CLIENTS = {
     "admin": "/O=system:masters/CN=admin",
     "kubelet": f"/O=system:nodes/CN=system:node:{NODE}",

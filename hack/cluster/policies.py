@@ -83,27 +83,18 @@ def ruleset(policies: list[Object], pods: list[Object], namespaces: dict[str, di
     allowed: dict[str, list[str]] = {"saddr": [], "daddr": []}
     for policy in policies:
         spec, home = policy["spec"], policy["metadata"]["namespace"]
-        chosen = [
-            pod
-            for pod in pods
-            if pod["metadata"]["namespace"] == home
-            and selects(spec.get("podSelector", {}), pod["metadata"].get("labels", {}))
-        ]
+        near = [pod for pod in pods if pod["metadata"]["namespace"] == home]
+        chosen = [pod for pod in near if selects(spec.get("podSelector", {}), pod["metadata"].get("labels", {}))]
         types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
         for kind, own, other, peers in (("Ingress", "daddr", "saddr", "from"), ("Egress", "saddr", "daddr", "to")):
             if kind not in types:
                 continue
             isolated[own] |= {pod["status"]["podIP"] for pod in chosen}
             for rule in spec.get(kind.lower(), []):
-                reach = (
-                    [
-                        f"ip {other} {address} "
-                        for peer in rule[peers]
-                        for address in _addresses(peer, home, pods, namespaces)
-                    ]
-                    if rule.get(peers)
-                    else [""]
-                )
+                reach = [""]
+                if named := rule.get(peers):
+                    found = (address for peer in named for address in _addresses(peer, home, pods, namespaces))
+                    reach = [f"ip {other} {address} " for address in found]
                 for pod in chosen:
                     ports = _ports(rule, [pod] if kind == "Ingress" else pods)
                     allowed[own] += [f"ip {own} {pod['status']['podIP']} {r}{p}" for r in reach for p in ports]

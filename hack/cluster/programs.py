@@ -20,7 +20,7 @@ TOOLS = (
 
 
 def _sources() -> list[Path]:
-    return sorted(path for path in (HERE / "programs").rglob("*") if path.is_file()) + [HERE / "pause.c"]
+    return [*sorted(path for path in (HERE / "programs").rglob("*") if path.is_file()), HERE / "pause.c"]
 
 
 def _version() -> str:
