@@ -38,7 +38,10 @@ class Observation:
     retry_after_s: float | None = None
 
 
+_LONGEST_MS = 10**9
 _NO_BRIDGE = ("no bridge", "init session first", "no brokerage session")
+# ssodh/init without ``compete`` while another session of the user is active.
+_NEEDS_FORCE = "force compete"
 _MAINTENANCE = ("maintenance", "scheduled downtime", "system is temporarily unavailable")
 
 
@@ -53,7 +56,7 @@ def read_answer(status: int, headers: dict[str, str], content: bytes) -> tuple[O
         return refused, None
     try:
         body = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Observation(Seen.BROKEN, detail="IBKR's answer is not JSON"), None
     observation = _read_body(body)
     return observation, body if observation.seen in (Seen.FLAGS, Seen.ALIVE) else None
@@ -70,6 +73,8 @@ def _read_refusal(status: int, headers: dict[str, str], text: str) -> Observatio
         return Observation(Seen.NO_BRIDGE, detail="IBKR says there is no brokerage session")
     if status >= 500 and any(phrase in text for phrase in _MAINTENANCE):
         return Observation(Seen.MAINTENANCE, detail=f"IBKR answers {status} and speaks of maintenance")
+    if status == 404 and text.startswith("access denied"):
+        return Observation(Seen.BROKEN, detail="the gateway refuses this address (ips.allow in its conf.yaml)")
     if status != 200:
         return Observation(Seen.BROKEN, detail=f"IBKR answers {status}")
     if not text.strip():
@@ -90,7 +95,7 @@ def _read_body(body: Any) -> Observation:
             return Observation(Seen.NO_BRIDGE, detail="IBKR says there is no brokerage session")
         return Observation(Seen.BROKEN, detail=f"IBKR says {_phrase(error)}")
     expires = body.get("ssoExpires")
-    sso_expires_s = expires / 1000 if isinstance(expires, (int, float)) and not isinstance(expires, bool) else None
+    sso_expires_s = expires / 1000 if isinstance(expires, int) and 0 <= expires < _LONGEST_MS else None
     bridge = body.get("iserver")
     flags = read_flags(bridge.get("authStatus") if isinstance(bridge, dict) else body)
     return Observation(Seen.ALIVE if flags is None else Seen.FLAGS, flags=flags, sso_expires_s=sso_expires_s)
@@ -101,11 +106,12 @@ def read_flags(body: object) -> AuthStatus | None:
     if not isinstance(body, dict) or not isinstance(body.get("authenticated"), bool):
         return None
     established = body.get("established")
-    message = body.get("message") or body.get("fail")
+    fail = body.get("fail")
+    message = body.get("message") or fail
     return AuthStatus(
         connected=body.get("connected", body["authenticated"]) is True,
         authenticated=body["authenticated"],
-        competing=body.get("competing") is True,
+        competing=body.get("competing") is True or (isinstance(fail, str) and _NEEDS_FORCE in fail.lower()),
         established=established if isinstance(established, bool) else None,
         message=_phrase(message) if isinstance(message, str) and message else None,
     )

@@ -52,7 +52,7 @@ class Keepalive:
 
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._client.aclose)
-        self._stack.push_async_callback(self._guard.aclose)
+        await self._stack.enter_async_context(self._guard)
         self._task = asyncio.create_task(self.keeper.run(), name="keeper")
         self._stack.push_async_callback(self._stop)
         return self
@@ -76,4 +76,4 @@ class Keepalive:
 
     def _spend(self, operation: str) -> None:
         """Count one of the keeper's own requests in the gateway's ten per second."""
-        self._guard.spend(operation)
+        self._guard.pacer.spend(operation)

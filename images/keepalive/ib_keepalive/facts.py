@@ -10,6 +10,7 @@ from ibkr.session import Mode
 # sso/validate may be asked once a minute; accounts come with it so that a failed pair is asked again together.
 RETRY_S = 60.0
 
+_LATEST_MS = 10**13
 _LOGIN_TYPES: dict[int, Mode] = {1: "live", 2: "paper"}
 
 
@@ -37,7 +38,7 @@ def from_validation(facts: Facts, body: Any) -> Facts:
         facts,
         mode=mode if facts.mode == "unknown" else facts.mode,
         region=region if isinstance(region, str) else None,
-        signed_in_at=signed_in / 1000 if isinstance(signed_in, int) and signed_in > 0 else None,
+        signed_in_at=signed_in / 1000 if isinstance(signed_in, int) and 0 < signed_in < _LATEST_MS else None,
         validated=True,
     )
 

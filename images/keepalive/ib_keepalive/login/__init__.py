@@ -3,22 +3,85 @@
 from __future__ import annotations
 
 import httpx
-from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ib_keepalive import hosts
 from ib_keepalive.keeper import Keeper
+from ib_keepalive.login import pages
+from ib_keepalive.login.forward import Forwarder
+from ib_keepalive.login.rules import METHODS, is_sign_in_path
 from ib_keepalive.settings import KeepaliveSettings
+from ib_keepalive.words import WORDS
+from ibkr.errors import IbError
 
 __all__ = ["create_login"]
 
 
 def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper: Keeper) -> ASGIApp:
     """The ASGI app."""
+    forwarder = Forwarder(client, settings.gateway_origin or settings.gateway_url, keeper.watch)
 
-    async def login_status(_: Request) -> Response:
-        return JSONResponse(keeper.status().to_json())
+    async def answer(request: Request) -> Response:
+        refused = _refuse(request, settings.login_names)
+        if refused is not None:
+            return refused
+        path = request.scope["path"]
+        if path == "/" and request.method in ("GET", "HEAD"):
+            keeper.watch()
+            return _page(pages.landing(WORDS[keeper.status().state]), 200)
+        if path == "/login-status" and request.method == "GET":
+            return JSONResponse(login_status(keeper), headers={"Cache-Control": "no-store"})
+        if not is_sign_in_path(request.scope["raw_path"]) or request.method not in METHODS:
+            return _page(pages.problem("There is nothing here", "This port serves IBKR's sign-in pages only."), 404)
+        keeper.watch()
+        try:
+            return await forwarder.forward(request)
+        except IbError as error:
+            return _page(pages.problem(error.message, error.action), error.status)
 
-    return Starlette(routes=[Route("/login-status", login_status)])
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "http":
+            response = await answer(Request(scope, receive))
+            await response(scope, receive, send)
+
+    return app
+
+
+def login_status(keeper: Keeper) -> dict[str, object]:
+    """What the landing page shows: the state in words and a few facts of ``/status``."""
+    status = keeper.status()
+    words = WORDS[status.state]
+    return {
+        "state": status.state,
+        "title": words.title,
+        "advice": words.advice,
+        "tone": words.tone,
+        "offers_sign_in": words.offers_sign_in,
+        "detail": status.auth.message,
+        "mode": status.mode,
+        "state_since": status.state_since,
+        "age_seconds": status.age_seconds,
+        "latency_ms": status.gateway.latency_ms,
+        "deadline": status.login.deadline,
+    }
+
+
+def _refuse(request: Request, names: tuple[str, ...]) -> Response | None:
+    if not hosts.admits_host(request.headers, names):
+        problem = pages.problem(
+            "This address is not served here",
+            "Open this port as http://localhost:PORT, or list the name in IB_KEEPALIVE_LOGIN_NAMES.",
+        )
+        return _page(problem, 403)
+    is_navigation = request.method == "GET" and request.headers.get("sec-fetch-mode", "navigate") == "navigate"
+    if not is_navigation and not hosts.admits_origin(request.headers):
+        return _page(pages.problem("Another web page sent this", "Start again from this port's own page."), 403)
+    return None
+
+
+def _page(document: str, status: int) -> Response:
+    return HTMLResponse(document, status, headers=pages.HEADERS)
