@@ -9,6 +9,7 @@ from ibkr.session import Mode
 
 # sso/validate may be asked once a minute; accounts come with it so that a failed pair is asked again together.
 RETRY_S = 60.0
+_MOST_TRIES = 5
 
 _LATEST_MS = 10**13
 _LOGIN_TYPES: dict[int, Mode] = {1: "live", 2: "paper"}
@@ -24,6 +25,12 @@ class Facts:
     sso_left_s: float | None = None
     validated: bool = False
     accounts_read: bool = False
+    tries: int = 0
+
+    @property
+    def is_wanting(self) -> bool:
+        """Whether asking (again) is worth its requests."""
+        return not (self.validated and self.accounts_read) and self.tries < _MOST_TRIES
 
 
 def from_validation(facts: Facts, body: Any) -> Facts:

@@ -56,6 +56,7 @@ class Keeper:
         self._probe_due = now
         self._tickle_due = now
         self._watched_until = now
+        self._busy_until = now
         self._unsure_reopen = False
         self._was_refused = False
         self._askers: list[asyncio.Future[None]] = []
@@ -89,8 +90,8 @@ class Keeper:
     def watch(self) -> None:
         """Somebody is at the login page: look often for a minute, and at once."""
         self._watched_until = self._clock() + _WATCH_LASTS_S
-        if self._verdict.state is not SessionState.AUTHENTICATED:
-            self._probe_due = min(self._probe_due, self._clock() + rhythm.WATCHED_S)
+        if self._verdict.state is not SessionState.AUTHENTICATED and not self._verdict.timeouts:
+            self._probe_due = max(min(self._probe_due, self._clock() + rhythm.WATCHED_S), self._busy_until)
             self._wake.set()
 
     async def run(self) -> None:
@@ -137,8 +138,6 @@ class Keeper:
     def _check_may_reopen(self) -> None:
         if not self._is_running:
             raise UpstreamUnreachable("The session keeper is not running.")
-        if self._verdict.state is SessionState.AUTHENTICATED:
-            return
         refused = reopening.refuse(
             self._verdict,
             now=self._clock(),
@@ -173,7 +172,7 @@ class Keeper:
         if self._settings.auto_reopen:
             own = reopening.try_at(self._budget, self._verdict, self._ledger.reopen_earliest)
             due.extend(() if own is None else (own,))
-        if self._verdict.state is SessionState.AUTHENTICATED and not self._knows_all:
+        if self._verdict.state is SessionState.AUTHENTICATED and self._facts.is_wanting:
             due.append(self._facts_due)
         self._wake.clear()
         try:
@@ -232,6 +231,8 @@ class Keeper:
             if not rhythm.tickles(before.state):
                 self._tickle_due = now
         wait = rhythm.next_probe_s(seen, verdict, now=now, watched=now < self._watched_until)
+        if seen.seen is Seen.BUSY:
+            self._busy_until = now + wait
         # A tickle without flags leaves the question open.
         self._probe_due = now if seen.seen is Seen.ALIVE else now + wait
 
@@ -255,15 +256,12 @@ class Keeper:
         due = reopening.try_at(self._budget, self._verdict, self._ledger.reopen_earliest)
         return due is not None and now >= due
 
-    @property
-    def _knows_all(self) -> bool:
-        return self._facts.validated and self._facts.accounts_read
-
     def _lacks_facts(self, now: float) -> bool:
-        return self._verdict.state is SessionState.AUTHENTICATED and not self._knows_all and now >= self._facts_due
+        return self._verdict.state is SessionState.AUTHENTICATED and self._facts.is_wanting and now >= self._facts_due
 
     async def _learn(self) -> None:
         self._facts_due = self._clock() + learnt.RETRY_S
+        self._facts = replace(self._facts, tries=self._facts.tries + 1)
         if not self._facts.validated:
             self._facts = learnt.from_validation(self._facts, await self._read("validate_sign_in"))
         if not self._facts.accounts_read:

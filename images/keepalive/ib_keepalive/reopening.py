@@ -18,7 +18,10 @@ _HEALTHY_S = 600.0
 
 
 def refuse(verdict: Verdict, *, now: float, earliest: float, compete: bool, login: str | None) -> IbError | None:
-    """Why ssodh/init must not be sent now, or None when it may. ``earliest``: when the gap since the last one ends."""
+    """Why ssodh/init must not be sent now; None when it may, or when the session is open already.
+
+    ``earliest``: when the gap since the last one ends.
+    """
     state = verdict.state
     if state is SessionState.REOPENING and _is_loading(verdict) and now - verdict.since < LOADING_S:
         return SessionReopening("IBKR is loading the account data of the session.", retry_after_s=3)

@@ -54,6 +54,7 @@ class KeepaliveSettings(BaseSettings):
         if value is None:
             return None
         parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        has_more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or has_more:
             raise ValueError("must look like https://HOST:PORT, without a path")
         return f"{parts.scheme}://{parts.netloc}"
