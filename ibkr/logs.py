@@ -5,34 +5,51 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
 _HIDDEN = "[redacted]"
 _SECRET_KEYS = re.compile(
-    r"token|cookie|authorization|secret|password|session_?id|account|acct|user_?name|balance|amount|cash|netliq|body",
+    r"token|cookie|authorization|secret|password|^session$|session_?id|account|acct|user_?(name|id)"
+    r"|balance|amount|cash|net_?liq|equity|margin|funds|pnl|^(dpl|upl|uel|nl|el|mv)$|body",
     re.IGNORECASE,
 )
-# Account ids are one to three capitals and digits (U1234567, DU1234567, DF..., F...).
-_ACCOUNT = re.compile(r"\b[A-Z]{1,3}\d{5,9}\b")
-_BEARER = re.compile(r"(?i)(bearer\s+|api=|XYZAB[\w.]*=|JSESSIONID=|\"session\"\s*:\s*\"?)[^\s;,\"}]+")
+_PATTERNS = (
+    # Headers whose whole value is secret, whatever it holds.
+    re.compile(r"""(?i)(\b(?:(?:set-)?cookie|(?:proxy-)?authorization)["']?\s*[:=]\s*)[^\r\n]+"""),
+    re.compile(r"(?i)(\b(?:bearer|basic)\s+)[^\s,;\"']+"),
+    # name=value and "name": "value" of tokens and of IBKR's session cookies.
+    re.compile(
+        r"""(?i)((?:token|secret|password|session_?id|sess-uuid|(?:jsession|user)id|user_?name|xyzab[\w.]*)["']?\s*[:=]\s*"""
+        r"""|["']session["']\s*:\s*|\b(?:session|api|cp|portal|web)(?:\.\w+)?=)(?:"[^"]*"|'[^']*'|[^\s;,&"'}]+)"""
+    ),
+    # Account ids are one to three capitals and digits (U1234567, DU1234567, DF..., F...), in a path perhaps lower case.
+    re.compile(r"()(?:[A-Z]{1,3}|(?<![A-Za-z0-9])d?[ufi])[0-9]{5,}"),
+)
 
 
 def redact_text(text: str) -> str:
-    """``text`` without account numbers, bearer tokens and session cookies."""
-    return _BEARER.sub(rf"\1{_HIDDEN}", _ACCOUNT.sub(_HIDDEN, text))
+    """``text`` without account numbers, tokens and session cookies."""
+    for pattern in _PATTERNS:
+        text = pattern.sub(rf"\1{_HIDDEN}", text)
+    return text
 
 
 def _clean(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
     if isinstance(value, str):
         return redact_text(value)
-    if isinstance(value, dict):
-        return {key: _HIDDEN if _SECRET_KEYS.search(str(key)) else _clean(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, Mapping):
+        return {
+            redact_text(str(key)): _HIDDEN if _SECRET_KEYS.search(str(key)) else _clean(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [_clean(item) for item in value]
-    return value
+    return redact_text(repr(value))
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
