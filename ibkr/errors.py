@@ -38,7 +38,8 @@ class IbError(Exception):
         """The JSON body of this error."""
         error: dict[str, Any] = {"code": self.code, "message": self.message, "action": self.action}
         if self.retry_after_s is not None:
-            error["retry_after_s"] = round(self.retry_after_s, 1)
+            # Rounded up: who waits exactly so long must not come too early.
+            error["retry_after_s"] = math.ceil(self.retry_after_s * 10) / 10
         if self.login is not None:
             error["login"] = self.login
         return {"error": error}
@@ -149,15 +150,24 @@ BY_CODE: dict[str, type[IbError]] = {
 
 
 def from_envelope(status: int, body: object) -> IbError | None:
-    """The error that an envelope describes, or None when ``body`` is not an envelope."""
+    """The error that an envelope describes, or None when ``body`` is not an envelope.
+
+    Fields of a wrong type count as missing.
+    """
     error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict) or error.get("code") not in BY_CODE:
+    if not isinstance(error, dict) or (kind := BY_CODE.get(_text(error, "code") or "")) is None:
         return None
-    kind = BY_CODE[error["code"]]
+    wait = error.get("retry_after_s")
+    known = isinstance(wait, (int, float)) and not isinstance(wait, bool) and 0 <= wait < math.inf
     return kind(
-        str(error.get("message", "")),
-        action=error.get("action"),
-        retry_after_s=error.get("retry_after_s"),
-        login=error.get("login"),
+        _text(error, "message") or "",
+        action=_text(error, "action"),
+        retry_after_s=wait if known else None,
+        login=_text(error, "login"),
         status=status,
     )
+
+
+def _text(error: dict[str, Any], name: str) -> str | None:
+    value = error.get(name)
+    return value if isinstance(value, str) else None

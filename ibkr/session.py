@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from ibkr.errors import (
     IbError,
@@ -114,23 +114,28 @@ class Status:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, body: dict[str, Any]) -> Status:
-        """Read an answer of ``/status``; unknown fields are ignored. ValueError when it is not version 1."""
+    def from_json(cls, body: object) -> Status:
+        """Read an answer of ``/status``; unknown fields are ignored. ValueError when it is not of version 1."""
+        if not isinstance(body, dict):
+            raise ValueError("/status is not a JSON object")
         if body.get("schema") != 1:
             raise ValueError(f"/status has schema {body.get('schema')!r}, this program reads 1")
-        return cls(
-            state=SessionState(body["state"]),
-            observed_at=float(body["observed_at"]),
-            state_since=float(body["state_since"]),
-            age_seconds=float(body.get("age_seconds", 0.0)),
-            mode=body.get("mode", "unknown"),
-            gateway=GatewayStatus.read(body.get("gateway")),
-            auth=AuthStatus.read(body.get("auth")),
-            tickle=TickleStatus.read(body.get("tickle")),
-            reauth=ReauthStatus.read(body.get("reauth")),
-            login=LoginStatus.read(body.get("login")),
-            maintenance=MaintenanceStatus.read(body.get("maintenance")),
-        )
+        try:
+            return cls(
+                state=SessionState(body["state"]),
+                observed_at=float(body["observed_at"]),
+                state_since=float(body["state_since"]),
+                age_seconds=float(body.get("age_seconds", 0.0)),
+                mode=body["mode"] if body.get("mode") in get_args(Mode) else "unknown",
+                gateway=GatewayStatus.read(body.get("gateway")),
+                auth=AuthStatus.read(body.get("auth")),
+                tickle=TickleStatus.read(body.get("tickle")),
+                reauth=ReauthStatus.read(body.get("reauth")),
+                login=LoginStatus.read(body.get("login")),
+                maintenance=MaintenanceStatus.read(body.get("maintenance")),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"/status cannot be read: {error!r}") from error
 
 
 _REFUSALS: dict[SessionState, tuple[type[IbError], str, float | None]] = {
