@@ -55,3 +55,12 @@ def parameters() -> dict[tuple[str, str], tuple[set[str], set[str]]]:
                     body |= set(resolved(content.get("schema", {})).get("properties", {}))
                 found[method.upper(), path.lower()] = (query, body)
     return found
+
+
+def field_numbers() -> set[str]:
+    """The numbers of market-data fields that the newest document lists."""
+    *_, document = documents()
+    lists = [
+        schema["enum"] for schema in document["components"]["schemas"].values() if "7762" in schema.get("enum", ())
+    ]
+    return {number for numbers in lists for number in numbers}
