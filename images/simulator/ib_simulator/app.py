@@ -5,78 +5,182 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import asdict
+from typing import Any, Literal
 
-from starlette.applications import Starlette
-from starlette.requests import Request as ControlRequest
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from pydantic import BaseModel
 
-from ib_simulator import exchange
+from ib_simulator import exchange, websocket
+from ib_simulator.actions import ACTIONS
+from ib_simulator.answers import ANSWERS
 from ib_simulator.backend import Backend
 from ib_simulator.clock import Clock
+from ib_simulator.control import create_control, iso
+from ib_simulator.faults import Faults
+from ib_simulator.gateway import Gateway
+from ib_simulator.limits import Limits
 from ib_simulator.listener import Gate
-from ib_simulator.session import Session
+from ib_simulator.login import Logins, SecondStep
+from ib_simulator.scenario import Player, Scenario
+from ib_simulator.session import Session, Timing
 from ib_simulator.traffic import Request, Traffic
 from ib_simulator.users import USERS
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Mode
 from ibkr import catalogue
 
-try:
-    from ib_simulator.answers import ANSWERS
-except ImportError:
-    ANSWERS = {}
-
 Role = Literal["gateway", "backend"]
 
 
-class BrokerApp:
-    """The ASGI app of the broker's port; ``gate`` is the network in front of it."""
-
-    def __init__(self, backend: Backend, gate: Gate) -> None:
-        self._backend, self.gate = backend, gate
-
-    async def __call__(self, scope: exchange.Scope, receive: exchange.Receive, send: exchange.Send) -> None:
-        if scope["type"] == "http":
-            reply = await self._backend.handle(await exchange.read(scope, receive))
-            await exchange.send(scope, receive, send, reply)
-
-
 class Simulator:
-    """``app`` is the broker, ``control`` the control API (both ASGI), ``requests`` what came in."""
+    """``app`` is the broker, ``control`` the control API (both ASGI), ``requests`` what came in.
+
+    ``role``: gateway plus IBKR, or IBKR alone for the real gateway program. ``signed_in``: start with that user's
+    sign-in and brokerage session open. ``timing.calendar`` is off unless asked for, so that no test depends on the
+    hour it runs at. ``limits=False`` answers any number of calls.
+    """
 
     def __init__(
         self,
         seed: int = 7,
         signed_in: Mode | None = None,
         role: Role = "gateway",
+        scenario: Scenario | None = None,
         *,
         wall: Callable[[], float] = time.time,
+        timing: Timing | None = None,
+        limits: bool = True,
+        second_step: SecondStep = "auto",
+        origins: str | None = None,
     ) -> None:
         self.role = role
         self.clock = Clock(wall)
-        self.session = Session()
-        self.traffic = Traffic()
+        self.session = Session(timing)
+        self.limits = Limits(enabled=limits)
         self.gate = Gate()
+        self.faults = Faults(seed, self.gate)
+        self.logins = Logins(seed, second_step)
+        self.traffic = Traffic()
         self.backend = Backend(
+            seed=seed,
             clock=self.clock,
             session=self.session,
+            limits=self.limits,
+            faults=self.faults,
+            logins=self.logins,
             traffic=self.traffic,
             catalogue=catalogue.load(),
-            worlds={"paper": World(seed, "paper"), "live": World(seed, "live")},
+            worlds={mode: World(seed, mode) for mode in USERS},
             answers=ANSWERS,
+            watch_clients=role == "backend",
         )
-        self.app = BrokerApp(self.backend, self.gate)
-        self.control = Starlette(routes=[Route("/control/state", self._state)])
+        self.gateway = Gateway(self.backend, origins=origins) if role == "gateway" else None
+        self.player = Player(self)
+        self.app = BrokerApp(self)
+        self.control = create_control(self)
         if signed_in is not None:
-            now = self.clock.now()
-            self.session.sign_in(USERS[signed_in], now)
-            self.session.open(now - self.session.timing.establish, compete=True)
+            self.sign_in(signed_in)
+        self.player.play(scenario)
 
     @property
     def requests(self) -> deque[Request]:
         return self.traffic.requests
 
-    async def _state(self, _: ControlRequest) -> Response:
-        return JSONResponse({"now": self.clock.now()})
+    def sign_in(self, mode: Mode, *, brokerage: bool = True) -> None:
+        """Sign a user in as if by the browser, through the gateway when there is one."""
+        now = self.clock.now()
+        self.session.sign_in(USERS[mode], self.logins.token(), now)
+        if self.gateway is not None:
+            self.gateway.adopt_session()
+        if brokerage:
+            self.session.open(now, compete=True, after=-self.session.timing.establish)
+
+    def set_time(self, epoch: float) -> None:
+        """Set the simulated calendar; what goes on keeps its age."""
+        moved = epoch - self.clock.now()
+        self.clock.set(epoch)
+        self.session.shift(moved)
+        self.player.shift(moved)
+        self.limits.forget()
+
+    def perform(self, action: str, arguments: BaseModel) -> None:
+        """Do an action of ``ib_simulator.actions``."""
+        ACTIONS[action].run(self, arguments)
+        self.player.arm()
+
+    def clock_state(self) -> dict[str, Any]:
+        now = self.clock.now()
+        return {"now": now, "time": iso(now), "rate": self.clock.rate}
+
+    def counters(self) -> dict[str, Any]:
+        """Requests by ``endpoint status`` (``-`` outside the catalogue, or without an answer), and the limits'."""
+        return {
+            "statuses": {f"{name or '-'} {status or '-'}": n for (name, status), n in self.traffic.statuses.items()},
+            "limits": self.limits.to_json(self.clock.now()),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What the control API shows."""
+        now, session = self.clock.now(), self.session
+        session.settle(now)
+        maintenance = session.maintenance_until(now)
+        return {
+            "clock": self.clock_state(),
+            "role": self.role,
+            "session": {
+                "user": None if session.user is None else session.user.mode,
+                "ended": session.ended,
+                **asdict(session.flags(now)),
+                "dropped": session.dropped,
+                "login_left_s": session.login_left(now) if session.user is not None else None,
+                "maintenance": maintenance is not None,
+            },
+            "timing": asdict(session.timing),
+            "login": {"second_step": self.logins.second_step, "waiting": self.logins.waiting},
+            "before_login": self.backend.before_login,
+            "limits": self.limits.to_json(now),
+            "faults": [fault.to_json() for fault in self.faults.active],
+            "held": self.faults.held,
+            "busy_slots": None if self.gateway is None else self.gateway.busy_slots,
+            "connections": self.gate.connections,
+            "scenario": self.player.to_json(),
+            "requests": sum(self.traffic.statuses.values()),
+        }
+
+
+class BrokerApp:
+    """The ASGI app of the broker's port; ``gate`` is the network in front of it."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self.gate = simulator.gate
+
+    async def __call__(self, scope: exchange.Scope, receive: exchange.Receive, send: exchange.Send) -> None:
+        simulator, gate = self._simulator, self.gate
+        if not simulator.player.armed:
+            simulator.player.arm()
+        if scope["type"] == "websocket":
+            backend, gateway = simulator.backend, simulator.gateway
+            await websocket.serve(scope, receive, send, backend=backend, gate=gate, gateway=gateway)
+        if scope["type"] != "http":
+            return
+        if gate.refusing:
+            raise ConnectionRefusedError("the simulator refuses connections")
+        incoming = await exchange.read(scope, receive)
+        if incoming is None:
+            return
+        if gate.silent:
+            await gate.speaks()
+            raise ConnectionResetError("the simulator was silent")
+        reply = await (simulator.gateway or simulator.backend).handle(incoming)
+        if reply is not None:
+            await self._deliver(reply, incoming, scope, send)
+
+    async def _deliver(
+        self, reply: exchange.Reply, incoming: exchange.Incoming, scope: exchange.Scope, send: exchange.Send
+    ) -> None:
+        if self.gate.silent:
+            await incoming.gone()
+        else:
+            # The gateway sends every body on in chunks.
+            await exchange.write(scope, incoming.receive, send, reply, chunked=self._simulator.gateway is not None)

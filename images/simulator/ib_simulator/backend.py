@@ -2,67 +2,189 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qsl
+from typing import Literal
 
-from ib_simulator import session_answers
+from ib_simulator import pages, session_answers, sso
 from ib_simulator.call import Answer, Call, Refusal
 from ib_simulator.clock import Clock
-from ib_simulator.exchange import Incoming, Reply, answer_reply, json_reply
+from ib_simulator.exchange import Incoming, Reply, answer_reply, json_reply, page_reply, redirect
+from ib_simulator.faults import Fault, Faults
+from ib_simulator.gateway_calls import AGENT, GatewayCalls
+from ib_simulator.limits import Limits
+from ib_simulator.login import Logins
 from ib_simulator.session import Session
 from ib_simulator.traffic import Request, Traffic
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Mode
 from ibkr.catalogue import Catalogue, Endpoint
 
-PREFIXES = ("/v1/api/", "/v1/portal/")
-# The gateway asks these by GET; the catalogue has them as POST.
-_ALSO_GET = ("/tickle", "/iserver/auth/status")
-NO_BRIDGE = {"error": "Bad Request: no bridge", "statusCode": 400}
+BeforeLogin = Literal["401", "302", "no_session"]
+_PREFIXES = ("/v1/api/", "/v1/portal/")
+# Operations that the catalogue has as POST and that are asked by GET too, by the gateway itself among others.
+_ALSO_GET = ("/tickle", "/iserver/auth/status", "/logout")
+_WITH_BODY = ("POST", "PUT", "PATCH")
+_WRONG_JSON = b'{"error": "truncated by a pro'
 
 
 class Backend:
-    """Session, limits and faults in front of the world's answers."""
+    """Limits, faults and session in front of the world's answers.
+
+    ``before_login`` is how an API call without a sign-in is refused: 401, a redirect to the login page, or 200 with
+    ``{"error":"no session"}``; IBKR has been seen to do each. ``watch_clients``: a held request ends with its client.
+    """
 
     def __init__(
         self,
         *,
+        seed: int,
         clock: Clock,
         session: Session,
+        limits: Limits,
+        faults: Faults,
+        logins: Logins,
         traffic: Traffic,
         catalogue: Catalogue,
         worlds: Mapping[Mode, World],
         answers: Mapping[str, Callable[[World, Call], Answer]],
+        watch_clients: bool,
     ) -> None:
-        self.clock, self.session, self.traffic = clock, session, traffic
+        self.clock, self.session, self.limits, self.faults = clock, session, limits, faults
+        self.logins, self.traffic = logins, traffic
+        self.before_login: BeforeLogin = "401"
+        self._gateway_calls = GatewayCalls(seed)
         self._catalogue, self._worlds, self._answers = catalogue, worlds, answers
+        self._watch_clients = watch_clients
 
-    async def handle(self, incoming: Incoming) -> Reply:
+    async def handle(self, incoming: Incoming) -> Reply | None:
+        """The reply; None when the client went away while it was held."""
         now = self.clock.now()
-        request = Request(incoming.method, incoming.path, incoming.agent, now)
+        path = next(
+            (incoming.path[len(prefix) - 1 :] for prefix in _PREFIXES if incoming.path.startswith(prefix)), None
+        )
+        matched = None
+        if path is not None:
+            matched = self._catalogue.match("POST" if path in _ALSO_GET else incoming.method, path)
+        agent = incoming.agent
+        request = Request(incoming.method, incoming.path, agent, now, None if matched is None else matched[0].id)
         self.traffic.requests.append(request)
-        reply = self._api(incoming, request, now)
-        request.status = reply.status
-        self.traffic.statuses[request.endpoint, reply.status] += 1
+        endpoint = matched[0] if matched is not None else None
+
+        def answer() -> Reply:
+            if path is None:
+                return self._outside(incoming)
+            return self._api(path, endpoint, matched[1] if matched is not None else {}, incoming)
+
+        refused = self.limits.admit(endpoint, now) if path is not None and agent != AGENT else None
+        if refused is not None:
+            reply: Reply | None = json_reply({"error": refused}, 429)
+        elif self.faults.active:
+            reply = await self._with_faults(request, incoming, endpoint, answer)
+        else:
+            reply = answer()
+        request.status = None if reply is None or reply.broken == "reset" else reply.status
+        self.traffic.statuses[request.endpoint, request.status] += 1
         return reply
 
-    def _api(self, incoming: Incoming, request: Request, now: float) -> Reply:
-        path = next((incoming.path[len(prefix) - 1 :] for prefix in PREFIXES if incoming.path.startswith(prefix)), None)
-        if path is None:
-            return json_reply({"error": "Not Found", "statusCode": 404}, 404)
-        method = "POST" if path in _ALSO_GET else incoming.method
-        matched = self._catalogue.match(method, path)
-        if matched is not None:
-            request.endpoint = matched[0].id
+    # Faults
+
+    async def _with_faults(
+        self, request: Request, incoming: Incoming, endpoint: Endpoint | None, answer: Callable[[], Reply]
+    ) -> Reply | None:
+        struck = self.faults.striking(request.endpoint, request.method, request.path, request.agent)
+        if endpoint is None or endpoint.concurrent is None:
+            return await self._strike(struck, incoming, answer)
+        self.limits.begin(endpoint)
+        try:
+            return await self._strike(struck, incoming, answer)
+        finally:
+            self.limits.end(endpoint)
+
+    async def _strike(self, struck: list[Fault], incoming: Incoming, answer: Callable[[], Reply]) -> Reply | None:
+        reply = replacement = None
+        broken: Fault | None = None
+        for fault in struck:
+            spec = fault.spec
+            if spec.processed and reply is None:
+                reply = answer()
+            if spec.kind == "latency":
+                await asyncio.sleep(spec.seconds or 0)
+            elif spec.kind == "hang":
+                if not await self._hold(fault, incoming):
+                    return None
+            elif spec.kind in ("reset", "cut", "stall"):
+                broken = fault
+            elif spec.kind == "answer":
+                body = {"error": "simulated", "statusCode": spec.status} if spec.body is None else spec.body
+                replacement = answer_reply(Answer(body, spec.status or 200, "text/plain"))
+            elif spec.kind == "wrong_json":
+                replacement = Reply(200, _WRONG_JSON)
+            elif spec.kind == "html":
+                replacement = page_reply(pages.login())
+        if broken is not None and broken.spec.kind == "reset":
+            return Reply(200, broken="reset")
+        reply = replacement or reply or answer()
+        if broken is not None:
+            held_by = broken
+            reply.broken = "cut" if broken.spec.kind == "cut" else "stall"
+            reply.resume = (lambda: self.faults.hold(held_by)) if reply.broken == "stall" else None
+        return reply
+
+    async def _hold(self, fault: Fault, incoming: Incoming) -> bool:
+        """Wait for the release; False when the client went away first."""
+        held = asyncio.ensure_future(self.faults.hold(fault))
+        gone = asyncio.ensure_future(incoming.gone()) if self._watch_clients else None
+        try:
+            await asyncio.wait({held} if gone is None else {held, gone}, return_when=asyncio.FIRST_COMPLETED)
+            return held.done()
+        finally:
+            held.cancel()
+            if gone is not None:
+                gone.cancel()
+
+    # Answers
+
+    def holds_session(self, cookie: bytes) -> bool:
+        """Whether this Cookie header is that of the present sign-in."""
+        return self.session.user is not None and f"XYZAB={self.session.token}".encode() in cookie
+
+    def _signed_in(self, incoming: Incoming) -> bool:
+        return self.holds_session(incoming.headers.get(b"cookie", b""))
+
+    def _outside(self, incoming: Incoming) -> Reply:
+        now = self.clock.now()
+        self.session.settle(now)
+        if self.session.maintenance_until(now) is not None:
+            return page_reply(pages.maintenance(), 503)
+        if incoming.path.startswith("/sso/"):
+            return sso.answer(incoming, self.session, self.logins, now, signed_in=self._signed_in(incoming))
+        return _not_found()
+
+    def _api(self, path: str, endpoint: Endpoint | None, values: dict[str, str], incoming: Incoming) -> Reply:
+        now = self.clock.now()
         session = self.session
         session.settle(now)
-        if session.user is None:
-            return Reply(401)
+        if session.maintenance_until(now) is not None:
+            return json_reply({"error": "Service Unavailable", "statusCode": 503}, 503)
+        if not self._signed_in(incoming):
+            return self._refuse_signed_out()
+        if incoming.method in _WITH_BODY and b"content-length" not in incoming.headers:
+            return page_reply("Length Required", 411)
         session.touch(now)
-        if matched is None:
-            return json_reply({"error": "Not Found", "statusCode": 404}, 404)
-        return self._operation(*matched, incoming, now)
+        if incoming.agent == AGENT:
+            own = self._gateway_calls.answer(path, incoming, session, now)
+            if own is not None:
+                return own
+        return _not_found() if endpoint is None else self._operation(endpoint, values, incoming, now)
+
+    def _refuse_signed_out(self) -> Reply:
+        if self.before_login == "302":
+            return redirect("/sso/Login?forwardTo=22&RL=1")
+        if self.before_login == "no_session":
+            return json_reply({"error": "no session"})
+        return Reply(401)
 
     def _operation(self, endpoint: Endpoint, values: dict[str, str], incoming: Incoming, now: float) -> Reply:
         session = self.session
@@ -70,26 +192,29 @@ class Backend:
         try:
             body = json.loads(incoming.body) if incoming.body else {}
         except ValueError:
-            return json_reply({"error": "Bad Request: invalid JSON", "statusCode": 400}, 400)
-        if endpoint.id == "tickle":
-            return json_reply(session_answers.tickle(session, now, "simulated"))
-        if endpoint.id == "get_auth_status":
-            return json_reply(session_answers.auth_status(session.flags(now)))
-        if endpoint.id == "validate_sign_in":
-            return json_reply(session_answers.sign_in(session, now))
-        if endpoint.id == "open_brokerage_session":
-            session.open(now, compete=bool(body.get("compete")))
-            return json_reply(session_answers.auth_status(session.flags(now)))
-        if endpoint.tier == "brokerage" and (session.opened_at is None or now < session.opened_at):
-            return json_reply(NO_BRIDGE, 400)
+            return _bad_request("the body is not JSON")
+        own = session_answers.ANSWERS.get(endpoint.id)
+        if own is not None:
+            return answer_reply(own(session, body, now))
+        if endpoint.tier == "brokerage" and not session.flags(now).authenticated:
+            return _bad_request("no bridge" if session.ever_opened else "Init session first")
+        call = Call(endpoint, values, incoming.query, body, now, session.memory)
         handler = self._answers.get(endpoint.id)
         if handler is None:
             return json_reply({"error": f"the simulator has no answer for {endpoint.id}", "statusCode": 501}, 501)
-        query = dict(parse_qsl(incoming.query.decode("latin-1"), keep_blank_values=True)) if incoming.query else {}
-        call = Call(endpoint, values, query, body, now, session.memory)
         try:
             answer = handler(self._worlds[session.user.mode], call)
         except Refusal as refusal:
             answer = refusal.answer
         session.memory.seen[endpoint.id] += 1
+        if endpoint.tier == "brokerage" and endpoint.effect == "read" and not session.established(now):
+            return json_reply([] if isinstance(answer.body, list) else {}, answer.status)
         return answer_reply(answer)
+
+
+def _not_found() -> Reply:
+    return json_reply({"error": "Resource not found", "statusCode": 404}, 404)
+
+
+def _bad_request(reason: str) -> Reply:
+    return json_reply({"error": f"Bad Request: {reason}", "statusCode": 400}, 400)

@@ -49,6 +49,17 @@ class Gate:
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
+    async def speaks(self) -> None:
+        """Wait until it is not silent."""
+        changed = asyncio.Event()
+        unwatch = self.watch(changed.set)
+        try:
+            while self.silent:
+                changed.clear()
+                await changed.wait()
+        finally:
+            unwatch()
+
     def opened(self, transport: asyncio.Transport) -> None:
         self._transports.add(transport)
 
@@ -168,7 +179,8 @@ class Listener:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        while self._state.connections:
+        # An aborted connection is gone some rounds of the loop later.
+        while self._state.connections:  # noqa: ASYNC110
             await asyncio.sleep(0)
         await self._lifespan.shutdown()
         if self._reserve is not None:

@@ -37,7 +37,6 @@ class Flags:
     authenticated: bool
     established: bool
     competing: bool
-    message: str = ""
     fail: str = ""
 
 
@@ -47,6 +46,7 @@ class Session:
     def __init__(self, timing: Timing | None = None) -> None:
         self.timing = timing or Timing()
         self.user: User | None = None
+        self.token = ""
         self.memory = Memory()
         self.login_at = 0.0
         self.seen_at = 0.0
@@ -106,9 +106,9 @@ class Session:
 
     # What the user and the gateway do
 
-    def sign_in(self, user: User, now: float) -> None:
-        """The browser login; the brokerage session is another matter."""
-        self.user = user
+    def sign_in(self, user: User, token: str, now: float) -> None:
+        """The browser login, known by its cookie ``token``; the brokerage session is another matter."""
+        self.user, self.token = user, token
         self.memory = Memory()
         self.login_at = self.seen_at = now
         self._next_reset = self._weekly = None
@@ -137,8 +137,22 @@ class Session:
         """A request with this session came in."""
         self.seen_at = now
 
+    def shift(self, seconds: float) -> None:
+        """The clock was set by that much: what began keeps its age."""
+        self.login_at += seconds
+        self.seen_at += seconds
+        self._down_until += seconds
+        if self.opened_at is not None:
+            self.opened_at += seconds
+        if self._competitor_back_at is not None:
+            self._competitor_back_at += seconds
+        if self._forced_maintenance_until is not None:
+            self._forced_maintenance_until += seconds
+        self._next_reset = self._weekly = None
+        self.retime()
+
     def retime(self) -> None:
-        """``timing`` has changed."""
+        """``timing`` or ``login_at`` has changed."""
         self._login_ends = self.login_at + self.timing.login_life
         if self.timing.calendar:
             self._login_ends = min(self._login_ends, eastern.next_midnight(self.login_at))
@@ -175,6 +189,11 @@ class Session:
             self.drop("maintenance")
 
     # What is asked of it
+
+    @property
+    def socket_key(self) -> str:
+        """tickle's ``session``: what a WebSocket shows as its ``api`` cookie."""
+        return self.token[:16]
 
     def flags(self, now: float) -> Flags:
         if self.user is None:

@@ -21,5 +21,9 @@ class SimulatorSettings(BaseSettings):
     seed: int = Field(7, description="same seed, same world")
     signed_in: Literal["paper", "live", "none"] = Field("paper", description="who is signed in at the start")
     scenario: Path | None = Field(None, description="scenario file to play from the start")
+    limits: bool = Field(True, description="enforce IBKR's limits: 10 requests a second and those of single endpoints")
+    second_step: Literal["auto", "wait", "none"] = Field(
+        "auto", description="second step of the login: approved after 2 s, waiting for the control API, or none"
+    )
     tls_cert_file: Path | None = Field(None, description="certificate chain (PEM) of the broker's port")
     tls_key_file: Path | None = Field(None, description="its key (PEM)")
