@@ -1,0 +1,28 @@
+"""`ib-mcp` as a person runs it: a real process with a state folder of its own and no setting from outside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_PATIENCE_S = 60
+
+
+def environment(folder: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("IB_", "FASTMCP_"))}
+    return {**kept, "XDG_STATE_HOME": str(folder / "state")}
+
+
+def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """``ib-mcp ARGUMENTS`` to its end, with ``settings`` in its environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "ib_mcp", *arguments],
+        env={**environment(folder), **settings},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_S,
+        check=False,
+    )
