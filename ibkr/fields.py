@@ -34,19 +34,19 @@ _TABLE = """
 71   low                          price    lowest price of the day
 73   position_market_value        money    present value of the own position
 74   position_average_price       price    average price of the own position
-75   unrealized_pnl               money    unrealized profit or loss of the own position
+75   unrealized_pnl               money    unrealized profit and loss of the own position
 76   position                     size     size of the own position, formatted
-77   unrealized_pnl_formatted     money    unrealized profit or loss of the own position, formatted
-78   daily_pnl                    money    profit or loss of the own position since the prior close
-79   realized_pnl                 money    realized profit or loss of the own position
-80   unrealized_pnl_percent       percent  unrealized profit or loss of the own position in percent
+77   unrealized_pnl_formatted     money    unrealized profit and loss of the own position, formatted
+78   daily_pnl                    money    profit and loss of the own position since the prior close
+79   realized_pnl                 money    realized profit and loss of the own position
+80   unrealized_pnl_percent       percent  unrealized profit and loss of the own position in percent
 82   change                       price    last price less the prior close
 83   change_percent               percent  last price against the prior close
 84   bid                          price    highest price that buyers offer
-85   ask_size                     size     how much sellers offer at the ask; for US stocks possibly in lots of 100
+85   ask_size                     size     how much sellers offer at the ask; of US stocks possibly in lots of 100
 86   ask                          price    lowest price that sellers want
 87   volume                       size     volume of the day, shortened to K or M; volume_exact is precise
-88   bid_size                     size     how much buyers want at the bid; for US stocks possibly in lots of 100
+88   bid_size                     size     how much buyers want at the bid; of US stocks possibly in lots of 100
 201  right                        text     right of an option: C for a call, P for a put
 6004 exchange                     text     exchange of the quotes
 6008 conid                        id       IBKR's number of the instrument
@@ -121,15 +121,15 @@ _TABLE = """
 7688 recent_analyst_meeting       text     when the last meeting with analysts was
 7689 recent_earnings              text     when earnings came last
 7690 recent_other_event           text     when the last other event of the company was
-7694 probability_of_max_return    percent  implied probability of the greatest gain
+7694 probability_of_max_return    percent  implied probability of the greatest possible profit
 7695 break_even                   text     prices at which nothing is won or lost
 7696 spx_delta                    ratio    delta weighted by beta against the S&P 500
 7697 futures_open_interest        size     open interest of the future
 7698 last_yield                   percent  yield of a bond at the last price
 7699 bid_yield                    percent  yield of a bond at the bid
 7700 probability_of_max_return_2  percent  the same probability under its second number
-7702 probability_of_max_loss      percent  implied probability of the greatest loss
-7703 probability_of_profit        percent  implied probability of any gain
+7702 probability_of_max_loss      percent  implied probability of the greatest possible loss
+7703 probability_of_profit        percent  implied probability of ending with a profit
 7704 organization_type            text     kind of issuer of a bond
 7705 debt_class                   text     rank of a bond among the issuer's debts
 7706 ratings                      text     ratings of a bond
@@ -143,7 +143,7 @@ _TABLE = """
 7741 prior_close                  price    closing price of the day before
 7762 volume_exact                 size     volume of the day, all digits
 7768 has_trading_permission       flag     whether the user may trade the instrument
-7920 daily_pnl_raw                money    profit or loss of the own position since the prior close, all digits
+7920 daily_pnl_raw                money    profit and loss of the own position since the prior close, all digits
 7921 cost_basis_raw               money    what the own position cost, all digits
 """
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _FILLERS = frozenset(
 )
 _BEGINNING = 0.6
 _UNSUPPORTED = 0.4
+_MOST_WORDS = 20
 
 
 class Index:
@@ -32,8 +34,9 @@ class Index:
         """Operations that share a word with ``words``, best first; rare words count more than common ones.
 
         A word also matches those that it begins. Equal ones keep the order of the catalogue. No match is an empty list.
+        Words after the twentieth are passed over.
         """
-        asked = dict.fromkeys(_words(words.replace("&", "n")))
+        asked = dict.fromkeys(islice(_words(words.replace("&", "n")), _MOST_WORDS))
         scored = [(self._score(asked, endpoint, weights), endpoint) for endpoint, weights in self._rows]
         return [endpoint for score, endpoint in sorted(scored, key=lambda row: -row[0]) if score > 0]
 

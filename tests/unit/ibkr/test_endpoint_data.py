@@ -10,6 +10,7 @@ from typing import Any, get_args
 import published
 from ibkr import catalogue
 from ibkr.catalogue import TAGS, Effect, Endpoint, Method, Support, Tier
+from ibkr.fields import FIELDS
 
 ROWS = list(catalogue.load())
 
@@ -173,13 +174,13 @@ def test_parameters_of_the_newest_document_are_known() -> None:
     assert {name: left for name, left in missing.items() if left} == {}
 
 
-def test_titles_and_reasons_are_our_own_words() -> None:
+def test_titles_reasons_and_meanings_are_our_own_words() -> None:
     theirs = {_plain(sentence) for document in published.documents() for sentence in _sentences(document)}
     theirs = {sentence for sentence in theirs if len(sentence.split()) >= 3}
     assert len(theirs) > 500
-    for endpoint in ROWS:
-        ours = f" {_plain(endpoint.title)} | {_plain(endpoint.reason)} "
-        assert [sentence for sentence in theirs if f" {sentence} " in ours] == [], endpoint.id
+    texts = [text for endpoint in ROWS for text in (endpoint.title, endpoint.reason)]
+    ours = [f" {_plain(text)} " for text in (*texts, *(field.meaning for field in FIELDS))]
+    assert [sentence for sentence in theirs if any(f" {sentence} " in text for text in ours)] == []
 
 
 def _sentences(part: Any) -> Iterator[str]:
