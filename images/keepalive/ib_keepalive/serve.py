@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-_GRACE_S = 2
+_GRACE_S = 1
 
 
 @dataclass(frozen=True, slots=True)
