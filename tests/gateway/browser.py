@@ -1,0 +1,47 @@
+"""Signing in through the keepalive's login port: as plain requests, and with a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import httpx
+
+from gateway.rig import LOOK_SECONDS, Rig
+from ib_simulator.users import USERS
+
+OWNER = USERS["paper"]
+SIGN_IN_SECONDS = 20
+
+
+async def sign_in(rig: Rig) -> None:
+    """Sign in as the paper user and wait for the open session."""
+    async with httpx.AsyncClient(base_url=rig.running.login_url, follow_redirects=True) as browser:
+        second_step = await give_password(browser)
+        rig.broker.do("approve")
+        await finish(browser, second_step)
+        assert not browser.cookies, "the browser was given a cookie of the session"
+    await rig.reaches("authenticated")
+
+
+async def give_password(browser: httpx.AsyncClient) -> str:
+    """Fill the broker's form as a page does; the address of the page that waits for the phone."""
+    form = await browser.get("/sso/Login?forwardTo=22&RL=1&ip2loc=US")
+    assert 'name="user_name"' in form.text
+    origin = str(browser.base_url).rstrip("/")
+    page = await browser.post(
+        "/sso/Login",
+        data={"user_name": OWNER.name, "password": OWNER.password},
+        headers={"Origin": origin, "Referer": f"{origin}/sso/Login", "Sec-Fetch-Site": "same-origin"},
+    )
+    found = re.search(r'href="(/sso/SecondStep\?id=[^"]+)"', page.text)
+    assert found is not None, page.text
+    return found[1]
+
+
+async def finish(browser: httpx.AsyncClient, second_step: str) -> None:
+    """Look at the waiting page until it leads back to the landing page."""
+    async with asyncio.timeout(SIGN_IN_SECONDS):
+        while "signed-in" not in str((page := await browser.get(second_step)).url):
+            assert "Approve on your phone" in page.text, page.text
+            await asyncio.sleep(LOOK_SECONDS)

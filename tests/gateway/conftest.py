@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import external
+from gateway.rig import Rig, assembled
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """All programs of one module's tests; signed out at first."""
+    try:
+        external.java()
+        external.gateway()
+    except external.Unavailable as reason:
+        pytest.skip(str(reason))
+    with assembled(tmp_path_factory.mktemp("rig")) as rig:
+        yield rig
