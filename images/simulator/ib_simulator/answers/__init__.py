@@ -6,16 +6,56 @@ from collections.abc import Callable
 
 from ..call import Answer, Call
 from ..world import World
-from . import accounts, history, portfolio, search, snapshot
+from . import (
+    accounts,
+    alerts,
+    allocation,
+    analyst,
+    balances,
+    contracts,
+    definitions,
+    derivatives,
+    forecasts,
+    history,
+    ledger,
+    models,
+    monitoring,
+    notifications,
+    orders,
+    portfolio,
+    removed,
+    scanner,
+    schedules,
+    search,
+    snapshot,
+    watchlists,
+)
 
 Answerer = Callable[[World, Call], Answer]
 
 ANSWERS: dict[str, Answerer] = {
     **accounts.ANSWERS,
+    **alerts.ANSWERS,
+    **allocation.ANSWERS,
+    **analyst.ANSWERS,
+    **balances.ANSWERS,
+    **contracts.ANSWERS,
+    **definitions.ANSWERS,
+    **derivatives.ANSWERS,
+    **forecasts.ANSWERS,
     **history.ANSWERS,
+    **ledger.ANSWERS,
+    **models.ANSWERS,
+    **monitoring.ANSWERS,
+    **notifications.ANSWERS,
+    **orders.ANSWERS,
     **portfolio.ANSWERS,
+    **removed.ANSWERS,
+    **scanner.ANSWERS,
+    **schedules.ANSWERS,
     **search.ANSWERS,
     **snapshot.ANSWERS,
+    **watchlists.ANSWERS,
 }
 """By endpoint id; the session's own operations are answered before this table is asked."""
 

@@ -129,9 +129,15 @@ def position_row(account: Account, row: Valued, *, detailed: bool = True) -> dic
     }
 
 
+def listed_accounts(call: Call) -> bool:
+    """Whether the portal knows this session's accounts; before that it answers empty."""
+    seen = call.memory.seen
+    return bool(seen["list_portfolio_accounts"] or seen["list_subaccounts"] or seen["list_subaccounts_by_page"])
+
+
 def _rows(world: World, call: Call, account: Account) -> tuple[Valued, ...]:
     """Positions as of the portal's cache; none before the accounts were listed, as live."""
-    if not (call.memory.seen["list_portfolio_accounts"] or call.memory.seen["list_subaccounts"]):
+    if not listed_accounts(call):
         return ()
     return world.cached_valuation(account, call.now).rows
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from .accounts import ACCOUNTS, USER_NAMES, Account, Holding, Mode, holdings_of
 from .contracts import Contracts
 from .market import Market, today
+from .orders import OrderBook
+from .stored import begin
+from .trades import Trade, trades
 from .valuation import Valuation, value
 
 __all__ = ["World"]
@@ -24,6 +27,9 @@ class World:
         self.accounts = ACCOUNTS[mode]
         self.contracts = Contracts()
         self.market = Market(seed, self.contracts)
+        self.cold_notifications = 423
+        self.book = OrderBook(seed, self.accounts, self.contracts, self.market)
+        self.stored = begin(self.accounts)
         self._holdings: dict[tuple[str, int], list[Holding]] = {}
         self._valued: dict[str, Valuation] = {}
         self._portal: dict[str, Valuation] = {}
@@ -57,3 +63,7 @@ class World:
 
     def forget_cached_valuation(self, account: Account) -> None:
         self._portal.pop(account.id, None)
+
+    def trades(self, account: Account, now: float, days: int) -> list[Trade]:
+        """Executions of ``account``, newest first: today's and those of ``days - 1`` days before."""
+        return trades(account, self.seed, self.contracts, self.market, self.book.all(now), now, days)

@@ -15,6 +15,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
+from . import forecast
 from .hours import NEW_YORK, Hours, market_of, nth_weekday
 
 Kind = str
@@ -243,12 +244,12 @@ class Contracts:
             days.add(third_friday(year + later // 12, later % 12 + 1))
         return sorted(days)
 
-    def strikes(self, underlying: Contract, expiry: date, price: float) -> list[float]:
+    def strikes(self, underlying: Contract, price: float) -> list[float]:
         """The possible ones around ``price``; not each exists for each expiry (``is_listed``)."""
         step = underlying.strike_step
         middle = round(price / step)
         reach = max(8, min(40, middle // 3))
-        return [step * place for place in range(max(1, middle - reach), middle + reach + 1)]
+        return [round(step * place, 3) for place in range(max(1, middle - reach), middle + reach + 1)]
 
     def option(self, underlying: Contract, expiry: date, strike: float, right: str) -> Contract:
         place = self._optionable.index(underlying.conid)
@@ -280,7 +281,31 @@ class Contracts:
             trading_class=underlying.symbol,
         )
 
+    def is_listed(self, underlying: Contract, expiry: date, strike: float, today: date) -> bool:
+        """Whether a possible strike exists: far expiries have every second one only."""
+        if expiry not in self.expiries(underlying, today):
+            return False
+        return (expiry - today).days < 75 or round(strike / underlying.strike_step) % 2 == 0
+
+    def _event(self, conid: int) -> Contract | None:
+        found = forecast.decode(conid)
+        if found is None:
+            return None
+        question, expiry, strike, right = found
+        return replace(
+            self._rows[question.underlying],
+            conid=conid,
+            kind="OPT",
+            underlying=question.underlying,
+            expiry=expiry,
+            strike=strike,
+            right=right,
+            trading_class=question.symbol,
+        )
+
     def _decode(self, conid: int) -> Contract | None:
+        if conid >= forecast.BASE:
+            return self._event(conid)
         if conid >= _OPTION_BASE:
             return self._option(conid - _OPTION_BASE)
         if conid >= _FUTURE_BASE:

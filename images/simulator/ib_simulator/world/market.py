@@ -60,6 +60,8 @@ class Market:
     @staticmethod
     def greeks_at(contract: Contract, spot: float, now: float) -> options.Greeks:
         years = (contract.expires_at - now) / options.YEAR
+        if contract.exchange == "FORECASTX":
+            return options.event(spot, contract.strike, years, contract.volatility, contract.right)
         volatility = options.smile(contract.volatility, spot, contract.strike, max(years, 0.0))
         return options.greeks(spot, contract.strike, years, volatility, contract.right)
 

@@ -62,5 +62,13 @@ def greeks(spot: float, strike: float, years: float, volatility: float, right: s
     )
 
 
+def event(spot: float, strike: float, years: float, volatility: float, right: str) -> Greeks:
+    """A contract that pays 1 when the number ends above ``strike`` (C) or not (P)."""
+    spread = volatility * sqrt(max(years, _SHORTEST))
+    place = log(spot / strike) / spread
+    chance = _normal(place if right == "C" else -place)
+    return Greeks(min(0.99, max(0.01, chance)), 0.0, 0.0, 0.0, 0.0, volatility)
+
+
 def _normal(x: float) -> float:
     return 0.5 * (1 + erf(x / sqrt(2)))

@@ -84,6 +84,21 @@ class Valuation:
         return self.net_liquidation - self.maintenance_margin
 
     @cached_property
+    def gross(self) -> float:
+        """Market value with shorts counted as positive."""
+        kinds = {"STK", "OPT", "FOP", "BOND", "CRYPTO"}
+        return sum(abs(row.value) * row.rate for row in self.rows if row.holding.contract.kind in kinds)
+
+    @cached_property
+    def buying_power(self) -> float:
+        return self.available_funds * (4 if self.account.trading_type == "STKNOPT" else 1)
+
+    @cached_property
+    def currencies(self) -> set[str]:
+        """Those that cash or positions are in."""
+        return {*self.account.cash, *(row.holding.contract.currency for row in self.rows)}
+
+    @cached_property
     def available_funds(self) -> float:
         return self.net_liquidation - self.initial_margin
 

@@ -1,0 +1,199 @@
+"""Reading orders and trades back: the first list of a brokerage session is empty."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ..call import Answer, Call
+from ..world import World
+from ..world.orders import FINAL, ORDER_TYPES, Order
+from ..world.trades import Trade
+from .accounts import selected
+from .refusals import bad_request, needs_accounts, unavailable
+from .tickets import describe
+
+_FILTERS = {
+    "inactive": "Inactive",
+    "pending_submit": "PendingSubmit",
+    "pre_submitted": "PreSubmitted",
+    "submitted": "Submitted",
+    "filled": "Filled",
+    "pending_cancel": "PendingCancel",
+    "pre_cancelled": "PreCancelled",
+    "cancelled": "Cancelled",
+    "warn_state": "WarnState",
+}
+
+_COLOURS = {"Filled": "#FFFFFF", "Cancelled": "#FFFFFF", "Inactive": "#AA0000"}
+
+
+def list_live_orders(world: World, call: Call) -> Answer:
+    needs_accounts(call)
+    filters = [name.strip().lower() for name in call.query.get("filters", "").split(",") if name.strip()]
+    wanted = {_FILTERS.get(name.replace("presubmitted", "pre_submitted")) for name in filters} - {None}
+    if filters and not wanted and filters != ["sort_by_time"]:
+        raise bad_request("invalid filters")
+    if not call.memory.seen["list_live_orders"] or call.query.get("force", "").lower() == "true":
+        return Answer({"orders": [], "snapshot": False})
+    orders = world.book.all(call.now)
+    if wanted:
+        orders = [order for order in orders if order.status in wanted]
+    account = call.query.get("accountId")
+    if account:
+        orders = [order for order in orders if order.account == account]
+    if "sort_by_time" in filters:
+        orders.sort(key=lambda order: order.changed_at, reverse=True)
+    return Answer({"orders": [_row(order) for order in orders[:1000]], "snapshot": True})
+
+
+def _row(order: Order) -> dict[str, Any]:
+    contract, ticket = order.contract, order.ticket
+    price = ticket.get("price")
+    verb = {"Filled": "Bought" if order.side == "BUY" else "Sold"}.get(order.status)
+    return {
+        "acct": order.account,
+        "account": order.account,
+        "conidex": str(ticket.get("conidex") or contract.conid),
+        "conid": contract.conid,
+        "orderId": order.id,
+        "cashCcy": contract.currency,
+        "sizeAndFills": f"{order.filled:g}/{order.quantity:g}" if order.status != "Filled" else f"{order.quantity:g}",
+        "orderDesc": describe(contract, ticket, verb=verb),
+        "description1": contract.symbol,
+        "description2": contract.description if contract.is_derivative else None,
+        "ticker": contract.symbol,
+        "secType": contract.kind,
+        "listingExchange": contract.exchange,
+        "remainingQuantity": order.quantity - order.filled,
+        "filledQuantity": order.filled,
+        "totalSize": order.quantity,
+        "companyName": contract.name,
+        "status": order.status,
+        "order_ccp_status": order.status if order.status in FINAL else "Pending Submit",
+        "avgPrice": f"{order.average:.{contract.decimals}f}" if order.average else "",
+        "origOrderType": order.type,
+        "supportsTaxOpt": "1" if contract.kind == "STK" else "0",
+        "lastExecutionTime": f"{datetime.fromtimestamp(order.changed_at, UTC):%y%m%d%H%M%S}",
+        "lastExecutionTime_r": int(order.changed_at * 1000),
+        "orderType": ORDER_TYPES[order.type],
+        "bgColor": _COLOURS.get(order.status, "#0000CC"),
+        "fgColor": "#000000" if order.status in FINAL else "#FFFFFF",
+        "isEventTrading": "1" if contract.exchange == "FORECASTX" else "0",
+        "price": "" if price is None else f"{price:.{contract.decimals}f}",
+        "timeInForce": "CLOSE" if order.status == "Filled" and ticket.get("tif") == "DAY" else ticket.get("tif", "DAY"),
+        "side": order.side,
+        **({"order_ref": order.handle} if order.handle else {}),
+    }
+
+
+def get_order_status(world: World, call: Call) -> Answer:
+    needs_accounts(call)
+    text = call.path["orderId"]
+    order = world.book.get(int(text), call.now) if text.isdigit() else None
+    if order is None or order.account != selected(world, call):
+        raise unavailable()
+    contract, ticket = order.contract, order.ticket
+    description = describe(contract, ticket)
+    return Answer(
+        {
+            "sub_type": None,
+            "request_id": "209",
+            "server_id": "0",
+            "order_id": order.id,
+            "conidex": str(ticket.get("conidex") or contract.conid),
+            "conid": contract.conid,
+            "symbol": contract.symbol,
+            "side": order.side[0],
+            "contract_description_1": contract.description,
+            "listing_exchange": contract.exchange,
+            "option_acct": "c",
+            "company_name": contract.name,
+            "size": f"{order.quantity - order.filled:g}",
+            "total_size": f"{order.quantity:g}",
+            "currency": contract.currency,
+            "account": order.account,
+            "order_type": order.type,
+            "limit_price": "" if ticket.get("price") is None else f"{ticket['price']:.{contract.decimals}f}",
+            "cum_fill": f"{order.filled:g}",
+            "order_status": order.status,
+            "order_ccp_status": "2" if order.status == "Filled" else "0",
+            "order_status_description": f"Order {order.status}",
+            "tif": ticket.get("tif", "DAY"),
+            "fg_color": "#FFFFFF",
+            "bg_color": "#000000",
+            "order_not_editable": order.status in FINAL,
+            "editable_fields": "" if order.status in FINAL else "\x1e",
+            "cannot_cancel_order": order.status in FINAL,
+            "deactivate_order": False,
+            "sec_type": contract.kind,
+            "available_chart_periods": "#R|1",
+            "order_description": description,
+            "order_description_with_contract": description.replace(" ", f" {contract.symbol} ", 1),
+            "alert_active": 1,
+            "child_order_type": "0",
+            "order_clearing_account": order.account,
+            "size_and_fills": f"{order.filled:g}/{order.quantity:g}",
+            "exit_strategy_display_price": "",
+            "exit_strategy_chart_description": description,
+            "average_price": f"{order.average:.{contract.decimals}f}" if order.average else "",
+            "exit_strategy_tool_availability": "1",
+            "allowed_duplicate_opposite": True,
+            "order_time": f"{datetime.fromtimestamp(order.placed_at, UTC):%y%m%d%H%M%S}",
+            **({"order_ref": order.handle} if order.handle else {}),
+        }
+    )
+
+
+def list_trades(world: World, call: Call) -> Answer:
+    text = call.query.get("days") or "1"
+    if not text.isdigit() or not 1 <= int(text) <= 7:
+        raise bad_request("days must be 1 to 7")
+    if not call.memory.seen["list_trades"]:
+        return Answer([])
+    account = world.account(selected(world, call))
+    assert account is not None
+    return Answer([_trade(trade, world.user_name) for trade in world.trades(account, call.now, int(text))])
+
+
+def _trade(trade: Trade, user: str) -> dict[str, Any]:
+    contract = trade.contract
+    price = f"{trade.price:.{contract.decimals}f}"
+    moment = datetime.fromtimestamp(trade.at, UTC)
+    return {
+        "execution_id": trade.id,
+        "symbol": contract.symbol,
+        "supports_tax_opt": "1" if contract.kind == "STK" else "0",
+        "side": trade.side,
+        "order_description": f"{'Bot' if trade.side == 'B' else 'Sold'} {trade.quantity:g} @ {price} on ISLAND",
+        "trade_time": f"{moment:%Y%m%d-%H:%M:%S}",
+        "trade_time_r": int(trade.at * 1000),
+        "size": trade.quantity,
+        "price": price,
+        "submitter": user,
+        "exchange": "ISLAND" if contract.kind == "STK" else contract.exchange,
+        "commission": f"{trade.commission:.2f}",
+        "net_amount": round(trade.amount, 2),
+        "account": trade.account,
+        "accountCode": trade.account,
+        "account_allocation_name": trade.account,
+        "company_name": contract.name,
+        "contract_description_1": contract.description,
+        "sec_type": contract.kind,
+        "listing_exchange": contract.exchange,
+        "conid": contract.conid,
+        "conidEx": str(contract.conid),
+        "clearing_id": "IB",
+        "clearing_name": "IB",
+        "liquidation_trade": "0",
+        "is_event_trading": "0",
+        "order_id": trade.order_id,
+        **({"order_ref": trade.reference} if trade.reference else {}),
+    }
+
+
+ANSWERS = {
+    "list_live_orders": list_live_orders,
+    "get_order_status": get_order_status,
+    "list_trades": list_trades,
+}
