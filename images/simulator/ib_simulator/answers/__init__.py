@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..call import Answer, Call
-from ..world import World
-from . import (
+from ib_simulator.answers import (
     accounts,
     alerts,
     allocation,
@@ -30,6 +28,8 @@ from . import (
     snapshot,
     watchlists,
 )
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
 
 Answerer = Callable[[World, Call], Answer]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..call import Answer, Call, Refusal
-from ..world import World
-from .refusals import bad_request, body_of, failed, needs_accounts
+from ib_simulator.answers.refusals import bad_request, body_of, failed, needs_accounts
+from ib_simulator.call import Answer, Call, Refusal
+from ib_simulator.world import World
 
 ASSET_TYPES = "STK,CFD,OPT,FOP,WAR,FUT,BAG,CASH,IND,BOND,BILL,FUND,CMDTY,ICS,PHYSS,CRYPTO"
 

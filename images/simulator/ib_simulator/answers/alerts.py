@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from ..call import Answer, Call, Refusal
-from ..world import World
-from ..world.stored import Alert
-from .refusals import account_of, bad_request, body_of, failed, required
+from ib_simulator.answers.refusals import account_of, bad_request, body_of, failed, required
+from ib_simulator.call import Answer, Call, Refusal
+from ib_simulator.world import World
+from ib_simulator.world.stored import Alert
 
 _NEEDED = ("alertName", "alertMessage", "alertRepeatable", "outsideRth", "tif", "conditions")
 _MOBILE_ALERT_TOOL = 55_834_574_848

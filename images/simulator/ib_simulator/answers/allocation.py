@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.stored import AllocationGroup
-from .refusals import bad_request, body_of, failed
+from ib_simulator.answers.refusals import bad_request, body_of, failed
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.stored import AllocationGroup
 
 _METHODS = frozenset("AENCPRS")
 

@@ -7,12 +7,12 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.accounts import Account
-from ..world.hours import NEW_YORK
-from ..world.market import today
-from .refusals import as_conid, bad_request, body_of
+from ib_simulator.answers.refusals import as_conid, bad_request, body_of
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.accounts import Account
+from ib_simulator.world.hours import NEW_YORK
+from ib_simulator.world.market import today
 
 PERIODS = ("1D", "7D", "MTD", "1M", "YTD", "1Y")
 _SPY = 756733

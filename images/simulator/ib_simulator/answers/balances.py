@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.valuation import Valuation
-from .refusals import account_of, needs_accounts
+from ib_simulator.answers.refusals import account_of, needs_accounts
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.valuation import Valuation
 
 _COMMODITIES = ("FUT", "FOP")
 _SECURITIES = ("STK", "OPT", "BOND", "CASH")

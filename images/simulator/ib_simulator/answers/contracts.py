@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.contracts import Contract
-from .derivatives import short_text, valid_exchanges
-from .refusals import as_conid, bad_request, body_of, known, required, unavailable
+from ib_simulator.answers.derivatives import short_text, valid_exchanges
+from ib_simulator.answers.refusals import as_conid, bad_request, body_of, known, required, unavailable
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.contract import Contract
 
 _TYPES = ["limit", "market", "stop", "stop_limit", "mit", "lit", "trailing_stop", "trailing_stop_limit", "relative"]
 _STOCK_TYPES = [*_TYPES, "midprice", "marketonclose", "limitonclose"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.contracts import Contract
-from ..world.market import today
-from .derivatives import valid_exchanges
-from .refusals import as_conid, bad_request, required
+from ib_simulator.answers.derivatives import valid_exchanges
+from ib_simulator.answers.refusals import as_conid, bad_request, required
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.market import today
 
 MAX_CONIDS = 200
 

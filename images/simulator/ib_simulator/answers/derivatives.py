@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.contracts import Contract, month_name, parse_month
-from ..world.market import today
-from .refusals import bad_request, conid_in, required
-from .search import searched_of
+from ib_simulator.answers.refusals import bad_request, conid_in, required
+from ib_simulator.answers.search import searched_of
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.contract import Contract, month_name, parse_month
+from ib_simulator.world.market import today
 
 _OPTIONS = frozenset({"OPT", "FOP", "WAR"})
 

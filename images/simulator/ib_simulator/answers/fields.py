@@ -4,70 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import cached_property
 
-from ..world import World
-from ..world.contracts import Contract
-from ..world.market import today
-from ..world.options import Greeks
-from ..world.prices import Range
-
-DELAY_S = 900.0
-
-
-class Quote:
-    """One contract at one moment, with what several fields share computed once."""
-
-    def __init__(self, world: World, contract: Contract, now: float) -> None:
-        self.world = world
-        self.contract = contract
-        self.now = now - DELAY_S if contract.feed == "D" else now
-        self.session = contract.market.at(self.now)
-        self.is_open = self.session.pre <= self.now < self.session.post
-
-    @cached_property
-    def last(self) -> float:
-        return self.world.market.price(self.contract, self.now)
-
-    @cached_property
-    def sides(self) -> tuple[float, float]:
-        return self.world.market.spread(self.contract, self.last)
-
-    @cached_property
-    def prior(self) -> float:
-        return self.world.market.prior_close(self.contract, self.now)
-
-    @cached_property
-    def day(self) -> Range | None:
-        """The regular hours so far; None before they begin."""
-        start, end = self.session.open, min(self.now, self.session.close)
-        if end <= start:
-            return None
-        path = self.world.market.path(self.contract)
-        own = path.market.at(end - 1)
-        low, high = max(start, own.open), min(end, own.close)
-        if high <= low:
-            return None
-        return self.world.market.range_of(self.contract, path.between(low, high, own), low, high)
-
-    @cached_property
-    def volume(self) -> int:
-        return self.world.market.volume(self.contract, self.session, self.session.open, self.now)
-
-    @cached_property
-    def greeks(self) -> Greeks | None:
-        return self.world.market.greeks(self.contract, self.now) if self.contract.right else None
-
-    def noise(self, salt: int, below: int) -> int:
-        """A number under ``below`` that changes every half second."""
-        return (self.contract.conid * 7919 + int(self.now * 2) * 104729 + salt * 1299709) % 15485863 % below
-
-    def trait(self, salt: int, below: int) -> int:
-        """A number under ``below`` that belongs to the instrument."""
-        return (self.contract.conid * 2654435761 + salt * 40503) % 1000003 % below
-
-    def money(self, price: float) -> str:
-        return f"{price:.{self.contract.decimals}f}"
+from ib_simulator.answers.quote import Quote
+from ib_simulator.world.market import today
 
 
 def short(number: float) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.contracts import Contract
-from ..world.forecast import CATEGORIES, QUESTIONS, Question, conid_of, decode, expiries
-from ..world.market import today
-from .refusals import conid_in, failed
+from ib_simulator.answers.refusals import conid_in, failed
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.forecast import CATEGORIES, QUESTIONS, Question, conid_of, decode, expiries
+from ib_simulator.world.market import today
 
 _STRIKES_EACH_SIDE = 4
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.bars import Bar, Window, history, is_allowed, parse_bar, parse_period
-from ..world.contracts import Contract
-from .refusals import bad_request, conid_in, failed, known, required
+from ib_simulator.answers.refusals import bad_request, conid_in, failed, known, required
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.bars import Bar, Window, history, is_allowed, parse_bar, parse_period
+from ib_simulator.world.contract import Contract
 
 _SOURCES = {"", "trades", "last", "midpoint", "bid_ask"}
 

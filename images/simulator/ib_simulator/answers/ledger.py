@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.accounts import Account
-from ..world.valuation import Valuation
-from .portfolio import listed_accounts, position_row
-from .refusals import account_of, bad_request, body_of, failed
+from ib_simulator.answers.portfolio import listed_accounts, position_row
+from ib_simulator.answers.refusals import account_of, bad_request, body_of, failed
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.accounts import Account
+from ib_simulator.world.valuation import Valuation
 
 
 def get_ledger(world: World, call: Call) -> Answer:

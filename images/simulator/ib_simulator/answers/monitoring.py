@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.orders import FINAL, ORDER_TYPES, Order
-from ..world.trades import Trade
-from .accounts import selected
-from .refusals import bad_request, needs_accounts, unavailable
-from .tickets import describe
+from ib_simulator.answers.accounts import selected
+from ib_simulator.answers.refusals import bad_request, needs_accounts, unavailable
+from ib_simulator.answers.tickets import describe
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.orders import FINAL, ORDER_TYPES, Order
+from ib_simulator.world.trades import Trade
 
 _FILTERS = {
     "inactive": "Inactive",

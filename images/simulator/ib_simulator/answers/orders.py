@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from ..call import Answer, Call, Refusal
-from ..world import World
-from ..world.contracts import Contract
-from ..world.orders import FINAL, Order
-from .refusals import account_of, as_conid, bad_request, body_of, needs_accounts
-from .tickets import Question, check, contract_in, questions, tickets_in
+from ib_simulator.answers.refusals import account_of, as_conid, bad_request, body_of, needs_accounts
+from ib_simulator.answers.tickets import Question, check, contract_in, questions, tickets_in
+from ib_simulator.call import Answer, Call, Refusal
+from ib_simulator.world import World
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.orders import FINAL, Order
 
 MAX_SUPPRESSED = 51
 

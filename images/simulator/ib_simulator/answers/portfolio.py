@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.accounts import Account
-from ..world.valuation import Valued
-from .refusals import account_of, as_conid, bad_request
+from ib_simulator.answers.refusals import account_of, as_conid, bad_request
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.accounts import Account
+from ib_simulator.world.valuation import Valued
 
 PAGE = 100
 

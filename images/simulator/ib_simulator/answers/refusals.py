@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..call import Call, Refusal
-from ..world import World
-from ..world.accounts import Account
-from ..world.contracts import Contract
+from ib_simulator.call import Call, Refusal
+from ib_simulator.world import World
+from ib_simulator.world.accounts import Account
+from ib_simulator.world.contract import Contract
 
 
 def bad_request(text: str) -> Refusal:

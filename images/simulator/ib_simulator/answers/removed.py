@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..call import Answer, Call
-from ..world import World
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
 
 
 def _not_found(world: World, call: Call) -> Answer:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.contracts import Contract
-from ..world.market import today
-from .fields import Quote
-from .refusals import bad_request, body_of, failed
+from ib_simulator.answers.quote import Quote
+from ib_simulator.answers.refusals import bad_request, body_of, failed
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.market import today
 
 MAX_ROWS = 50
 

@@ -6,12 +6,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..call import Answer, Call
-from ..world import World
-from ..world.contracts import Contract
-from ..world.hours import NEW_YORK, Hours, Session
-from ..world.market import today
-from .refusals import bad_request, conid_in, known, required
+from ib_simulator.answers.refusals import bad_request, conid_in, known, required
+from ib_simulator.call import Answer, Call
+from ib_simulator.world import World
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.hours import NEW_YORK, Hours, Session
+from ib_simulator.world.market import today
 
 _CLASSES = frozenset({"STK", "OPT", "FUT", "CFD", "WAR", "SWP", "FND", "BND", "ICS"})
 _NAMES = {NEW_YORK: "US/Eastern"}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..call import Answer, Call, Memory
-from ..world import World
-from ..world.contracts import Contract, month_name
-from ..world.market import today
-from .refusals import bad_request, body_of
+from ib_simulator.answers.refusals import bad_request, body_of
+from ib_simulator.call import Answer, Call, Memory
+from ib_simulator.world import World
+from ib_simulator.world.contract import Contract, month_name
+from ib_simulator.world.market import today
 
 MAX_RESULTS = 30
 

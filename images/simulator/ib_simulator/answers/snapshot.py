@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..call import Answer, Call, Memory
-from ..world import World
-from ..world.contracts import Contract
-from .fields import EVERY, SLOW, STATIC, Quote, availability, updated
-from .refusals import as_conid, bad_request, body_of, failed, needs_accounts, required
+from ib_simulator.answers.fields import EVERY, SLOW, STATIC, availability, updated
+from ib_simulator.answers.quote import Quote
+from ib_simulator.answers.refusals import as_conid, bad_request, body_of, failed, needs_accounts, required
+from ib_simulator.call import Answer, Call, Memory
+from ib_simulator.world import World
+from ib_simulator.world.contract import Contract
 
 MAX_CONIDS, MAX_FIELDS, MAX_LINES = 100, 50, 100
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..call import Call, Refusal
-from ..world import World
-from ..world.contracts import Contract
-from ..world.orders import ORDER_TYPES, PRICED
-from .refusals import as_conid, bad_request, body_of
+from ib_simulator.answers.refusals import as_conid, bad_request, body_of
+from ib_simulator.call import Call, Refusal
+from ib_simulator.world import World
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.orders import ORDER_TYPES, PRICED
 
 Question = tuple[str, str]
 """Message id and text."""

@@ -6,13 +6,13 @@ is kept in the world, so it outlives a brokerage session, as at the broker.
 
 from __future__ import annotations
 
-from .accounts import ACCOUNTS, USER_NAMES, Account, Holding, Mode, holdings_of
-from .contracts import Contracts
-from .market import Market, today
-from .orders import OrderBook
-from .stored import begin
-from .trades import Trade, trades
-from .valuation import Valuation, value
+from ib_simulator.world.accounts import ACCOUNTS, USER_NAMES, Account, Holding, Mode, holdings_of
+from ib_simulator.world.contracts import Contracts
+from ib_simulator.world.market import Market, today
+from ib_simulator.world.orders import OrderBook
+from ib_simulator.world.stored import begin
+from ib_simulator.world.trades import Trade, trades
+from ib_simulator.world.valuation import Valuation, value
 
 __all__ = ["World"]
 

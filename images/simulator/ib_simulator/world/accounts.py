@@ -11,8 +11,9 @@ from datetime import timedelta
 from random import Random
 from typing import Literal
 
-from .contracts import Contract, Contracts
-from .market import Market, today
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.contracts import Contracts
+from ib_simulator.world.market import Market, today
 
 Mode = Literal["paper", "live"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from .contracts import Contract
-from .hours import Hours, Session
-from .market import Market
-from .prices import Range
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.hours import Hours, Session
+from ib_simulator.world.market import Market
+from ib_simulator.world.prices import Range
 
 MAX_BARS = 1000
 BEGINNING = date(2005, 1, 3)

@@ -6,10 +6,11 @@ from datetime import date, datetime
 from math import exp, pi, sin
 from zoneinfo import ZoneInfo
 
-from . import options
-from .contracts import Contract, Contracts
-from .hours import NEW_YORK, Session
-from .prices import Path, Range
+from ib_simulator.world import options
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.contracts import Contracts
+from ib_simulator.world.hours import NEW_YORK, Session
+from ib_simulator.world.prices import Path, Range
 
 _DRIFT = {"STK": 0.07, "CRYPTO": 0.1}
 _DAILY_VOLUME = {"STK": 1.4e9, "FUT": 4.5e9, "FOP": 4e5, "OPT": 4e5, "CRYPTO": 5e7, "BOND": 2e5}

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .accounts import Account
-from .contracts import Contract, Contracts
-from .market import Market
+from ib_simulator.world.accounts import Account
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.contracts import Contracts
+from ib_simulator.world.market import Market
 
 FINAL = frozenset({"Filled", "Cancelled", "Inactive"})
 

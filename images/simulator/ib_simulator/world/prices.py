@@ -14,7 +14,7 @@ from math import exp, log, sqrt
 from random import Random
 from typing import NamedTuple
 
-from .hours import Hours, Session
+from ib_simulator.world.hours import Hours, Session
 
 ANCHOR = date(2026, 1, 2)
 """The day whose close is the price in the instrument table."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .accounts import Account
+from ib_simulator.world.accounts import Account
 
 
 @dataclass

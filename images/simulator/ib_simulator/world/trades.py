@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
-from .accounts import Account
-from .contracts import Contract, Contracts
-from .market import Market, today
-from .orders import Order
+from ib_simulator.world.accounts import Account
+from ib_simulator.world.contract import Contract
+from ib_simulator.world.contracts import Contracts
+from ib_simulator.world.market import Market, today
+from ib_simulator.world.orders import Order
 
 
 @dataclass(frozen=True, slots=True)

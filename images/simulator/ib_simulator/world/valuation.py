@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from .accounts import Account, Holding
-from .market import Market
+from ib_simulator.world.accounts import Account, Holding
+from ib_simulator.world.market import Market
 
 _MARGIN = {"STK": 0.25, "CASH": 0.02, "CRYPTO": 1.0, "BOND": 0.2, "FUT": 0.08, "FOP": 0.0, "OPT": 0.0}
 """Maintenance margin as a share of the market value."""
