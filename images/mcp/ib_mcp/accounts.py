@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from ib_mcp.guard import Guard
-from ibkr.errors import InvalidRequest
+from ibkr.errors import InvalidRequest, UpstreamError
 
 # A person signing in with another user changes the list; a wrong account is refused by IBKR anyway.
 _REMEMBER_S = 30.0
@@ -30,6 +30,17 @@ class Accounts:
             self._known_until = now + _REMEMBER_S if self._known else 0.0
         return self._known
 
+    async def default(self) -> str | None:
+        """The account that is meant when none is given; None when one has to be given."""
+        try:
+            return await self.resolve(None)
+        except InvalidRequest:
+            return None
+
+    async def currency(self, account: str) -> str:
+        """The base currency of an account id."""
+        return next((str(row.get("currency")) for row in await self.all() if row["accountId"] == account), "USD")
+
     async def resolve(self, account: str | None) -> str:
         """The account id that is meant: the given one (id or alias), the default, or the only one."""
         known = await self.all()
@@ -38,6 +49,8 @@ class Accounts:
         if wanted is None:
             if len(ids) == 1:
                 return ids[0]
+            if not ids:
+                raise UpstreamError("IBKR lists no account.", action="Call get_session_status.")
             raise InvalidRequest("Several accounts are available.", action=f"Give account, one of: {', '.join(ids)}.")
         for row in known:
             names = (row.get("accountId"), row.get("accountAlias"), row.get("displayName"))

@@ -23,6 +23,8 @@ from ib_mcp.tools.base import DeskTool, result
 from ibkr.errors import IbError, InternalError, OperationUnknown, UpstreamTimeout
 
 log = structlog.get_logger(__name__)
+_FAULT = "This server failed to answer because of a fault of its own."
+# Over stdio there is one agent per process.
 _LOCAL = secrets.token_hex(8)
 
 
@@ -58,6 +60,9 @@ class ToolCalls(Middleware):
             )
         except FastMCPError as error:
             failure = _cause(error)
+        except Exception:
+            log.exception("tool failed", tool=tool)
+            failure = InternalError(_FAULT)
         finally:
             caller.reset(mark)
             seconds = time.perf_counter() - started
@@ -76,7 +81,7 @@ def _cause(error: FastMCPError) -> IbError:
         if isinstance(reason, IbError):
             return reason
         reason = reason.__cause__
-    return InternalError("This server failed to answer because of a fault of its own.")
+    return InternalError(_FAULT)
 
 
 def caller_name(context: MiddlewareContext[Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ib_mcp.accounts import Accounts
+from ib_mcp.contracts import Contracts
 from ib_mcp.guard import Guard
 from ib_mcp.settings import McpSettings
 
@@ -14,3 +15,4 @@ class Desk:
     settings: McpSettings
     guard: Guard
     accounts: Accounts
+    contracts: Contracts

@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import mcp_types
 from fastmcp.tools.base import Tool, ToolResult
@@ -15,9 +15,9 @@ from pydantic import PrivateAttr, TypeAdapter, ValidationError
 from ib_mcp.desk import Desk
 from ibkr.errors import InvalidRequest
 
-P = ParamSpec("P")
 Answer = dict[str, Any]
 Function = Callable[..., Awaitable[Answer | ToolResult]]
+Marked = TypeVar("Marked", bound=Function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +26,21 @@ class Marks:
     annotations: mcp_types.ToolAnnotations
 
 
-def read_tool(
-    *tags: str, open_world: bool = True
-) -> Callable[
-    [Callable[Concatenate[Desk, P], Awaitable[Answer | ToolResult]]],
-    Callable[Concatenate[Desk, P], Awaitable[Answer | ToolResult]],
-]:
+def read_tool(*tags: str) -> Callable[[Marked], Marked]:
     """Mark a function as a tool that changes nothing; its docstring is what the model reads."""
+    return _mark(tags, read_only_hint=True, idempotent_hint=True, open_world_hint=True)
 
-    def mark(function: Any) -> Any:
-        function.marks = Marks(
-            frozenset(tags),
-            mcp_types.ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=open_world),
-        )
+
+def change_tool(*tags: str, idempotent: bool = False, destructive: bool = False) -> Callable[[Marked], Marked]:
+    """Mark a function as a tool that changes something at IBKR."""
+    return _mark(
+        tags, read_only_hint=False, idempotent_hint=idempotent, destructive_hint=destructive, open_world_hint=True
+    )
+
+
+def _mark(tags: tuple[str, ...], **hints: bool) -> Callable[[Marked], Marked]:
+    def mark(function: Marked) -> Marked:
+        function.marks = Marks(frozenset(tags), mcp_types.ToolAnnotations(**hints))  # type: ignore[attr-defined, arg-type]
         return function
 
     return mark
@@ -68,6 +70,7 @@ class DeskTool(Tool):
         marks: Marks = function.marks  # type: ignore[attr-defined]
         tool = cls(
             name=function.__name__,
+            title=function.__name__.replace("_", " ").capitalize(),
             description=" ".join(inspect.cleandoc(function.__doc__ or "").split()),
             parameters=small_schema(adapter.json_schema()),
             tags=set(marks.tags),
@@ -85,9 +88,10 @@ class DeskTool(Tool):
         return answer if isinstance(answer, ToolResult) else result(answer)
 
     def to_mcp_tool(self, **overrides: Any) -> mcp_types.Tool:
-        # FastMCP would add a title made from the name and its own tags: a third of the catalogue's size.
+        # FastMCP would repeat the tags here. The title stays: some clients drop tools without one.
         return mcp_types.Tool(
             name=overrides.get("name", self.name),
+            title=self.title,
             description=self.description,
             input_schema=self.parameters,
             annotations=self.annotations,
@@ -106,7 +110,7 @@ def result(answer: Answer, *, is_error: bool = False) -> ToolResult:
 
 
 def small_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """``schema`` without titles, null alternatives and null defaults; it is read by models, not by validators."""
+    """``schema`` without titles, text lengths, null alternatives and null defaults; models read it, not validators."""
 
     def small(node: Any) -> Any:
         if isinstance(node, list):
@@ -118,7 +122,7 @@ def small_schema(schema: dict[str, Any]) -> dict[str, Any]:
             if name == "properties"
             else small(node[name])
             for name in node
-            if name != "title" and not (name == "default" and node[name] is None)
+            if name not in ("title", "minLength", "maxLength") and not (name == "default" and node[name] is None)
         }
         options = [option for option in kept.get("anyOf", ()) if option != {"type": "null"}]
         if len(options) == 1:

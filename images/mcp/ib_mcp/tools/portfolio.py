@@ -1,24 +1,171 @@
-"""Tools about accounts and what is in them; the portal session is enough for most."""
+"""Tools about accounts and what is in them. All but the profit and loss need only the portal session."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ib_mcp.desk import Desk
+from ib_mcp.together import together
+from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
+from ib_mcp.values import figure, offset, pick, table
+from ibkr.errors import IbError
+
+_PAGE = 100
+
+# IBKR's key of /portfolio/{account}/summary and our name.
+_FIGURES = {
+    "netliquidation": "net_liquidation",
+    "totalcashvalue": "cash",
+    "availablefunds": "available_funds",
+    "excessliquidity": "excess_liquidity",
+    "buyingpower": "buying_power",
+    "grosspositionvalue": "gross_position_value",
+    "equitywithloanvalue": "equity_with_loan",
+    "initmarginreq": "initial_margin",
+    "maintmarginreq": "maintenance_margin",
+    "cushion": "cushion",
+    "leverage": "leverage",
+    "accruedcash": "accrued_interest",
+    "accrueddividend": "accrued_dividend",
+    "daytradesremaining": "day_trades_remaining",
+    "accounttype": "account_type",
+}
+_LEDGER = {
+    "cash": "cashbalance",
+    "settled_cash": "settledcash",
+    "stocks": "stockmarketvalue",
+    "options": "stockoptionmarketvalue",
+    "futures_pnl": "futuremarketvalue",
+    "bonds": "corporatebondsmarketvalue",
+    "net_liquidation": "netliquidationvalue",
+    "unrealized_pnl": "unrealizedpnl",
+    "realized_pnl": "realizedpnl",
+    "interest": "interest",
+    "dividends": "dividends",
+    "exchange_rate": "exchangerate",
+}
+_PNL = {"daily": "dpl", "unrealized": "upl", "net_liquidity": "nl", "excess_liquidity": "el"}
+_POSITION = ("symbol", "conid", "class", "position", "price", "value", "currency", "average_cost", "unrealized_pnl")
 
 
 @read_tool("portfolio")
 async def list_accounts(desk: Desk) -> Answer:
-    """Accounts with their ids, aliases and currencies."""
+    """Accounts: id, alias, type, base currency; live or paper."""
+    rows = await desk.accounts.all()
+    status = await desk.guard.status()
+    columns = ("account", "alias", "type", "currency")
     return {
-        "accounts": [
-            {"account": row["accountId"], "currency": row.get("currency")} for row in await desk.accounts.all()
-        ]
+        "mode": status.mode,
+        "default": await desk.accounts.default(),
+        "accounts": table(
+            columns,
+            ((row["accountId"], pick(row, "accountAlias"), pick(row, "type"), pick(row, "currency")) for row in rows),
+        ),
     }
 
 
 @read_tool("portfolio")
-async def get_account_positions(desk: Desk, account: str | None = None) -> Answer:
-    """Positions of an account."""
+async def get_account_summary(desk: Desk, account: Account = None, all_figures: bool = False) -> Answer:
+    """Net liquidation, cash, buying power, margin, and profit and loss of today."""
     chosen = await desk.accounts.resolve(account)
-    reply = await desk.guard.call("list_positions", path={"accountId": chosen, "pageId": 0})
-    return {"account": chosen, "positions": reply.body}
+    figures, pnl = await together((_figures(desk, chosen, all_figures), _profit(desk, chosen)))
+    return {"account": chosen, **figures, **pnl}
+
+
+async def _profit(desk: Desk, account: str) -> Answer:
+    """Profit and loss now, or why there is none: it needs the brokerage session."""
+    try:
+        rows = ((await desk.guard.call("get_profit_and_loss")).body or {}).get("upnl") or {}
+    except IbError as error:
+        return {"pnl_missing": error.message}
+    row = rows.get(f"{account}.Core")
+    if not row:
+        return {"pnl_missing": "IBKR has not calculated it yet."}
+    return {"pnl": {name: figure(row.get(key)) for name, key in _PNL.items()}}
+
+
+async def _figures(desk: Desk, account: str, everything: bool) -> Answer:
+    """Our figures by name; with ``everything`` IBKR's others too, under its keys (-s securities, -c commodities)."""
+    body: dict[str, Any] = (await desk.guard.call("get_portfolio_summary", path={"accountId": account})).body or {}
+    figures: dict[str, Any] = {}
+    for key in body if everything else _FIGURES:
+        entry = body.get(key)
+        if not isinstance(entry, dict) or entry.get("isNull") is True:
+            continue
+        text = entry.get("value")
+        figures[_FIGURES.get(key, key)] = text if isinstance(text, str) and text else figure(entry.get("amount"))
+    return {"currency": (body.get("netliquidation") or {}).get("currency"), "figures": figures}
+
+
+@read_tool("portfolio")
+async def get_account_balances(desk: Desk, account: Account = None) -> Answer:
+    """Cash and values by currency; BASE is the total in the base currency."""
+    chosen = await desk.accounts.resolve(account)
+    body = (await desk.guard.call("get_ledger", path={"accountId": chosen})).body or {}
+    rows = (
+        (currency, *(figure(row.get(key)) for key in _LEDGER.values()))
+        for currency, row in sorted(body.items(), key=lambda item: (item[0] != "BASE", item[0]))
+        if isinstance(row, dict)
+    )
+    return {"account": chosen, "balances": table(("currency", *_LEDGER), rows)}
+
+
+@read_tool("portfolio")
+async def get_account_positions(
+    desk: Desk, account: Account = None, symbol: Symbol | None = None, limit: Limit = 100, cursor: Cursor = None
+) -> Answer:
+    """Positions with price, value, cost and unrealized profit; symbol narrows to one instrument."""
+    chosen = await desk.accounts.resolve(account)
+    if symbol is not None:
+        contract = await desk.contracts.resolve(symbol)
+        path = {"accountId": chosen, "conid": contract.conid}
+        rows, more = (await desk.guard.call("get_position", path=path)).body or [], None
+    else:
+        rows, more = await _positions(desk, chosen, offset(cursor), limit)
+    return {"account": chosen, "positions": table(_POSITION, map(_position, rows), more)}
+
+
+async def _positions(desk: Desk, account: str, start: int, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+    """``limit`` open positions from the ``start``-th of IBKR's list on, page by page."""
+    found: list[dict[str, Any]] = []
+    place = start
+    while True:
+        path = {"accountId": account, "pageId": place // _PAGE}
+        page = (await desk.guard.call("list_positions", path=path)).body or []
+        for row in page[place % _PAGE :]:
+            if len(found) == limit:
+                return found, str(place)
+            place += 1
+            # A closed position stays in the list for the day.
+            if row.get("position"):
+                found.append(row)
+        if len(page) < _PAGE:
+            return found, None
+
+
+def _position(row: dict[str, Any]) -> list[Any]:
+    return [
+        _symbol(row),
+        row.get("conid"),
+        row.get("assetClass"),
+        figure(row.get("position")),
+        figure(row.get("mktPrice")),
+        figure(row.get("mktValue")),
+        row.get("currency"),
+        figure(row.get("avgCost")),
+        figure(row.get("unrealizedPnl")),
+    ]
+
+
+def _symbol(row: dict[str, Any]) -> Any:
+    """As the other tools take it where IBKR gave enough, else IBKR's description."""
+    ticker, kind, expiry = row.get("ticker"), row.get("assetClass"), row.get("expiry")
+    match kind:
+        case "OPT" | "FOP" if ticker and expiry and row.get("putOrCall"):
+            return f"{ticker} {expiry} {str(row['putOrCall'])[0]} {figure(row.get('strike'))}"
+        case "FUT" if ticker and expiry:
+            return f"{ticker} {expiry}"
+        case "STK" | "IND" if ticker:
+            return ticker
+    return row.get("contractDesc")

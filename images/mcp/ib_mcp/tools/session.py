@@ -2,12 +2,57 @@
 
 from __future__ import annotations
 
+import anyio
+
 from ib_mcp.desk import Desk
-from ib_mcp.tools.base import Answer, read_tool
+from ib_mcp.tools.base import Answer, change_tool, read_tool
+from ib_mcp.values import iso
+from ibkr.errors import IbError, SessionReopening
+from ibkr.session import SessionState, Status, refusal
+
+_REOPENS_WITHIN_S = 12
+_LOOK_EVERY_S = 0.5
+_UNDECIDED = (SessionState.STARTING, SessionState.REOPENING)
 
 
 @read_tool("session")
 async def get_session_status(desk: Desk) -> Answer:
-    """Whether IBKR is signed in and usable, live or paper, and what to do if not."""
+    """Is IBKR signed in and usable, live or paper, and if not what to do."""
+    return describe(await desk.guard.status())
+
+
+@change_tool("session", idempotent=True)
+async def reopen_session(desk: Desk) -> Answer:
+    """Open the brokerage session again after session_reopening. No cure for login_required."""
     status = await desk.guard.status()
-    return {"state": status.state.value, "mode": status.mode}
+    if status.state is not SessionState.AUTHENTICATED:
+        status = await desk.guard.reauthenticate()
+        with anyio.move_on_after(_REOPENS_WITHIN_S):
+            while status.state in _UNDECIDED:
+                await anyio.sleep(_LOOK_EVERY_S)
+                status = await desk.guard.status()
+    return describe(status)
+
+
+def describe(status: Status) -> Answer:
+    """The session in a few words; ``usable`` means that every tool works."""
+    answer: Answer = {
+        "state": status.state.value,
+        "usable": status.state is SessionState.AUTHENTICATED,
+        "mode": status.mode,
+        "since": iso(status.state_since),
+        "observed_s_ago": round(status.age_seconds, 1),
+    }
+    if status.login.deadline is not None:
+        answer["login_expected_to_end"] = iso(status.login.deadline)
+    if refused := trouble(status):
+        answer |= refused.envelope()["error"] | {"code": refused.code}
+    return answer
+
+
+def trouble(status: Status) -> IbError | None:
+    """Why the brokerage session cannot be used, with the cure; None when it can."""
+    refused = refusal(status.state, login=status.login.url_hint)
+    if isinstance(refused, SessionReopening) and status.state is SessionState.REOPENING:
+        refused.action = "Call reopen_session, or try again in a few seconds."
+    return refused

@@ -1,0 +1,195 @@
+"""From what an agent calls an instrument to IBKR's conid, and from a conid to its description.
+
+A name is looked up in the portal's stock list first, which needs no brokerage session. Of several stocks with a symbol
+the one is meant that (1) is listed on the exchange given with ``@``; else (2) is the only one; else (3) is the only one
+listed in the US; else (4) is the only one on a main US exchange. Whatever stays ambiguous is answered with the choices.
+A symbol that no stock has may be an index, a fund or a coin: those are searched in the brokerage session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ib_mcp import lookups
+from ib_mcp.guard import Guard
+from ib_mcp.instruments import Conid, Future, Option, Pair, Stock, Wanted, parse
+from ib_mcp.together import together
+from ib_mcp.values import figure, table
+from ibkr.errors import IbError, InvalidRequest
+
+_MOST_REMEMBERED = 20_000
+_MOST_CHOICES = 12
+_DERIVATIVES = frozenset({"OPT", "FOP", "FUT", "WAR"})
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """``symbol`` names it in questions to us; ``root`` is the symbol of a derivative's underlying, else its own."""
+
+    conid: int
+    symbol: str
+    kind: str
+    exchange: str
+    currency: str
+    name: str
+    root: str
+    underlying: int = 0
+    asked_exchange: str | None = None
+
+    @property
+    def conidex(self) -> str:
+        """The conid as market data is asked for, on one exchange where the agent named one."""
+        return f"{self.conid}@{self.asked_exchange}" if self.asked_exchange else str(self.conid)
+
+    @property
+    def is_derivative(self) -> bool:
+        return self.kind in _DERIVATIVES
+
+
+class Ambiguous(InvalidRequest):
+    """Several instruments fit; the envelope lists them."""
+
+    def __init__(self, text: str, choices: Sequence[Contract]) -> None:
+        super().__init__(
+            f"{text!r} fits {len(choices)} instruments or more.",
+            action="Use the conid or SYMBOL@EXCHANGE of one choice.",
+        )
+        self.choices = choices
+
+    def envelope(self) -> dict[str, Any]:
+        columns = ("symbol", "conid", "exchange", "currency", "name")
+        body = super().envelope()
+        body["error"]["choices"] = table(
+            columns, ([getattr(choice, name) for name in columns] for choice in self.choices)
+        )
+        return body
+
+
+class Contracts:
+    """Looks instruments up and remembers them: a conid lives as long as its instrument."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._conids: dict[str, int] = {}
+        self._known: dict[int, Contract] = {}
+
+    async def resolve(self, text: str) -> Contract:
+        """The instrument that ``text`` names. InvalidRequest when there is none, Ambiguous when there are several."""
+        return (await self.resolve_all([text]))[0]
+
+    async def resolve_all(self, texts: Sequence[str]) -> list[Contract]:
+        """As ``resolve`` for each, with as few questions to IBKR as possible."""
+        wanted = {text: parse(text) for text in texts}
+        await self._find_conids({text: want for text, want in wanted.items() if text not in self._conids})
+        conids = [self._conids[text] for text in texts]
+        known = await self.describe(conids)
+        return [_as_asked(known[conid], wanted[text]) for text, conid in zip(texts, conids, strict=True)]
+
+    async def describe(self, conids: Iterable[int]) -> dict[int, Contract]:
+        """Descriptions by conid; InvalidRequest for a conid that IBKR does not know."""
+        asked = list(dict.fromkeys(conids))
+        await self._learn([conid for conid in asked if conid not in self._known])
+        for conid in asked:
+            if conid not in self._known:
+                raise InvalidRequest(f"There is no instrument with the conid {conid}.", action=lookups.LOOK_UP)
+        return {conid: self._known[conid] for conid in asked}
+
+    async def prepare(self, contracts: Iterable[Contract]) -> None:
+        """Search for the underlyings of derivatives: IBKR has no market data for one before, session by session."""
+        for root in {contract.root for contract in contracts if contract.is_derivative}:
+            await self._guard.call("search_contracts", query={"symbol": root})
+
+    async def _find_conids(self, wanted: dict[str, Wanted]) -> None:
+        """Fill in the conids of names that were never asked for before."""
+        if len(self._conids) > _MOST_REMEMBERED:
+            self._conids.clear()
+        stocks = {text: want for text, want in wanted.items() if isinstance(want, Stock)}
+        listed = await lookups.stocks(self._guard, stocks.values()) if stocks else {}
+        for text, want in wanted.items():
+            self._conids[text] = await self._conid(text, want, listed)
+
+    async def _conid(self, text: str, want: Wanted, listed: dict[str, list[lookups.Listing]]) -> int:
+        match want:
+            case Conid():
+                return want.conid
+            case Stock():
+                return await self._stock(text, want, listed.get(want.symbol, []))
+            case Pair():
+                return await lookups.pair(self._guard, want)
+            case Future():
+                return await self._only(text, await lookups.futures(self._guard, want))
+            case Option():
+                underlying = await self.resolve(f"{want.symbol}@{want.exchange}" if want.exchange else want.symbol)
+                return await self._only(
+                    text, await lookups.options(self._guard, underlying.conid, underlying.root, want)
+                )
+
+    async def _stock(self, text: str, want: Stock, listed: list[lookups.Listing]) -> int:
+        fitting = lookups.prefer(listed, want.exchange)
+        if not fitting and want.exchange and listed:
+            raise Ambiguous(text, await self._choices([listing.conid for listing in listed]))
+        if not fitting:
+            try:
+                return await self._only(text, await lookups.search(self._guard, want))
+            except IbError as error:
+                raise _while_searching(text, error) from error
+        return await self._only(text, [listing.conid for listing in fitting])
+
+    async def _only(self, text: str, conids: Sequence[int]) -> int:
+        if not conids:
+            raise InvalidRequest(f"There is no instrument {text[:60]!r}.", action=lookups.LOOK_UP)
+        if len(conids) > 1:
+            raise Ambiguous(text, await self._choices(conids))
+        return conids[0]
+
+    async def _choices(self, conids: Sequence[int]) -> list[Contract]:
+        return list((await self.describe(conids[:_MOST_CHOICES])).values())
+
+    async def _learn(self, conids: list[int]) -> None:
+        if len(self._known) > _MOST_REMEMBERED:
+            self._known.clear()
+        parts = (
+            conids[start : start + lookups.MOST_DEFINITIONS]
+            for start in range(0, len(conids), lookups.MOST_DEFINITIONS)
+        )
+        for rows in await together(lookups.definitions(self._guard, part) for part in parts):
+            self._known.update((contract.conid, contract) for contract in map(_contract, rows))
+
+
+def _contract(row: dict[str, Any]) -> Contract:
+    """A row of ``/trsrv/secdef``."""
+    kind, ticker, currency = (str(row.get(name) or "") for name in ("assetClass", "ticker", "currency"))
+    expiry, strike = str(row.get("expiry") or ""), figure(row.get("strike"))
+    match kind:
+        case "OPT" | "FOP" | "WAR":
+            symbol = f"{ticker} {expiry} {row.get('putOrCall') or '?'} {strike}"
+        case "FUT":
+            symbol = f"{ticker} {expiry}"
+        case "CASH":
+            symbol = f"{ticker}.{currency}"
+        case _:
+            symbol = ticker
+    return Contract(
+        conid=int(row["conid"]),
+        symbol=symbol,
+        kind=kind,
+        exchange=str(row.get("listingExchange") or ""),
+        currency=currency,
+        name=str(row.get("name") or row.get("fullName") or ""),
+        root=ticker,
+        underlying=int(row.get("undConid") or 0),
+    )
+
+
+def _as_asked(contract: Contract, want: Wanted) -> Contract:
+    return replace(contract, asked_exchange=want.exchange) if isinstance(want, Conid) and want.exchange else contract
+
+
+def _while_searching(text: str, error: IbError) -> IbError:
+    """No stock has the symbol, and the reason why nothing else could be searched."""
+    if isinstance(error, InvalidRequest):
+        return error
+    error.message = f"No stock is called {text[:40]!r}, and other instruments could not be searched. {error.message}"
+    return error

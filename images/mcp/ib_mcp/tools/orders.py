@@ -1,0 +1,180 @@
+"""Reading tools about orders and trades; all need the brokerage session."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ib_mcp.desk import Desk
+from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol, Text
+from ib_mcp.tools.base import Answer, read_tool
+from ib_mcp.values import cut, figure, iso_ms, pick, table, untrusted
+from ibkr.errors import InvalidRequest, UpstreamError
+
+_FINISHED = frozenset({"Filled", "Cancelled", "Inactive"})
+_SIDES = {"B": "BUY", "S": "SELL", "N": "NETTED"}
+_ORDER = (
+    "order_id",
+    "symbol",
+    "conid",
+    "side",
+    "type",
+    "quantity",
+    "filled",
+    "price",
+    "average_price",
+    "status",
+    "time_in_force",
+    "own_id",
+    "changed",
+    "account",
+)
+_TRADE = (
+    "time",
+    "symbol",
+    "conid",
+    "side",
+    "quantity",
+    "price",
+    "commission",
+    "amount",
+    "exchange",
+    "order_id",
+    "own_id",
+    "account",
+)
+# Ours and IBKR's names in an order status.
+_STATUS = {
+    "symbol": "symbol",
+    "conid": "conid",
+    "type": "order_type",
+    "quantity": "total_size",
+    "filled": "cum_fill",
+    "average_price": "average_price",
+    "limit_price": "limit_price",
+    "stop_price": "stop_price",
+    "time_in_force": "tif",
+    "currency": "currency",
+    "account": "account",
+}
+
+
+@read_tool("orders")
+async def get_account_orders(
+    desk: Desk,
+    account: Account = None,
+    status: Literal["working", "all"] = "working",
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Answer:
+    """Orders of today and of this session: working ones, or also filled and cancelled ones."""
+    chosen = await desk.accounts.resolve(account)
+    body = (await desk.guard.call("list_live_orders")).body or {}
+    orders = [
+        order
+        for order in body.get("orders") or ()
+        if pick(order, "acct", "account") in (None, chosen)
+        and (status == "all" or str(order.get("status")) not in _FINISHED)
+    ]
+    shown, more = cut(orders, cursor, limit)
+    answer: Answer = {"account": chosen, "orders": table(_ORDER, map(_order, shown), more)}
+    if body.get("snapshot") is False and not orders:
+        answer["complete"] = False
+        answer["note"] = "IBKR has not loaded the orders yet; ask again in a few seconds."
+    return answer
+
+
+def _order(row: dict[str, Any]) -> list[Any]:
+    return [
+        pick(row, "orderId", "order_id"),
+        pick(row, "ticker", "symbol", "description1"),
+        row.get("conid"),
+        _side(row.get("side")),
+        pick(row, "orderType", "origOrderType"),
+        figure(pick(row, "totalSize", "totalCashSize")),
+        figure(row.get("filledQuantity")),
+        figure(pick(row, "price", "auxPrice", "stop_price")),
+        figure(pick(row, "avgPrice")),
+        row.get("status"),
+        row.get("timeInForce"),
+        pick(row, "order_ref"),
+        iso_ms(row.get("lastExecutionTime_r")),
+        pick(row, "acct", "account"),
+    ]
+
+
+@read_tool("orders")
+async def get_account_trades(
+    desk: Desk,
+    account: Account = None,
+    symbol: Symbol | None = None,
+    days: Annotated[int, Field(ge=1, le=7, description="back from today")] = 1,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Answer:
+    """Executions of up to 7 days, with commission."""
+    chosen = await desk.accounts.resolve(account)
+    conid = None if symbol is None else (await desk.contracts.resolve(symbol)).conid
+    body = (await desk.guard.call("list_trades", query={"days": days})).body or []
+    trades = [
+        trade
+        for trade in body
+        if pick(trade, "account", "accountCode") in (None, chosen) and conid in (None, _number(trade.get("conid")))
+    ]
+    shown, more = cut(trades, cursor, limit)
+    return {"account": chosen, "trades": table(_TRADE, map(_trade, shown), more)}
+
+
+def _trade(row: dict[str, Any]) -> list[Any]:
+    return [
+        iso_ms(row.get("trade_time_r")) or row.get("trade_time"),
+        pick(row, "symbol", "contract_description_1"),
+        row.get("conid"),
+        _side(row.get("side")),
+        figure(row.get("size")),
+        figure(row.get("price")),
+        figure(row.get("commission")),
+        figure(row.get("net_amount")),
+        row.get("exchange"),
+        row.get("order_id"),
+        pick(row, "order_ref"),
+        pick(row, "account", "accountCode"),
+    ]
+
+
+@read_tool("orders")
+async def get_order_status(desk: Desk, order_id: Annotated[Text, Field(pattern=r"^\d{1,20}$")]) -> Answer:
+    """Where one order of today stands."""
+    try:
+        body = (await desk.guard.call("get_order_status", path={"orderId": order_id})).body or {}
+    except UpstreamError as error:
+        if error.status != 503:
+            raise
+        # IBKR's way to say that it has no such order, as for orders of other accounts and earlier sessions.
+        raise _unknown(order_id) from error
+    if body.get("error") or not body.get("order_status"):
+        raise _unknown(order_id)
+    return {
+        "order_id": order_id,
+        "status": body["order_status"],
+        "description": untrusted(pick(body, "order_status_description", "order_description")),
+        "order": untrusted(pick(body, "order_description_with_contract", "order_description")),
+        "side": _side(body.get("side")),
+        **{name: figure(body.get(key)) for name, key in _STATUS.items() if pick(body, key) is not None},
+        "can_cancel": body.get("cannot_cancel_order") is not True,
+    }
+
+
+def _unknown(order_id: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"IBKR knows no order {order_id} in this session.", action="Take an order_id from get_account_orders."
+    )
+
+
+def _side(text: Any) -> Any:
+    return _SIDES.get(str(text), text)
+
+
+def _number(conid: Any) -> int | None:
+    return int(conid) if str(conid).isdecimal() else None

@@ -1,0 +1,62 @@
+"""Quotes now."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ib_mcp.desk import Desk
+from ib_mcp.quotes import Quote, quotes
+from ib_mcp.tools.arguments import Names, Symbols
+from ib_mcp.tools.base import Answer, read_tool
+from ib_mcp.values import table
+from ibkr import fields as known_fields
+
+_USUAL = ("last", "bid", "ask", "bid_size", "ask_size", "volume_exact", "change", "change_percent", "prior_close")
+_ABOUT = ("symbol", "conid", "currency", "timing", "age_ms", "updated", "complete")
+
+
+@read_tool("prices")
+async def get_price_snapshot(
+    desk: Desk,
+    symbols: Symbols,
+    fields: Annotated[
+        Names | None,
+        Field(max_length=40, description="names such as last, open, implied_volatility, delta, market_cap"),
+    ] = None,
+) -> Answer:
+    """Quotes now. timing says live, delayed or frozen; missing says why a field has no value."""
+    wanted = known_fields.find(fields or _USUAL)
+    contracts = await desk.contracts.resolve_all(list(dict.fromkeys(symbols)))
+    found = await quotes(desk, contracts, wanted)
+    columns = (*_ABOUT, *(field.name for field in wanted))
+    return {
+        "prices": table(columns, ((*_about(quote), *(quote.shown(field.name) for field in wanted)) for quote in found)),
+        **remarks(found),
+    }
+
+
+def _about(quote: Quote) -> tuple[Any, ...]:
+    contract = quote.contract
+    return (
+        contract.symbol,
+        contract.conid,
+        contract.currency,
+        quote.timing,
+        quote.age_ms,
+        quote.updated,
+        quote.complete,
+    )
+
+
+def remarks(found: list[Quote]) -> Answer:
+    """Why fields are missing (by reason, instrument and field) and what qualifies others."""
+    missing: dict[str, dict[str, list[str]]] = {}
+    notes: dict[str, dict[str, str]] = {}
+    for quote in found:
+        for name, reason in quote.missing.items():
+            missing.setdefault(reason, {}).setdefault(quote.contract.symbol, []).append(name)
+        if quote.notes:
+            notes[quote.contract.symbol] = quote.notes
+    return {**({"missing": missing} if missing else {}), **({"notes": notes} if notes else {})}
