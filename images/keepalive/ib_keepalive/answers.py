@@ -20,7 +20,8 @@ class Seen(StrEnum):
     NO_BRIDGE = "no_bridge"  # signed in, but IBKR has no brokerage session for it
     BUSY = "busy"  # 429: too many requests, says nothing about the session
     MAINTENANCE = "maintenance"
-    BROKEN = "broken"  # 5xx, not JSON, cut short
+    UNAVAILABLE = "unavailable"  # 503
+    BROKEN = "broken"  # another error, not JSON, cut short
     TIMEOUT = "timeout"
     REFUSED = "refused"  # no connection could be made
     SILENT = "silent"  # timeout, and the gateway's own pages do not answer either
@@ -73,6 +74,8 @@ def _read_refusal(status: int, headers: dict[str, str], text: str) -> Observatio
         return Observation(Seen.NO_BRIDGE, detail="IBKR says there is no brokerage session")
     if status >= 500 and any(phrase in text for phrase in _MAINTENANCE):
         return Observation(Seen.MAINTENANCE, detail=f"IBKR answers {status} and speaks of maintenance")
+    if status == 503:
+        return Observation(Seen.UNAVAILABLE, detail="IBKR answers 503")
     if status == 404 and text.startswith("access denied"):
         return Observation(Seen.BROKEN, detail="the gateway refuses this address (ips.allow in its conf.yaml)")
     if status != 200:

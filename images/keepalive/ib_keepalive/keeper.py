@@ -226,7 +226,9 @@ class Keeper:
         if verdict.state is SessionState.LOGIN_REQUIRED:
             self._facts, self._facts_due, self._sso_left = learnt.Facts(), now, None
         if verdict.state is not before.state:
-            log.info("session state changed", state=verdict.state, before=before.state, reason=verdict.reason)
+            log.info(
+                "session state changed", state=verdict.state.value, before=before.state.value, reason=verdict.reason
+            )
             self._metrics.show_state(verdict.state)
             if not rhythm.tickles(before.state):
                 self._tickle_due = now

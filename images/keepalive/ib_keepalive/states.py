@@ -48,8 +48,13 @@ def decide(seen: Observation, before: Verdict, *, now: float, started: float, in
             if before.state in (SessionState.HUNG, SessionState.UNREACHABLE):
                 return _conclude(before, SessionState.STARTING, "IBKR answers again", now)
             return replace(before, reachable=True, timeouts=0, broken=0)
+        case Seen.UNAVAILABLE:
+            is_down = in_maintenance or before.state is SessionState.MAINTENANCE
+            return _broken(seen, before, now, SessionState.MAINTENANCE, at_once=is_down)
+        case Seen.BROKEN if in_maintenance:
+            return _broken(seen, before, now, SessionState.MAINTENANCE, at_once=True)
         case Seen.BROKEN:
-            return _broken(seen, before, now, in_maintenance)
+            return _broken(seen, before, now, SessionState.UNREACHABLE)
         case Seen.TIMEOUT:
             return _timed_out(before, now, in_maintenance)
         case Seen.REFUSED | Seen.SILENT:
@@ -72,13 +77,13 @@ def _from_flags(flags: AuthStatus, in_maintenance: bool) -> tuple[SessionState, 
     return SessionState.AUTHENTICATED, "the brokerage session is open"
 
 
-def _broken(seen: Observation, before: Verdict, now: float, in_maintenance: bool) -> Verdict:
+def _broken(
+    seen: Observation, before: Verdict, now: float, state: SessionState, *, at_once: bool = False
+) -> Verdict:
     broken = before.broken + 1
-    if in_maintenance:
-        return replace(_conclude(before, SessionState.MAINTENANCE, seen.detail, now), broken=broken)
-    if broken < BROKEN_TO_GIVE_UP:
+    if broken < BROKEN_TO_GIVE_UP and not at_once:
         return replace(before, reachable=True, timeouts=0, broken=broken)
-    return replace(_conclude(before, SessionState.UNREACHABLE, seen.detail, now), broken=broken)
+    return replace(_conclude(before, state, seen.detail, now), broken=broken)
 
 
 def _timed_out(before: Verdict, now: float, in_maintenance: bool) -> Verdict:

@@ -84,10 +84,19 @@ def test_three_broken_answers_are_an_outage_but_the_gateway_is_reachable() -> No
     assert after(thrice, saw(Seen.BROKEN)).state is State.UNREACHABLE
 
 
+def test_three_times_unavailable_is_maintenance_at_any_hour_and_stays_so() -> None:
+    twice = after(verdict(), *[saw(Seen.UNAVAILABLE)] * 2)
+    assert twice.state is State.AUTHENTICATED
+    thrice = after(twice, saw(Seen.UNAVAILABLE))
+    assert thrice.state is State.MAINTENANCE
+    assert after(verdict(State.MAINTENANCE), saw(Seen.UNAVAILABLE)).state is State.MAINTENANCE
+
+
 @pytest.mark.parametrize(
     "seen",
     [
         [saw(Seen.BROKEN)],
+        [saw(Seen.UNAVAILABLE)],
         [saw(Seen.TIMEOUT), saw(Seen.TIMEOUT)],
         [flags(connected=False, authenticated=False)],
     ],
