@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from ibkr.catalogue import Endpoint
-from ibkr.errors import IbError, OperationForbidden
+from ibkr.errors import IbError, OperationForbidden, OperationUnknown
 from ibkr.session import SessionState, Status, refusal
 
 # Portal data needs the sign-in only, and stays readable while the brokerage session is lost or taken.
 _SIGNED_IN = frozenset({SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.COMPETING})
 
 
-def refuse_effect(endpoint: Endpoint) -> OperationForbidden | None:
-    """Only reading is permitted."""
-    if endpoint.effect == "read":
-        return None
-    return OperationForbidden(f"{endpoint.id} changes something at IBKR; this server only reads.")
+def refuse_operation(endpoint: Endpoint) -> IbError | None:
+    """The error of an operation that is never sent: only reading is permitted, of what IBKR's gateway serves."""
+    if endpoint.effect != "read":
+        return OperationForbidden(f"{endpoint.id} does more than read, and this server only reads.")
+    if endpoint.status == "unsupported":
+        return OperationUnknown(f"IBKR's gateway does not serve {endpoint.id}: {endpoint.reason}")
+    return None
 
 
 def is_signed_in(status: Status) -> bool:

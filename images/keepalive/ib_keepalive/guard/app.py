@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
@@ -10,11 +11,17 @@ import httpx
 import structlog
 
 from ib_keepalive.guard.access import Token, refuse_browsers
-from ib_keepalive.guard.admission import refuse_effect, refuse_session
+from ib_keepalive.guard.admission import is_signed_in, refuse_operation, refuse_session, state_error
 from ib_keepalive.guard.exchange import Exchange
+from ib_keepalive.guard.local import FROM_STATUS, OPENING
+from ib_keepalive.guard.memory import Memory
 from ib_keepalive.guard.pacer import Pacer
-from ib_keepalive.guard.question import PREFIX, read_target, with_body
-from ib_keepalive.guard.reading import read_response
+from ib_keepalive.guard.patience import read_patience
+from ib_keepalive.guard.question import PREFIX, Question, read_target, with_body
+from ib_keepalive.guard.reads import Reads
+from ib_keepalive.guard.rounds import OPERATION as SNAPSHOT
+from ib_keepalive.guard.sender import Sender, longest_s
+from ib_keepalive.guard.snapshots import Snapshots
 from ib_keepalive.guard.wire import (
     Answer,
     CallerGone,
@@ -25,20 +32,28 @@ from ib_keepalive.guard.wire import (
     json_answer,
     read_body,
     send_answer,
+    unless_gone,
 )
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.settings import KeepaliveSettings
 from ibkr import catalogue
-from ibkr.errors import IbError, OperationUnknown, UpstreamError
+from ibkr.errors import IbError, LoginRequired, OperationUnknown, UpstreamError
 from ibkr.session import Status
 
 log = structlog.get_logger("ib_keepalive.guard")
 
+_API = PREFIX.encode() + b"/"
+_MOST_REMEMBERED = 2048
+_LONGEST_CALLER = 64
+
+Headers = dict[bytes, bytes]
+
 
 class Guard:
-    """An ASGI app. ``status`` is the keeper's view of the session; ``reauthenticate`` asks it to open the session.
+    """An ASGI app; ``async with`` ends what it runs for callers.
 
-    ``wall`` is the calendar's clock, for the end of a maintenance.
+    ``status`` is the keeper's view of the session and ``reauthenticate`` asks it to open the brokerage session;
+    ``doubt`` is called when IBKR denies that view. ``wall`` is the calendar's clock (epoch seconds).
     """
 
     def __init__(
@@ -49,22 +64,38 @@ class Guard:
         *,
         status: Callable[[], Status],
         reauthenticate: Callable[[], Awaitable[object]],
+        doubt: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._token = Token(settings.token.get_secret_value())
-        self._metrics = metrics
         self._status = status
         self._reauthenticate = reauthenticate
         self._wall = wall
         self._catalogue = catalogue.load()
-        self._exchange = Exchange(client, metrics)
-        self.pacer = Pacer()
+        self._questions: dict[tuple[str, bytes, bytes], Question] = {}
+        self._memory = Memory()
+        self._last_status: Status | None = None
+        self.pacer = Pacer(self._catalogue, metrics)
+        sender = Sender(Exchange(client, metrics), self.pacer)
+        self._reads = Reads(self._catalogue, sender, self.pacer, self._memory, doubt)
+        self._snapshots = Snapshots(self._catalogue, sender, self.pacer, self._memory, self._reads, doubt)
+        self._count = {
+            source: metrics.answers.labels(source).inc
+            for source in ("upstream", "cache", "coalesced", "batch", "local", "error")
+        }
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End everything that runs for callers."""
+        await self._snapshots.close()
+        await self._reads.close()
+        self.pacer.close()
+
+    @property
+    def busy(self) -> int:
+        """Questions under way: 0 when nobody waits for anything and nothing runs on."""
+        return self._reads.flying + self._snapshots.flying + self.pacer.waiting + self.pacer.running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,43 +106,108 @@ class Guard:
         except CallerGone:
             return
         except IbError as error:
-            self._metrics.answers.labels("error").inc()
-            answer = error_answer(error)
+            answer = self._error(error)
         except Exception:
             log.exception("a request failed in the guard")
-            answer = error_answer(UpstreamError("The guard failed.", action="Report this with its log."))
+            answer = self._error(UpstreamError("The guard failed.", action="Report this with its log.", status=500))
         await send_answer(send, answer)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         if raw_path == b"/healthz":
             return json_answer({"ok": True})
-        headers = dict(scope["headers"])
+        headers: Headers = dict(scope["headers"])
         refuse_browsers(headers)
         self._token.check(headers)
+        if raw_path.startswith(_API):
+            return await self._answer_api(scope, receive, headers, raw_path)
         match scope["method"], raw_path:
             case "GET", b"/status":
-                return json_answer(self._status().to_json())
+                return self._local(self._status().to_json())
             case "POST", b"/reauthenticate":
                 await self._reauthenticate()
-                return json_answer({"accepted": True, "status": self._status().to_json()}, 202)
-        return await self._ask(scope, receive, headers, raw_path)
+                return self._local({"accepted": True, "status": self._status().to_json()}, 202)
+        raise OperationUnknown("There is nothing at this path.", action=f"Use a path under {PREFIX}.")
 
-    async def _ask(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], raw_path: bytes) -> Answer:
-        if not raw_path.startswith(PREFIX.encode()):
-            raise OperationUnknown("There is nothing at this path.", action=f"Use a path under {PREFIX}.")
-        question = read_target(self._catalogue, scope["method"], raw_path, scope.get("query_string", b""))
-        refused = refuse_effect(question.endpoint)
+    async def _answer_api(self, scope: Scope, receive: Receive, headers: Headers, raw_path: bytes) -> Answer:
+        method: str = scope["method"]
+        own = (method.encode(), raw_path)
+        if own in FROM_STATUS or own in OPENING:
+            return await self._answer_session(own)
+        question = await self._read_question(scope, receive, headers, raw_path)
+        status = self._observe()
+        refused = refuse_session(question.endpoint, status, now=self._wall())
         if refused is not None:
             raise refused
-        question = with_body(question, await read_body(receive, headers.get(b"content-length")))
-        unready = refuse_session(question.endpoint, self._status(), now=self._wall())
-        if unready is not None:
-            raise unready
-        response = await self._exchange.send(question, 15.0)
-        read_response(response)
-        self._metrics.answers.labels("upstream").inc()
-        return Answer(response.status, response.content, headers=((b"ib-source", b"upstream"), (b"ib-age-ms", b"0")))
+        caller = _caller(scope, headers)
+        now = asyncio.get_running_loop().time()
+        patience = read_patience(headers.get(b"ib-deadline-ms"), now, longest_s(question.endpoint.id))
+        if question.endpoint.id == SNAPSHOT:
+            prices = await unless_gone(receive, self._snapshots.read(question, caller, patience))
+            return self._shared(prices.content, 200, prices.source, prices.read_at)
+        kept = self._reads.kept(question, now)
+        if kept is not None:
+            return self._shared(kept.content, kept.status, "cache", kept.stored)
+        fetched, source = await unless_gone(receive, self._reads.read(question, caller, patience))
+        return self._shared(fetched.content, fetched.status, source, fetched.stored)
+
+    async def _read_question(self, scope: Scope, receive: Receive, headers: Headers, raw_path: bytes) -> Question:
+        key = scope["method"], raw_path, scope.get("query_string", b"")
+        has_body = key[0] != "GET" or headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+        question = None if has_body else self._questions.get(key)
+        if question is not None:
+            return question
+        question = read_target(self._catalogue, *key)
+        refused = refuse_operation(question.endpoint)
+        if refused is not None:
+            raise refused
+        content = await read_body(receive, headers.get(b"content-length")) if has_body else b""
+        question = with_body(question, content)
+        if not has_body:
+            if len(self._questions) >= _MOST_REMEMBERED:
+                self._questions.clear()
+            self._questions[key] = question
+        return question
+
+    async def _answer_session(self, own: tuple[bytes, bytes]) -> Answer:
+        if own in OPENING:
+            await self._reauthenticate()
+            return self._local(OPENING[own](self._status()))
+        status = self._status()
+        refused = None if is_signed_in(status) else state_error(status, now=self._wall())
+        if refused is not None:
+            raise refused
+        return self._local(FROM_STATUS[own](status))
+
+    def _observe(self) -> Status:
+        status, before = self._status(), self._last_status
+        if self._memory.observe(status):
+            self._reads.change_session(before, status)
+            self._snapshots.change_session()
+        self._last_status = status
+        return status
+
+    def _local(self, body: object, status: int = 200) -> Answer:
+        self._count["local"]()
+        return json_answer(body, status)
+
+    def _shared(self, content: bytes, status: int, source: str, read_at: float) -> Answer:
+        self._count[source]()
+        age_ms = max(0, int((asyncio.get_running_loop().time() - read_at) * 1000))
+        headers = ((b"ib-source", source.encode()), (b"ib-age-ms", str(age_ms).encode()))
+        return Answer(status, content, headers=headers)
+
+    def _error(self, error: IbError) -> Answer:
+        self._count["error"]()
+        if isinstance(error, LoginRequired) and error.login is None:
+            error.login = self._status().login.url_hint
+        return error_answer(error)
+
+
+def _caller(scope: Scope, headers: Headers) -> str:
+    """Whom a request is for, in the fair queue: by its own word, else by its address."""
+    name = headers.get(b"ib-caller", b"")[:_LONGEST_CALLER]
+    return name.decode("latin-1") if name else str((scope.get("client") or ("",))[0])
 
 
 async def _refuse_other(scope: Scope, receive: Receive, send: Send) -> None:

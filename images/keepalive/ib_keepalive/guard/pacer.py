@@ -1,8 +1,162 @@
-"""The one queue in front of the gateway."""
+"""The one queue in front of the gateway: a turn for each request, and nothing during IBKR's penalty."""
 
 from __future__ import annotations
 
+import asyncio
+import math
+from collections.abc import Hashable
+
+import structlog
+
+from ib_keepalive.guard.box import Box
+from ib_keepalive.guard.flight import Flight
+from ib_keepalive.guard.schedule import IN_FLIGHT, Limit, Place, Schedule, TooLong
+from ib_keepalive.metrics import Metrics
+from ibkr.catalogue import Catalogue, Pacing
+from ibkr.errors import PacingLimited
+
+log = structlog.get_logger("ib_keepalive.guard")
+
+# IBKR allows ten a second; one is left for the requests that the gateway sends by itself.
+TOGETHER = Pacing(9, 1.0)
+# The batches of price snapshots leave room for everything else; the prices change twice a second at most.
+_SNAPSHOTS = Pacing(5, 1.0)
+
 
 class Pacer:
+    """Turns in the order of ``Schedule``. Build it anywhere; use it inside one event loop."""
+
+    def __init__(self, catalogue: Catalogue, metrics: Metrics) -> None:
+        limits = {row.id: Limit(row.pacing, row.concurrent) for row in catalogue}
+        limits["get_price_snapshot"] = Limit(_SNAPSHOTS)
+        self._pacing = {operation: limit.pacing for operation, limit in limits.items()}
+        self._schedule = Schedule(TOGETHER, limits)
+        self._box = Box()
+        self._metrics = metrics
+        self._waiters: dict[Place, asyncio.Future[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> int:
+        return self._schedule.waiting
+
+    @property
+    def running(self) -> int:
+        return self._schedule.running
+
     def spend(self, operation: str) -> None:
         """Count a request that somebody else sends to the gateway now."""
+        self._schedule.spend(operation, _now())
+
+    def check_box(self) -> None:
+        """PacingLimited while IBKR refuses everything."""
+        left = self._box.left(_now())
+        if left:
+            raise _penalty(left)
+
+    async def turn(self, flight: Flight, question: Hashable) -> Place:
+        """Wait for a turn; give the place back with ``done``.
+
+        PacingLimited when the turn would come later than the flight has patience for.
+        """
+        self.check_box()
+        now = _now()
+        try:
+            place = self._schedule.join(now, flight.caller, flight.operation, question, flight.patience.turn_by - now)
+        except TooLong as error:
+            raise self._refusal(flight.operation, error.wait_s) from None
+        self._waiters[place] = waiter = asyncio.get_running_loop().create_future()
+        flight.place = place
+        self._pump()
+        try:
+            await waiter
+        except BaseException:
+            if place.started is not None:
+                self.done(place)
+            elif place in self._waiters:
+                del self._waiters[place]
+                self._schedule.leave(place, _now(), keep=True)
+                self._pump()
+            raise
+        finally:
+            flight.place = None
+        self._metrics.pacing_wait_seconds.labels(flight.operation).observe(_now() - now)
+        return place
+
+    def done(self, place: Place, *, lost: bool = False) -> None:
+        """Its request ended; ``lost``: without an answer, so that the gateway may still hold its slot."""
+        self._schedule.finish(place, _now(), lost=lost)
+        self._pump()
+
+    def answered(self, status: int, retry_after_s: float | None = None) -> None:
+        """Note the status of an answer: a 429 closes the line for everybody."""
+        now = _now()
+        if status != 429:
+            self._box.passed(now)
+            return
+        self._box.hit(now, retry_after_s)
+        left = self._box.left(now)
+        log.error("IBKR refuses requests for a while: too many were sent", seconds=round(left))
+        waiters, self._waiters = self._waiters, {}
+        self._schedule.clear()
+        for waiter in waiters.values():
+            if not waiter.done():
+                waiter.set_exception(_penalty(left))
+        self._pump()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def too_late(self, flight: Flight) -> PacingLimited:
+        """What a caller is told that cannot wait for its turn any longer."""
+        wait_s = self._schedule.expect(flight.place, _now()) if flight.place in self._waiters else 0.0
+        return self._refusal(flight.operation, max(1.0, wait_s))
+
+    def _refusal(self, operation: str, wait_s: float) -> PacingLimited:
+        wait_s = math.ceil(wait_s * 10) / 10
+        pacing = self._pacing.get(operation)
+        if pacing is not None and pacing.seconds > 1:
+            message = f"IBKR allows {operation} {_times(pacing.calls)} in {_span(pacing.seconds)}."
+        else:
+            message = "More requests are waiting than IBKR's 10 a second let through in time."
+        return PacingLimited(message, retry_after_s=wait_s)
+
+    def _pump(self) -> None:
+        now = _now()
+        self._schedule.most_at_once = 1 if self._box.is_half_open(now) else IN_FLIGHT
+        while (place := self._schedule.start(now)) is not None:
+            waiter = self._waiters.pop(place)
+            # One that was cancelled in this very moment gives its place back itself.
+            if not waiter.done():
+                waiter.set_result(None)
+        self._metrics.pacing_queue_depth.set(self._schedule.waiting)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        change = self._schedule.next_change(now)
+        if change is not None:
+            self._timer = asyncio.get_running_loop().call_at(change, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._pump()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _penalty(left: float) -> PacingLimited:
+    return PacingLimited(
+        "IBKR refuses all requests for a while, because too many were sent.", retry_after_s=math.ceil(left)
+    )
+
+
+def _times(calls: int) -> str:
+    return "once" if calls == 1 else f"{calls} times"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} s"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -49,6 +49,10 @@ class Question:
         """The value of a query parameter."""
         return next((value for given, value in self.query if given == name), None)
 
+    def without(self, name: str) -> Question:
+        """The same question without a query parameter."""
+        return replace(self, query=tuple(pair for pair in self.query if pair[0] != name))
+
 
 def read_target(catalogue: Catalogue, method: str, raw_path: bytes, raw_query: bytes) -> Question:
     """The operation that the request line names, without a body.
@@ -79,7 +83,7 @@ def with_body(question: Question, content: bytes) -> Question:
         body = json.dumps(given, separators=(",", ":"), sort_keys=True).encode()
     _check_required(endpoint, dict(question.query), given)
     _check_limits(endpoint, dict(question.query), given)
-    return Question(endpoint, question.path, question.query, body)
+    return replace(question, body=body)
 
 
 def _read_query(raw: bytes) -> tuple[tuple[str, str], ...]:

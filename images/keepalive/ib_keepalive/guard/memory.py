@@ -1,0 +1,50 @@
+"""What IBKR remembers of us while one session lasts, and noticing that another one began."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ibkr.session import Status
+
+# Forgetting them costs one more call each.
+_MOST_WARM = 10_000
+
+
+@dataclass(slots=True)
+class Memory:
+    """``epoch`` counts sessions. ``called``: operations that IBKR answered. ``warm``: questions past their cold start.
+
+    ``searched``: conids whose contract search was made, which strikes, contract lists and prices of derivatives need.
+    """
+
+    epoch: int = 0
+    called: set[str] = field(default_factory=set)
+    warm: set[Hashable] = field(default_factory=set)
+    searched: set[str] = field(default_factory=set)
+    _seen: tuple[Any, ...] | None = None
+
+    def observe(self, status: Status) -> bool:
+        """Whether the keeper's status shows another session than before; everything is forgotten then."""
+        seen = (status.state, status.state_since, status.mode, status.gateway.started_at)
+        if seen == self._seen:
+            return False
+        is_first, self._seen = self._seen is None, seen
+        self.epoch += 1
+        self.called.clear()
+        self.warm.clear()
+        self.searched.clear()
+        return not is_first
+
+    def warm_up(self, key: Hashable) -> None:
+        """Note that a question is past its cold start."""
+        if len(self.warm) >= _MOST_WARM:
+            self.warm.clear()
+        self.warm.add(key)
+
+    def note_search(self, contracts: Iterable[Any]) -> None:
+        """Remember which conids a contract search found."""
+        for contract in contracts:
+            if isinstance(contract, dict) and contract.get("conid"):
+                self.searched.add(str(contract["conid"]))

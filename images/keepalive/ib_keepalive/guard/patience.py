@@ -1,0 +1,36 @@
+"""How long a caller waits, from its own word or by default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ibkr.errors import InvalidRequest
+
+DEFAULT_TURN_S = 8.0
+_LONGEST_S = 120.0
+# A caller that names its deadline needs this part of it for the answer itself.
+_ANSWER_PART = 0.2
+_ANSWER_MOST_S = 1.0
+
+
+@dataclass(slots=True)
+class Patience:
+    """Seconds of the loop's clock: the latest start upstream, and when the caller gives up."""
+
+    turn_by: float
+    answer_by: float
+
+    def extend(self, other: Patience) -> None:
+        """Wait as long as the more patient of the two."""
+        self.turn_by = max(self.turn_by, other.turn_by)
+        self.answer_by = max(self.answer_by, other.answer_by)
+
+
+def read_patience(header: bytes | None, now: float, usual_s: float) -> Patience:
+    """From ``ib-deadline-ms``; without it a turn within 8 s and ``usual_s`` for the answer."""
+    if header is None:
+        return Patience(now + DEFAULT_TURN_S, now + DEFAULT_TURN_S + usual_s)
+    if not header.isdigit() or len(header) > 9:
+        raise InvalidRequest("The header ib-deadline-ms is not a number of milliseconds.")
+    whole = min(int(header) / 1000, _LONGEST_S)
+    return Patience(now + whole - min(_ANSWER_MOST_S, whole * _ANSWER_PART), now + whole)

@@ -1,0 +1,181 @@
+"""Price rows by instrument: what IBKR said last, what is still on its way, and each caller's own part. Pure.
+
+IBKR answers the first snapshot of an instrument without values; they arrive over the next seconds, slow ones (greeks,
+yields) last, and some never. A field that was never asked for is never delivered. Values change every 500 ms at most.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ib_keepalive.guard.question import Question
+from ibkr.errors import InvalidRequest
+
+FRESH_S = 0.5
+# After these, what has not come is taken for missing.
+_WARM_S = 5.0
+_QUIET_S = 2.0
+_FIRST_POLLS_S, _POLL_S = 0.3, 0.5
+_BASE = ("conid", "conidEx", "server_id", "_updated", "6119", "6509")
+_AVAILABILITY = "6509"
+# No data for this user, so that waiting is in vain.
+_NO_DATA = ("N", "O", "i")
+_CONID = re.compile(r"[1-9][0-9]{0,11}(@[A-Za-z0-9.]{1,20})?")
+_FIELD = re.compile(r"[0-9]{1,5}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one caller wants, in its own order; a conid may be ``conid@EXCHANGE``. No fields: all that are known."""
+
+    conids: tuple[str, ...]
+    fields: tuple[str, ...]
+
+
+def read_wish(question: Question) -> Wish:
+    """The instruments and fields of a snapshot. InvalidRequest names the first that is not one."""
+    conids = _split(question.argument("conids") or "")
+    fields = _split(question.argument("fields") or "")
+    for conid in conids:
+        if not _CONID.fullmatch(conid):
+            raise InvalidRequest(f"{conid[:40]!r} is not a conid; they look like 265598 or 265598@NASDAQ.")
+    for name in fields:
+        if not _FIELD.fullmatch(name):
+            raise InvalidRequest(f"{name[:40]!r} is not the number of a market-data field; they look like 31.")
+    if not conids:
+        raise InvalidRequest("get_price_snapshot needs at least one conid.")
+    return Wish(conids, fields)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part for part in (part.strip() for part in text.split(",")) if part))
+
+
+@dataclass(slots=True)
+class Row:
+    """``read``: when each field was read last; ``first``: when it was asked for first; ``news``: when one came last."""
+
+    seen: float
+    polls: int = 0
+    news: float = 0.0
+    base: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    read: dict[str, float] = field(default_factory=dict)
+    first: dict[str, float] = field(default_factory=dict)
+
+
+class Rows:
+    """The rows of one brokerage session, least recently read first: what IBKR holds market-data lines for."""
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[str, Row] = OrderedDict()
+
+    def clear(self) -> None:
+        self._rows.clear()
+
+    def take(self, conids: Iterable[str], fields: Iterable[str], body: Sequence[Any], now: float) -> None:
+        """Note IBKR's answer ``body`` to a question for these conids and fields."""
+        asked = tuple(conids)
+        found = _match(asked, body)
+        for conid in asked:
+            row = self._rows.setdefault(conid, Row(now))
+            self._rows.move_to_end(conid)
+            _update(row, tuple(fields), found.get(conid, {}), now)
+
+    def is_fresh(self, conid: str, fields: Sequence[str], since: float) -> bool:
+        """Whether all ``fields`` were read after ``since``, or shortly before."""
+        row = self._rows.get(conid)
+        if row is None or row.seen < since - FRESH_S:
+            return False
+        return all(row.read.get(name, float("-inf")) >= since - FRESH_S for name in fields)
+
+    def poll_at(self, conid: str, fields: Sequence[str], now: float) -> float | None:
+        """When to look again for fields that are on their way, or None when none is."""
+        row = self._rows.get(conid)
+        if row is None:
+            return None
+        missing = [name for name in fields if name not in row.values]
+        if not missing or str(row.base.get(_AVAILABILITY, ""))[:1] in _NO_DATA:
+            return None
+        if all(now >= row.first[name] + _WARM_S for name in missing):
+            return None
+        since_news = now - max(row.news, *(row.first[name] for name in missing))
+        if row.values and since_news >= _QUIET_S:
+            return None
+        return row.seen + (_FIRST_POLLS_S if row.polls < 2 else _POLL_S)
+
+    def blank(self, conids: Iterable[str]) -> list[str]:
+        """Those that have shown no value at all after two polls."""
+        rows = ((conid, self._rows.get(conid)) for conid in conids)
+        return [conid for conid, row in rows if row is not None and row.polls >= 2 and not row.values]
+
+    def answer(self, wish: Wish) -> list[dict[str, Any]]:
+        """One row for each instrument IBKR has answered for, with the caller's fields that have a value."""
+        answer = []
+        for conid in wish.conids:
+            row = self._rows.get(conid)
+            if row is not None and row.base:
+                names = wish.fields or tuple(row.values)
+                answer.append(row.base | {name: row.values[name] for name in names if name in row.values})
+        return answer
+
+    def read_at(self, wish: Wish) -> float:
+        """When the oldest part of the answer was read."""
+        rows = [self._rows[conid] for conid in wish.conids]
+        return min(min((row.read[name] for name in wish.fields), default=row.seen) for row in rows)
+
+    def has(self, conids: Iterable[str]) -> bool:
+        """Whether there is a row for each."""
+        return all(conid in self._rows for conid in conids)
+
+    def idle(self, wanted: Iterable[str], lines: int) -> list[str]:
+        """The instruments to give up, least recently read first, so that ``wanted`` fits into ``lines``."""
+        kept = set(wanted)
+        excess = len(self._rows.keys() | kept) - lines
+        return [conid for conid in self._rows if conid not in kept][: max(0, excess)]
+
+    def drop(self, conid: str) -> None:
+        """Forget an instrument, on all exchanges."""
+        number = conid.partition("@")[0]
+        for other in [other for other in self._rows if other.partition("@")[0] == number]:
+            del self._rows[other]
+
+
+def _update(row: Row, fields: Sequence[str], found: dict[str, Any], now: float) -> None:
+    row.seen, row.polls = now, row.polls + 1
+    if found:
+        row.base = {name: found[name] for name in _BASE if name in found}
+    for name in fields:
+        row.read[name] = now
+        row.first.setdefault(name, now)
+        if name not in found:
+            row.values.pop(name, None)
+    for name, value in found.items():
+        if name.isdecimal():
+            if name not in row.values:
+                row.news = now
+            row.values[name] = value
+            row.read[name] = now
+            row.first.setdefault(name, now)
+
+
+def _match(conids: Sequence[str], body: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """IBKR's rows by the form of the conid that was asked for."""
+    found: dict[str, dict[str, Any]] = {}
+    plain: dict[str, list[str]] = {}
+    for conid in conids:
+        plain.setdefault(conid.partition("@")[0], []).append(conid)
+    for row in body:
+        if not isinstance(row, dict):
+            continue
+        exact, number = str(row.get("conidEx", "")), str(row.get("conid", ""))
+        forms = plain.get(number, [])
+        if exact in conids:
+            found[exact] = row
+        elif len(forms) == 1:
+            found[forms[0]] = row
+    return found

@@ -1,0 +1,245 @@
+"""Who may ask IBKR next: one line for all callers, fair between them, within IBKR's limits. Pure: time is passed in.
+
+Every place in the line has a tag: the round in which its caller is served. A caller's next place is one round after its
+last, a caller without any joins the present round, so nobody with many questions delays one with few.
+
+A caller that would wait too long is told how long, and its place is kept: it is "away", does not hold others up, and
+goes before everybody who came later when it returns.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import deque
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+
+from ib_keepalive.guard.window import Hold, Window, arrive
+from ibkr.catalogue import Pacing
+
+IN_FLIGHT = 4
+MOST_WAITING = 256
+MOST_AWAY = 512
+MOST_AWAY_EACH = 32
+# How long after the promised moment a place is kept.
+KEPT_S = 3.0
+_EARLY_S = 0.5
+# In windows as slow as this one a call is kept free for whom it was promised to; faster ones soon have another.
+_SLOW_S = 5.0
+# Here a caller has one promise, whatever it asks: promises for hours ahead would shut everybody else out.
+_VERY_SLOW_S = 60.0
+# A request that got no answer may hold one of the gateway's slots for long.
+STUCK_S = 60.0
+_FIRST_GUESS_S = 0.15
+
+
+class TooLong(Exception):
+    """The wait would be longer than the caller has patience for."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"{wait_s:.1f} s")
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What IBKR allows of one operation."""
+
+    pacing: Pacing | None = None
+    concurrent: int | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """One question in the line. ``due``: its expected start."""
+
+    caller: str
+    operation: str
+    question: Hashable
+    order: tuple[int, int]
+    due: float = 0.0
+    kept_until: float = 0.0
+    started: float | None = None
+    holds: tuple[Hold, ...] = field(default=())
+
+
+class Schedule:
+    """``together``: what all operations may do; ``limits``: by operation, on top of that."""
+
+    def __init__(self, together: Pacing, limits: Mapping[str, Limit]) -> None:
+        self._together = Window(together.calls, together.seconds)
+        self._windows = {
+            operation: Window(limit.pacing.calls, limit.pacing.seconds)
+            for operation, limit in limits.items()
+            if limit.pacing is not None
+        }
+        self._concurrent = {
+            operation: limit.concurrent for operation, limit in limits.items() if limit.concurrent is not None
+        }
+        self._line: list[Place] = []
+        self._away: dict[tuple[str, str, Hashable], Place] = {}
+        self._running: list[Place] = []
+        self._stuck: deque[float] = deque()
+        self._took: dict[str, float] = {}
+        self._round = 0
+        self._number = 0
+        self.most_at_once = IN_FLIGHT
+
+    @property
+    def waiting(self) -> int:
+        return len(self._line)
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def join(self, now: float, caller: str, operation: str, question: Hashable, patience_s: float) -> Place:
+        """A place in the line. TooLong when it would not start within ``patience_s``; its place is kept then."""
+        self._forget_away(now)
+        place = self._away.pop(self._key(caller, operation, question), None)
+        is_new = place is None
+        if place is None:
+            self._number += 1
+            place = Place(caller, operation, question, (self._next_round(caller), self._number))
+        place.due = self._expect(now, place)
+        wait_s = place.due - now
+        if wait_s > patience_s or (is_new and len(self._line) >= MOST_WAITING):
+            self._keep(place)
+            raise TooLong(max(wait_s, 1.0))
+        bisect.insort(self._line, place, key=_order)
+        return place
+
+    def start(self, now: float) -> Place | None:
+        """Take the next place out of the line, if one may start now."""
+        if not self._line or len(self._running) >= self._slots(now) or not self._together.free(now):
+            return None
+        for index, place in enumerate(self._line):
+            if self._may_start(place.operation, place.order, now):
+                del self._line[index]
+                place.started = now
+                place.holds = self._take(place.operation, now)
+                self._round = max(self._round, place.order[0])
+                self._running.append(place)
+                return place
+        return None
+
+    def finish(self, place: Place, now: float, *, lost: bool = False) -> None:
+        """Its answer came; ``lost``: it did not, and the gateway may still be waiting for it."""
+        self._running.remove(place)
+        for hold in place.holds:
+            arrive(hold, now)
+        if lost:
+            self._stuck.append(now + STUCK_S)
+        elif place.started is not None:
+            before = self._took.get(place.operation, _FIRST_GUESS_S)
+            self._took[place.operation] = before + 0.2 * (now - place.started - before)
+
+    def leave(self, place: Place, now: float, *, keep: bool) -> None:
+        """Its caller does not wait any more; ``keep``: it was told when to return."""
+        self._line.remove(place)
+        if keep:
+            place.due = self._expect(now, place)
+            self._keep(place)
+
+    def clear(self) -> None:
+        """Send everybody away without a promise."""
+        self._line.clear()
+        self._away.clear()
+
+    def spend(self, operation: str, now: float) -> None:
+        """Count a request that goes upstream outside this line."""
+        self._take(operation, now)
+
+    def expect(self, place: Place, now: float) -> float:
+        """Seconds until a waiting place starts."""
+        return max(0.0, self._expect(now, place) - now)
+
+    def next_change(self, now: float) -> float | None:
+        """When a waiting place may start if nothing else happens; None when only the end of a running one helps."""
+        if not self._line or len(self._running) >= self._slots(now):
+            return self._stuck[0] if self._line and self._stuck else None
+        openings = [self._opens(place, now) for place in self._line if not self._is_full(place.operation)]
+        return max(min(openings), self._together.opening(now)) if openings else None
+
+    def _take(self, operation: str, now: float) -> tuple[Hold, ...]:
+        own = self._windows.get(operation)
+        return (self._together.take(now), *(() if own is None else (own.take(now),)))
+
+    def _slots(self, now: float) -> int:
+        while self._stuck and self._stuck[0] <= now:
+            self._stuck.popleft()
+        return min(self.most_at_once, max(1, IN_FLIGHT - len(self._stuck)))
+
+    def _may_start(self, operation: str, order: tuple[int, int], now: float) -> bool:
+        if self._is_full(operation):
+            return False
+        window = self._windows.get(operation)
+        return window is None or window.free(now) > len(self._promised(operation, order, now))
+
+    def _is_full(self, operation: str) -> bool:
+        most = self._concurrent.get(operation)
+        return most is not None and sum(place.operation == operation for place in self._running) >= most
+
+    def _opens(self, place: Place, now: float) -> float:
+        window = self._windows.get(place.operation)
+        if window is None:
+            return now
+        promised = self._promised(place.operation, place.order, now)
+        if promised and window.free(now):
+            return min(other.kept_until for other in promised)
+        return window.opening(now)
+
+    def _promised(self, operation: str, order: tuple[int, int], now: float) -> list[Place]:
+        """Places before ``order`` whose callers were told that they may come now."""
+        window = self._windows.get(operation)
+        if window is None or window.seconds < _SLOW_S:
+            return []
+        return [
+            place
+            for place in self._away.values()
+            if place.operation == operation and place.order < order and place.due - _EARLY_S <= now < place.kept_until
+        ]
+
+    def _expect(self, now: float, place: Place) -> float:
+        line = [other for other in self._line if other.order < place.order]
+        away = [other for other in self._away.values() if other.order < place.order and other is not place]
+        start = max(self._together.opening(now, len(line)), self._slot_at(now, line))
+        sooner = sum(other.due <= start for other in away)
+        if sooner:
+            start = max(start, self._together.opening(now, len(line) + sooner))
+        window = self._windows.get(place.operation)
+        if window is not None:
+            same = sum(other.operation == place.operation for other in (*line, *away))
+            start = max(start, window.opening(now, same))
+        return start
+
+    def _slot_at(self, now: float, line: list[Place]) -> float:
+        """When one of the slots is free, after all of ``line`` had one."""
+        slots = self._slots(now)
+        if len(line) + len(self._running) < slots:
+            return now
+        work = sum(self._took.get(other.operation, _FIRST_GUESS_S) for other in line)
+        work += sum(self._took.get(other.operation, _FIRST_GUESS_S) / 2 for other in self._running)
+        return now + work / slots
+
+    def _next_round(self, caller: str) -> int:
+        own = [place.order[0] for place in (*self._line, *self._away.values()) if place.caller == caller]
+        return max(self._round, *own, 0) + 1
+
+    def _keep(self, place: Place) -> None:
+        mine = sum(other.caller == place.caller for other in self._away.values())
+        if len(self._away) < MOST_AWAY and mine < MOST_AWAY_EACH:
+            place.kept_until = place.due + KEPT_S
+            self._away[self._key(place.caller, place.operation, place.question)] = place
+
+    def _key(self, caller: str, operation: str, question: Hashable) -> tuple[str, str, Hashable]:
+        window = self._windows.get(operation)
+        return caller, operation, None if window is not None and window.seconds >= _VERY_SLOW_S else question
+
+    def _forget_away(self, now: float) -> None:
+        if any(place.kept_until <= now for place in self._away.values()):
+            self._away = {key: place for key, place in self._away.items() if place.kept_until > now}
+
+
+def _order(place: Place) -> tuple[int, int]:
+    return place.order
