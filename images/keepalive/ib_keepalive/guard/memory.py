@@ -16,13 +16,15 @@ _MOST_WARM = 10_000
 class Memory:
     """``epoch`` counts sessions. ``called``: operations that IBKR answered. ``warm``: questions past their cold start.
 
-    ``searched``: conids whose contract search was made, which strikes, contract lists and prices of derivatives need.
+    ``searched``: conids whose contract search was made, which strikes and contract lists need; ``traced``: those whose
+    underlying was searched for, which prices of derivatives need.
     """
 
     epoch: int = 0
     called: set[str] = field(default_factory=set)
     warm: set[Hashable] = field(default_factory=set)
     searched: set[str] = field(default_factory=set)
+    traced: set[str] = field(default_factory=set)
     _seen: tuple[Any, ...] | None = None
 
     def observe(self, status: Status) -> bool:
@@ -35,6 +37,7 @@ class Memory:
         self.called.clear()
         self.warm.clear()
         self.searched.clear()
+        self.traced.clear()
         return not is_first
 
     def warm_up(self, key: Hashable) -> None:

@@ -16,6 +16,8 @@ PREFIX = "/v1/api"
 # The gateway matches the normalised path and forwards the raw one, so only paths that are their own normal form pass.
 _SEGMENT = r"[A-Za-z0-9_~@-]+(?:\.[A-Za-z0-9_~@-]+)*"
 _SAFE_PATH = re.compile(rf"{PREFIX}((?:/{_SEGMENT})+)")
+# IBKR's own documents, and clients after them, write this one path with a slash at its end.
+_ALSO = {f"{PREFIX}/iserver/account/trades/": f"{PREFIX}/iserver/account/trades"}
 # The gateway refuses longer ones: 4096 bytes with the scheme and host.
 _LONGEST_TARGET = 3800
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -62,7 +64,8 @@ def read_target(catalogue: Catalogue, method: str, raw_path: bytes, raw_query: b
     """
     if len(raw_path) + len(raw_query) > _LONGEST_TARGET:
         raise InvalidRequest("The address is too long for IBKR's gateway.", action="Ask for less at once.", status=414)
-    path = raw_path.decode("latin-1")
+    given = raw_path.decode("latin-1")
+    path = _ALSO.get(given, given)
     safe = _SAFE_PATH.fullmatch(path)
     matched = catalogue.match(method, safe[1]) if safe else None
     if safe is None or matched is None:

@@ -14,7 +14,7 @@ from ib_keepalive.guard.patience import Patience
 from ib_keepalive.guard.question import Question
 from ib_keepalive.guard.reading import PreflightMissing, read_response
 from ib_keepalive.guard.sender import Sender
-from ib_keepalive.guard.warmth import AGAIN_S, is_cold, retry_in_s, warms_alone
+from ib_keepalive.guard.warmth import AGAIN_S, is_cold, retry_in_s, underlying_symbols, warms_alone
 from ibkr.catalogue import Catalogue, Endpoint
 from ibkr.errors import IbError, LoginRequired, SessionReopening, UpstreamError, UpstreamUnreachable
 from ibkr.session import Status
@@ -76,24 +76,25 @@ class Reads:
             if operation not in self._memory.called and row.effect == "read" and not row.needs_arguments:
                 await self._ask(operation, {}, caller, patience)
 
-    async def seed(self, conids: Iterable[str], caller: str, patience: Patience) -> None:
-        """Search the contracts of ``conids`` by symbol, once a session: their derivatives stay empty without it."""
-        unknown = [conid for conid in conids if conid not in self._memory.searched]
+    async def seed(
+        self, conids: Iterable[str], caller: str, patience: Patience, *, only_derivatives: bool = False
+    ) -> None:
+        """Search the contracts of ``conids`` by symbol, once a session: their derivatives stay empty without it.
+
+        ``only_derivatives``: search the underlyings of those that are derivatives themselves.
+        """
+        done = self._memory.traced if only_derivatives else self._memory.searched
+        unknown = [conid for conid in conids if conid not in done]
         if not unknown:
             return
         try:
-            for symbol in await self._symbols(unknown, caller, patience):
+            body = await self._ask("get_security_definitions", {"conids": ",".join(unknown)}, caller, patience)
+            for symbol in underlying_symbols(body, only_derivatives=only_derivatives):
                 await self._ask("search_contracts", {"symbol": symbol}, caller, patience)
         except UpstreamError:
             # Without it the answer may be empty, but it is still IBKR's.
             return
-        self._memory.searched.update(unknown)
-
-    async def _symbols(self, conids: list[str], caller: str, patience: Patience) -> list[str]:
-        body = await self._ask("get_security_definitions", {"conids": ",".join(conids)}, caller, patience)
-        rows = body.get("secdef") if isinstance(body, dict) else None
-        tickers = [row.get("ticker") for row in rows or () if isinstance(row, dict)]
-        return sorted({ticker for ticker in tickers if isinstance(ticker, str) and ticker})
+        done.update(unknown)
 
     async def _ask(self, operation: str, query: dict[str, str], caller: str, patience: Patience) -> Any:
         row = self._catalogue[operation]

@@ -16,10 +16,14 @@ from ib_keepalive.guard.question import Question
 from ibkr.errors import InvalidRequest
 
 FRESH_S = 0.5
-# After these, what has not come is taken for missing.
+# After these, what has not come is taken for missing: since it was asked for, and since anything else came.
 _WARM_S = 5.0
 _QUIET_S = 2.0
+_QUICK_QUIET_S = 1.0
+# Prices, sizes, the day's range and change come together, as do all fields of two digits; others may take longer.
+_QUICK = frozenset({"7051", "7059", "7295", "7296", "7741", "7762"})
 _FIRST_POLLS_S, _POLL_S = 0.3, 0.5
+_BLANK_POLLS = 3
 _BASE = ("conid", "conidEx", "server_id", "_updated", "6119", "6509")
 _AVAILABILITY = "6509"
 # No data for this user, so that waiting is in vain.
@@ -104,14 +108,15 @@ class Rows:
         if all(now >= row.first[name] + _WARM_S for name in missing):
             return None
         since_news = now - max(row.news, *(row.first[name] for name in missing))
-        if row.values and since_news >= _QUIET_S:
+        are_quick = all(len(name) == 2 or name in _QUICK for name in missing)
+        if row.values and since_news >= (_QUICK_QUIET_S if are_quick else _QUIET_S):
             return None
         return row.seen + (_FIRST_POLLS_S if row.polls < 2 else _POLL_S)
 
     def blank(self, conids: Iterable[str]) -> list[str]:
-        """Those that have shown no value at all after two polls."""
+        """Those that have shown no value at all when others have."""
         rows = ((conid, self._rows.get(conid)) for conid in conids)
-        return [conid for conid, row in rows if row is not None and row.polls >= 2 and not row.values]
+        return [conid for conid, row in rows if row is not None and row.polls >= _BLANK_POLLS and not row.values]
 
     def answer(self, wish: Wish) -> list[dict[str, Any]]:
         """One row for each instrument IBKR has answered for, with the caller's fields that have a value."""

@@ -90,7 +90,8 @@ class Snapshots:
             if blank and not has_searched:
                 # Derivatives have no prices before their underlying was searched for in this session.
                 has_searched = True
-                await self._reads.seed((conid.partition("@")[0] for conid in blank), caller, patience)
+                numbers = (conid.partition("@")[0] for conid in blank)
+                await self._reads.seed(numbers, caller, patience, only_derivatives=True)
             await asyncio.sleep(max(0.0, due - clock()))
             # Others may have asked for some of them meanwhile.
             now = clock()

@@ -14,6 +14,7 @@ AGAIN_S = 1.0
 _COLD_STATUSES = frozenset({404, 423, 500, 503})
 _COLD_TRIES = 2
 _PASSING_STATUSES = frozenset({502, 503, 504})
+_DERIVATIVES = frozenset({"OPT", "FOP", "FUT", "WAR", "IOPT", "EC"})
 _CONTRACT_NAMES = ("ticker", "name", "fullName")
 
 
@@ -35,6 +36,21 @@ def retry_in_s(endpoint: Endpoint, error: IbError, tries: int, *, is_warm: bool)
 def warms_alone(endpoint: Endpoint) -> bool:
     """Whether each instrument or list has a cold start of its own, and not just the operation."""
     return endpoint.id in _EACH
+
+
+def underlying_symbols(definitions: Any, *, only_derivatives: bool) -> list[str]:
+    """The symbols to search for, from an answer of ``/trsrv/secdef``; derivatives carry their underlying's."""
+    rows = definitions.get("secdef") if isinstance(definitions, dict) else None
+    return sorted(
+        {
+            row["ticker"]
+            for row in rows or ()
+            if isinstance(row, dict)
+            and isinstance(row.get("ticker"), str)
+            and row["ticker"]
+            and (not only_derivatives or row.get("assetClass") in _DERIVATIVES)
+        }
+    )
 
 
 def is_cold(question: Question, body: Any) -> bool:
