@@ -6,6 +6,7 @@ import os
 import sys
 
 from ib_mcp.cli.arguments import parser
+from ibkr import __version__
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,9 +28,7 @@ def _command(arguments: list[str] | None) -> int:
     commands = parser()
     given = commands.parse_args(arguments)
     if given.version:
-        from importlib.metadata import version
-
-        sys.stdout.write(f"ib-mcp {version('ib-mcp')}\n")
+        sys.stdout.write(f"ib-mcp {__version__}\n")
         return 0
     match given.command:
         case "up":

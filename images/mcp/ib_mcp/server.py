@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from fastmcp import FastMCP
 
 from ib_mcp.accounts import Accounts
@@ -27,6 +25,7 @@ from ib_mcp.tools import (
     session,
 )
 from ib_mcp.tools.base import DeskTool, Function
+from ibkr import __version__
 
 TOOLS: tuple[Function, ...] = (
     session.get_session_status,
@@ -73,7 +72,7 @@ def create_server(settings: McpSettings, guard: Guard) -> FastMCP:
     server: FastMCP = FastMCP(
         "ib-mcp",
         instructions=INSTRUCTIONS,
-        version=version("ib-mcp"),
+        version=__version__,
         middleware=[ToolCalls(settings.deadline_s, tools)],
         mask_error_details=True,
         on_duplicate="error",
