@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from ib_simulator.answers.refusals import account_of, bad_request, body_of, failed, required
+from ib_simulator.answers.refusals import account_of, as_number, bad_request, body_of, failed, required
 from ib_simulator.call import Answer, Call, Refusal
 from ib_simulator.world import World
 from ib_simulator.world.stored import Alert
@@ -43,7 +43,8 @@ def get_alert(world: World, call: Call) -> Answer:
 
 
 def _alert(world: World, text: object) -> Alert | None:
-    return world.stored.alerts.get(int(str(text))) if str(text).isdigit() else None
+    number = as_number(text)
+    return None if number is None else world.stored.alerts.get(number)
 
 
 def _details(world: World, alert: Alert) -> dict[str, Any]:
@@ -65,8 +66,8 @@ def _details(world: World, alert: Alert) -> dict[str, Any]:
 
 
 def _condition(world: World, condition: dict[str, Any]) -> dict[str, Any]:
-    conid = str(condition.get("conidex", "")).partition("@")[0]
-    contract = world.contracts.get(int(conid)) if conid.isdigit() else None
+    conid = as_number(str(condition.get("conidex", "")).partition("@")[0])
+    contract = None if conid is None else world.contracts.get(conid)
     return {
         "condition_type": condition.get("type"),
         "conidex": condition.get("conidex"),

@@ -39,13 +39,13 @@ def _group_in(world: World, body: dict[str, Any]) -> AllocationGroup:
     name, method, accounts = body.get("name"), body.get("default_method"), body.get("accounts")
     if not isinstance(name, str) or not name:
         raise bad_request("name is missing")
-    if method not in _METHODS:
+    if not isinstance(method, str) or method not in _METHODS:
         raise bad_request("invalid default_method")
     if not isinstance(accounts, list) or not accounts or not all(isinstance(row, dict) for row in accounts):
         raise bad_request("accounts is missing")
     if any(world.account(str(row.get("name"))) is None for row in accounts):
         raise bad_request("Account is invalid")
-    return AllocationGroup(name, str(method), accounts)
+    return AllocationGroup(name, method, accounts)
 
 
 def add_allocation_group(world: World, call: Call) -> Answer:

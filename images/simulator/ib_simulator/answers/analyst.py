@@ -170,19 +170,7 @@ def list_transactions(world: World, call: Call) -> Answer:
     last = today(call.now)
     rows = [row for account in accounts for row in _transactions(world, account, conid, last, days, call.now)]
     rows.sort(key=lambda row: str(row["rawDate"]), reverse=True)
-    gains = [row for row in rows if row["type"] == "Sell"]
-    realized = [
-        {
-            "date": row["rawDate"],
-            "cur": row["cur"],
-            "fxRate": 1,
-            "side": "G" if row["pr"] * 7 % 2 > 1 else "L",
-            "acctid": row["acctid"],
-            "amt": f"{abs(row['amt']) * 0.04:.4f}",
-            "conid": str(conid),
-        }
-        for row in gains
-    ]
+    realized = [_gain(row) for row in rows if row["type"] == "Sell"]
     total = sum(float(row["amt"]) * (1 if row["side"] == "G" else -1) for row in realized)
     return Answer(
         {
@@ -194,9 +182,23 @@ def list_transactions(world: World, call: Call) -> Answer:
             "to": int(call.now * 1000),
             "id": "getTransactions",
             "includesRealTime": True,
-            "transactions": rows,
+            "transactions": [{name: value for name, value in row.items() if name != "cost"} for row in rows],
         }
     )
+
+
+def _gain(row: dict[str, Any]) -> dict[str, Any]:
+    """What a sale realized, measured against the price of the purchases before it."""
+    gain = row["amt"] * (1 - row["cost"] / row["pr"])
+    return {
+        "date": row["rawDate"],
+        "cur": row["cur"],
+        "fxRate": row["fxRate"],
+        "side": "G" if gain >= 0 else "L",
+        "acctid": row["acctid"],
+        "amt": f"{abs(gain):.4f}",
+        "conid": str(row["conid"]),
+    }
 
 
 def _transactions(
@@ -224,6 +226,7 @@ def _transactions(
                 "cur": contract.currency,
                 "fxRate": 1,
                 "pr": price,
+                "cost": world.market.price(contract, session.close - 14 * 86400),
                 "qty": quantity,
                 "acctid": account.id,
                 "amt": round(-quantity * price * contract.multiplier, 2),

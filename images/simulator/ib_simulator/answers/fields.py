@@ -79,14 +79,11 @@ def _traded(text: Callable[[Quote], str]) -> Callable[[Quote], str | None]:
     return lambda quote: text(quote) if quote.volume or quote.contract.kind in {"STK", "OPT", "FUT", "FOP"} else None
 
 
-def _year(best: Callable[..., float]) -> Callable[[Quote], str | None]:
+def _year(place: int) -> Callable[[Quote], str | None]:
     def extreme(quote: Quote) -> str | None:
         if quote.contract.is_derivative:
             return None
-        path = quote.world.market.path(quote.contract)
-        place = 1 if best is max else 2
-        days = (path.day(number)[place] for number in range(quote.session.number - 251, quote.session.number + 1))
-        return quote.money(best(days))
+        return quote.money(quote.world.market.year_range(quote.contract, quote.session.number)[place])
 
     return extreme
 
@@ -95,11 +92,7 @@ def _average(days: int) -> Callable[[Quote], str | None]:
     def average(quote: Quote) -> str | None:
         if quote.contract.is_derivative:
             return None
-        path, weight = quote.world.market.path(quote.contract), 2 / (days + 1)
-        mean = path.day(quote.session.number - 2 * days).close
-        for number in range(quote.session.number - 2 * days + 1, quote.session.number):
-            mean += weight * (path.day(number).close - mean)
-        return quote.money(mean)
+        return quote.money(quote.world.market.average(quote.contract, quote.session.number, days))
 
     return average
 
@@ -110,7 +103,7 @@ def _yield(quote: Quote) -> str | None:
     if contract.kind != "BOND" or contract.expiry is None:
         return None
     years = max(0.1, (contract.expiry - today(quote.now)).days / 365)
-    return f"{(contract.coupon + (100 - quote.last) / years) / ((100 + quote.last) / 2) * 100:.3f}"
+    return f"{(contract.coupon + (100 - quote.last) / years) / ((100 + quote.last) / 2) * 100:.3f}%"
 
 
 def _held(place: str) -> Callable[[Quote], str | None]:
@@ -202,7 +195,7 @@ FAST: dict[str, Callable[[Quote], str | None]] = {
     "7296": lambda quote: quote.money(quote.prior if quote.is_open else quote.last),
     "7635": lambda quote: quote.money(sum(quote.sides) / 2),
     "7639": _held("share"),
-    "7682": lambda quote: None if quote.day is None else f"{(quote.last / quote.day.open - 1) * 100:.2f}%",
+    "7682": lambda quote: None if quote.day is None else quote.money(quote.last - quote.day.open),
     "7741": lambda quote: quote.money(quote.prior),
     "7762": _traded(lambda quote: str(quote.volume)),
     "7920": _held("daily_raw"),
@@ -226,8 +219,8 @@ SLOW: dict[str, Callable[[Quote], str | None]] = {
     "7289": _stock(lambda quote: short(quote.last * (1 + quote.trait(289, 150)) * 1e8)),
     "7290": _stock(lambda quote: f"{8 + quote.trait(290, 400) / 10:.2f}"),
     "7291": _stock(lambda quote: f"{quote.contract.price / (8 + quote.trait(290, 400) / 10):.2f}"),
-    "7293": _year(max),
-    "7294": _year(min),
+    "7293": _year(0),
+    "7294": _year(1),
     "7308": _greek("delta"),
     "7309": _greek("gamma"),
     "7310": _greek("theta"),
@@ -235,7 +228,7 @@ SLOW: dict[str, Callable[[Quote], str | None]] = {
     "7607": lambda quote: f"{quote.trait(607, 2000) / 10 - 60:.1f}%" if quote.contract.strike_step else None,
     "7633": lambda quote: None if quote.greeks is None else f"{quote.greeks.volatility * 100:.1f}%",
     "7636": _stock(lambda quote: f"{quote.trait(636, 40_000) * 1000:,}"),
-    "7637": _stock(lambda quote: f"{0.25 + quote.trait(637, 40) / 100:.4f}"),
+    "7637": _stock(lambda quote: f"{0.25 + quote.trait(637, 40) / 100:.4f}%"),
     "7638": lambda quote: f"{quote.trait(638, 9000):,}" if quote.contract.right else None,
     "7644": _stock(lambda quote: "3.0"),
     "7655": _stock(lambda quote: str(1 + quote.trait(655, 5))),
@@ -251,8 +244,8 @@ SLOW: dict[str, Callable[[Quote], str | None]] = {
     "7697": lambda quote: f"{quote.trait(697, 2_000_000):,}" if quote.contract.kind == "FUT" else None,
     "7698": _yield,
     "7699": _yield,
-    "7700": lambda quote: None if quote.greeks is None else "Unlimited",
-    "7702": lambda quote: None if quote.greeks is None else quote.money(quote.last * quote.contract.multiplier),
+    "7700": lambda quote: None if quote.greeks is None else f"{abs(quote.greeks.delta) * 100:.1f}%",
+    "7702": lambda quote: None if quote.greeks is None else f"{100 - abs(quote.greeks.delta) * 100:.1f}%",
     "7703": lambda quote: None if quote.greeks is None else f"{abs(quote.greeks.delta) * 88:.1f}%",
     "7718": _stock(lambda quote: f"{quote.contract.volatility / 0.16 * 0.6:.3f}"),
     "7720": _yield,

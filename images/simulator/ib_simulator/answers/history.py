@@ -17,8 +17,19 @@ _SOURCES = {"", "trades", "last", "midpoint", "bid_ask"}
 def get_price_history(world: World, call: Call) -> Answer:
     contract = known(world, conid_in(call), 500, "Chart data unavailable")
     window = _window(call)
-    bars = history(world.market, contract, window, call.now)
+    if contract.feed == "N":
+        raise failed(f"No market data permissions for {contract.exchange} {contract.kind}")
+    if _is_gone(contract, window, call.now):
+        raise failed("Chart data unavailable")
+    bars = history(world.market, contract, window, world.market.seen_at(contract, call.now))
     return Answer(_body(contract, window, bars, call))
+
+
+def _is_gone(contract: Contract, window: Window, now: float) -> bool:
+    """Expired derivatives, and options by the day, have no history."""
+    if not contract.is_derivative:
+        return False
+    return contract.expires_at < now or (bool(contract.right) and window.bar.unit in {"d", "w", "m"})
 
 
 def _window(call: Call) -> Window:

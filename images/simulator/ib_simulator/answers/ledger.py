@@ -195,6 +195,8 @@ def _allocation(values: list[Valuation]) -> dict[str, Any]:
 def list_combo_positions(world: World, call: Call) -> Answer:
     """Verticals: two options of one underlying and expiry, one long and one short. 500 when there is none."""
     account = account_of(world, call)
+    if not listed_accounts(call):
+        return Answer([])
     value = world.cached_valuation(account, call.now)
     options = [row for row in value.rows if row.holding.contract.kind == "OPT"]
     combos = []

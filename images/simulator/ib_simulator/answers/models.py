@@ -160,11 +160,15 @@ def save_model(world: World, call: Call) -> Answer:
     name, targets = body.get("model"), body.get("positionTargets", [])
     if not isinstance(name, str) or not name:
         raise bad_request("model is missing")
-    if not isinstance(targets, list) or not all(isinstance(row, dict) and "conid" in row for row in targets):
+    if not isinstance(targets, list) or not all(_is_target(row) for row in targets):
         raise bad_request("invalid positionTargets")
-    shares = {int(row["conid"]): float(row.get("target", 0)) for row in targets}
+    shares = {row["conid"]: float(row["target"]) for row in targets}
     world.stored.models[name] = Model(name, str(body.get("desc", "")), shares, max(0.0, 1 - sum(shares.values())))
     return Answer({"reqID": request, "success": True})
+
+
+def _is_target(row: object) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("conid"), int) and isinstance(row.get("target"), int | float)
 
 
 def draft_model_investment(world: World, call: Call) -> Answer:

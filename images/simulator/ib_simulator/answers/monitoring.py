@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ib_simulator.answers.accounts import selected
-from ib_simulator.answers.refusals import bad_request, needs_accounts, unavailable
+from ib_simulator.answers.refusals import as_number, bad_request, needs_accounts, unavailable
 from ib_simulator.answers.tickets import describe
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
@@ -88,9 +88,8 @@ def _row(order: Order) -> dict[str, Any]:
 
 
 def get_order_status(world: World, call: Call) -> Answer:
-    needs_accounts(call)
-    text = call.path["orderId"]
-    order = world.book.get(int(text), call.now) if text.isdigit() else None
+    number = as_number(call.path["orderId"])
+    order = None if number is None else world.book.get(number, call.now)
     if order is None or order.account != selected(world, call):
         raise unavailable()
     contract, ticket = order.contract, order.ticket
@@ -146,14 +145,14 @@ def get_order_status(world: World, call: Call) -> Answer:
 
 
 def list_trades(world: World, call: Call) -> Answer:
-    text = call.query.get("days") or "1"
-    if not text.isdigit() or not 1 <= int(text) <= 7:
+    days = as_number(call.query.get("days") or "1")
+    if days is None or not 1 <= days <= 7:
         raise bad_request("days must be 1 to 7")
     if not call.memory.seen["list_trades"]:
         return Answer([])
     account = world.account(selected(world, call))
     assert account is not None
-    return Answer([_trade(trade, world.user_name) for trade in world.trades(account, call.now, int(text))])
+    return Answer([_trade(trade, world.user_name) for trade in world.trades(account, call.now, days)])
 
 
 def _trade(trade: Trade, user: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ib_simulator.answers.refusals import bad_request, body_of, failed, required
+from ib_simulator.answers.refusals import as_number, bad_request, body_of, failed, required
 from ib_simulator.call import Answer, Call, Refusal
 from ib_simulator.world import World
 from ib_simulator.world.stored import TYPECODES, Notification
@@ -29,15 +29,15 @@ def count_unread_notifications(world: World, call: Call) -> Answer:
 
 
 def list_notifications(world: World, call: Call) -> Answer:
-    text = required(call, "max")
-    if not text.isdigit() or not 1 <= int(text) <= MAX_NOTIFICATIONS:
+    count = as_number(required(call, "max"))
+    if count is None or not 1 <= count <= MAX_NOTIFICATIONS:
         raise bad_request(f"max must be 1 to {MAX_NOTIFICATIONS}")
     _warm(world, call)
     found = _selected(world, call)
     after = call.query.get("id")
     if after:
         found = _after(found, after)
-    return Answer([_row(notification, call.now) for notification in found[: int(text)]])
+    return Answer([_row(notification, call.now) for notification in found[:count]])
 
 
 def list_more_notifications(world: World, call: Call) -> Answer:

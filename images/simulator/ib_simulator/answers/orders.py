@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from ib_simulator.answers.refusals import account_of, as_conid, bad_request, body_of, needs_accounts
+from ib_simulator.answers.refusals import account_of, as_conid, as_number, bad_request, body_of, needs_accounts
 from ib_simulator.answers.tickets import Question, check, contract_in, questions, tickets_in
 from ib_simulator.call import Answer, Call, Refusal
 from ib_simulator.world import World
@@ -132,7 +132,8 @@ def cancel_order(world: World, call: Call) -> Answer:
 
 
 def _order(world: World, call: Call, text: str) -> Order | None:
-    return world.book.get(int(text), call.now) if text.isdigit() else None
+    number = as_number(text)
+    return None if number is None else world.book.get(number, call.now)
 
 
 def preview_orders(world: World, call: Call) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ib_simulator.answers.refusals import account_of, as_conid, bad_request
+from ib_simulator.answers.refusals import account_of, as_conid, as_number, bad_request
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Account
@@ -58,13 +58,15 @@ def list_subaccounts_by_page(world: World, call: Call) -> Answer:
 
 
 def get_account_meta(world: World, call: Call) -> Answer:
-    return Answer(account_row(account_of(world, call)))
+    account = account_of(world, call)
+    return Answer(account_row(account) if listed_accounts(call) else {})
 
 
 def _page(text: str) -> int:
-    if not text.isdigit():
+    page = as_number(text)
+    if page is None:
         raise bad_request("page must be a number from 0")
-    return int(text)
+    return page
 
 
 def position_row(account: Account, row: Valued, *, detailed: bool = True) -> dict[str, Any]:
@@ -185,7 +187,7 @@ def list_fresh_positions(world: World, call: Call) -> Answer:
                 "group": row.holding.contract.group,
                 "model": "",
             }
-            for row in world.valuation(account, call.now).rows
+            for row in (world.valuation(account, call.now).rows if listed_accounts(call) else ())
         ]
     )
 

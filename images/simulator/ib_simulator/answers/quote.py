@@ -9,8 +9,6 @@ from ib_simulator.world.contract import Contract
 from ib_simulator.world.options import Greeks
 from ib_simulator.world.prices import Range
 
-DELAY_S = 900.0
-
 
 class Quote:
     """One contract at one moment, with what several fields share computed once."""
@@ -18,7 +16,7 @@ class Quote:
     def __init__(self, world: World, contract: Contract, now: float) -> None:
         self.world = world
         self.contract = contract
-        self.now = now - DELAY_S if contract.feed == "D" else now
+        self.now = world.market.seen_at(contract, now)
         self.session = contract.market.at(self.now)
         self.is_open = self.session.pre <= self.now < self.session.post
 

@@ -54,9 +54,16 @@ def conid_in(call: Call, name: str = "conid") -> int:
 def as_conid(text: object) -> int:
     """``265598`` or ``"265598@SMART"`` as a number, or 400."""
     digits = str(text).partition("@")[0]
-    if not digits.isdigit():
+    number = as_number(digits)
+    if number is None:
         raise bad_request(f"invalid conid {digits[:40]}")
-    return int(digits)
+    return number
+
+
+def as_number(text: object) -> int | None:
+    """A whole number from 0 on, or None."""
+    digits = str(text)
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
 
 
 def body_of(call: Call) -> dict[str, object]:

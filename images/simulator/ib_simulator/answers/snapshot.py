@@ -61,7 +61,7 @@ def _row(world: World, call: Call, lines: dict[str, Line], conidex: str, fields:
         if name not in line.asked:
             line.asked[name] = (call.now, line.polls)
             line.settled = False
-    if contract is None or not _seeded(call.memory, contract):
+    if contract is None or not _has_data(call, contract):
         return row
     return row | _values(world, call, line, contract)
 
@@ -69,6 +69,12 @@ def _row(world: World, call: Call, lines: dict[str, Line], conidex: str, fields:
 def _seeded(memory: Memory, contract: Contract) -> bool:
     """Derivatives have no data until their underlying was searched in this session."""
     return not contract.is_derivative or contract.underlying in memory.notes.get("searched", ())
+
+
+def _has_data(call: Call, contract: Contract) -> bool:
+    if contract.is_derivative and contract.expires_at < call.now:
+        return False
+    return _seeded(call.memory, contract)
 
 
 def _values(world: World, call: Call, line: Line, contract: Contract) -> dict[str, Any]:

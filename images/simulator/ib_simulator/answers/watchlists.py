@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ib_simulator.answers.refusals import bad_request, body_of, required
+from ib_simulator.answers.refusals import as_number, bad_request, body_of, required
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
 from ib_simulator.world.stored import Watchlist
@@ -78,7 +78,7 @@ def _row(world: World, conid: int | None, *, detailed: bool) -> dict[str, Any]:
 def save_watchlist(world: World, call: Call) -> Answer:
     body = body_of(call)
     watchlist_id, name, rows = str(body.get("id", "")), body.get("name"), body.get("rows")
-    if not watchlist_id.removeprefix("-").isdigit():
+    if as_number(watchlist_id.removeprefix("-")) is None:
         raise bad_request("id must be a number")
     if not isinstance(name, str) or not name:
         raise bad_request("name is missing")
@@ -91,8 +91,7 @@ def save_watchlist(world: World, call: Call) -> Answer:
 
 
 def _conid(row: dict[str, Any]) -> int | None:
-    text = str(row.get("C", ""))
-    return int(text) if text.isdigit() else None
+    return as_number(row.get("C", ""))
 
 
 def delete_watchlist(world: World, call: Call) -> Answer:

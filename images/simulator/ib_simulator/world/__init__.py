@@ -6,6 +6,9 @@ is kept in the world, so it outlives a brokerage session, as at the broker.
 
 from __future__ import annotations
 
+from datetime import date
+from functools import lru_cache
+
 from ib_simulator.world.accounts import ACCOUNTS, USER_NAMES, Account, Holding, Mode, holdings_of
 from ib_simulator.world.contracts import Contracts
 from ib_simulator.world.market import Market, today
@@ -17,6 +20,12 @@ from ib_simulator.world.valuation import Valuation, value
 __all__ = ["World"]
 
 
+@lru_cache(maxsize=4)
+def _market(seed: int) -> Market:
+    # Contracts and prices never change, so worlds of one seed share them and what they computed.
+    return Market(seed, Contracts())
+
+
 class World:
     """One signed-in user's view of the broker. ``mode`` picks the paper or the live user."""
 
@@ -25,12 +34,12 @@ class World:
         self.mode = mode
         self.user_name = USER_NAMES[mode]
         self.accounts = ACCOUNTS[mode]
-        self.contracts = Contracts()
-        self.market = Market(seed, self.contracts)
+        self.market = _market(seed)
+        self.contracts = self.market.contracts
         self.cold_notifications = 423
         self.book = OrderBook(seed, self.accounts, self.contracts, self.market)
         self.stored = begin(self.accounts)
-        self._holdings: dict[tuple[str, int], list[Holding]] = {}
+        self._holdings: dict[tuple[str, date], list[Holding]] = {}
         self._valued: dict[str, Valuation] = {}
         self._portal: dict[str, Valuation] = {}
 
@@ -39,12 +48,11 @@ class World:
 
     def holdings(self, account: Account, now: float) -> list[Holding]:
         """What ``account`` holds; chosen anew each month, when old derivatives have expired."""
-        day = today(now)
-        key = (account.id, day.year * 12 + day.month)
-        found = self._holdings.get(key)
+        month = today(now).replace(day=1)
+        found = self._holdings.get((account.id, month))
         if found is None:
-            start = now - (day.day - 1) * 86400.0
-            found = self._holdings[key] = holdings_of(account, self.seed, self.contracts, self.market, start)
+            found = holdings_of(account, self.seed, self.contracts, self.market, month)
+            self._holdings[account.id, month] = found
         return found
 
     def valuation(self, account: Account, now: float) -> Valuation:

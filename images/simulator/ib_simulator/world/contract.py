@@ -127,7 +127,7 @@ def month_name(day: date) -> str:
 
 def parse_month(text: str) -> tuple[int, int] | None:
     """(year, month) of e.g. DEC26, or None."""
-    if len(text) != 5 or text[:3].upper() not in MONTHS or not text[3:].isdigit():
+    if len(text) != 5 or text[:3].upper() not in MONTHS or not text[3:].isdecimal():
         return None
     return 2000 + int(text[3:]), MONTHS.index(text[:3].upper()) + 1
 

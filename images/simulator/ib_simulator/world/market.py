@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from math import exp, pi, sin
 from zoneinfo import ZoneInfo
@@ -11,6 +12,9 @@ from ib_simulator.world.contract import Contract
 from ib_simulator.world.contracts import Contracts
 from ib_simulator.world.hours import NEW_YORK, Session
 from ib_simulator.world.prices import Path, Range
+
+DELAY_S = 900.0
+"""How far delayed market data lags."""
 
 _DRIFT = {"STK": 0.07, "CRYPTO": 0.1}
 _DAILY_VOLUME = {"STK": 1.4e9, "FUT": 4.5e9, "FOP": 4e5, "OPT": 4e5, "CRYPTO": 5e7, "BOND": 2e5}
@@ -28,16 +32,17 @@ class Market:
 
     def __init__(self, seed: int, contracts: Contracts) -> None:
         self._seed = seed
-        self._contracts = contracts
+        self.contracts = contracts
         self._paths: dict[int, Path] = {}
+        self._figures: dict[tuple[int, int], tuple[int, tuple[float, float]]] = {}
 
     def path(self, contract: Contract) -> Path:
         """The path that ``contract`` is on, or its underlying for a derivative."""
         conid = contract.underlying if contract.kind in {"OPT", "FOP"} else contract.conid
         found = self._paths.get(conid)
         if found is None:
-            row = self._contracts[conid]
-            drift = _DRIFT.get(self._contracts[row.path or conid].kind, 0.0)
+            row = self.contracts[conid]
+            drift = _DRIFT.get(self.contracts[row.path or conid].kind, 0.0)
             found = self._paths[conid] = Path(self._seed, row.path, row.price, row.volatility, row.market, drift=drift)
         return found
 
@@ -48,7 +53,7 @@ class Market:
     def transformed(self, contract: Contract, base: float, now: float) -> float:
         """The contract's price when its path stands at ``base``."""
         if contract.kind == "FUT":
-            root = self._contracts.root_of(contract.underlying)
+            root = self.contracts.root_of(contract.underlying)
             assert root is not None
             return base * exp(root.carry * max(0.0, contract.expires_at - now) / options.YEAR)
         if contract.right:
@@ -82,6 +87,48 @@ class Market:
         inner = [contract.rounded(self.transformed(contract, price, end)) for price in (base.high, base.low)]
         return Range(first, max(first, last, *inner), min(first, last, *inner), last)
 
+    @staticmethod
+    def seen_at(contract: Contract, now: float) -> float:
+        """The moment that market data shows at ``now``: delayed, or when trading was halted."""
+        if contract.feed == "D":
+            return now - DELAY_S
+        if contract.feed == "H":
+            session = contract.market.at(now)
+            return min(now, session.open)
+        return now
+
+    def year_range(self, contract: Contract, number: int) -> tuple[float, float]:
+        """High and low of the 252 trading days up to ``number``."""
+        return self._figure(contract, number, 0, self._year_range)
+
+    def _year_range(self, contract: Contract, number: int, _: int) -> tuple[float, float]:
+        days = [self.path(contract).day(day) for day in range(number - 251, number + 1)]
+        return max(day.high for day in days), min(day.low for day in days)
+
+    def average(self, contract: Contract, number: int, days: int) -> float:
+        """The exponential moving average of closes before trading day ``number``."""
+        return self._figure(contract, number, days, self._average)[0]
+
+    def _average(self, contract: Contract, number: int, days: int) -> tuple[float, float]:
+        path, weight = self.path(contract), 2 / (days + 1)
+        mean = path.day(number - 2 * days).close
+        for day in range(number - 2 * days + 1, number):
+            mean += weight * (path.day(day).close - mean)
+        return mean, mean
+
+    def _figure(
+        self,
+        contract: Contract,
+        number: int,
+        days: int,
+        compute: Callable[[Contract, int, int], tuple[float, float]],
+    ) -> tuple[float, float]:
+        """A figure that holds for a day, kept for that day."""
+        found = self._figures.get((contract.conid, days))
+        if found is None or found[0] != number:
+            found = self._figures[contract.conid, days] = (number, compute(contract, number, days))
+        return found[1]
+
     def prior_close(self, contract: Contract, now: float) -> float:
         """The close of the trading day before the one that ``now`` belongs to."""
         path = self.path(contract)
@@ -112,10 +159,10 @@ class Market:
         """US dollars for one unit of ``currency``; 0 for an unknown one."""
         if currency == "USD":
             return 1.0
-        for pair in self._contracts.of_symbol(currency):
+        for pair in self.contracts.of_symbol(currency):
             if pair.kind == "CASH":
                 return self.path(pair).at(now)
-        for pair in self._contracts.of_symbol("USD"):
+        for pair in self.contracts.of_symbol("USD"):
             if pair.currency == currency:
                 return 1.0 / self.path(pair).at(now)
         return 0.0
