@@ -26,7 +26,10 @@ def wait_for_children(count: int) -> list[psutil.Process]:
 
 
 def _is_part(process: psutil.Process) -> bool:
-    return "ib_mcp.cli.leash" in process.cmdline()
+    try:
+        return "ib_mcp.cli.leash" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 class Ends:

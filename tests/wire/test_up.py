@@ -1,0 +1,175 @@
+"""`ib-mcp up`: what a person sees, what goes on when a part dies, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+import command
+import stack
+
+_PATIENCE_S = 30
+
+
+def until(holds: Callable[[], Any]) -> None:
+    """Wait for something that another process does and tells nobody."""
+    end = time.monotonic() + _PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, holds
+        time.sleep(0.05)
+
+
+def state_of(running: stack.Running) -> str | None:
+    try:
+        answer = httpx.get(f"{running.guard_url}/status", headers={"Authorization": f"Bearer {running.guard_token}"})
+    except httpx.TransportError:
+        return None
+    return str(answer.json()["state"])
+
+
+def parts(running: stack.Running) -> dict[str, psutil.Process]:
+    """The children of a running stack by the module they run."""
+    found = {}
+    for child in psutil.Process(running.process.pid).children():
+        # One may just be dying, or not have become the module's program yet.
+        with suppress(psutil.Error):
+            words = child.cmdline()
+            if "ib_mcp.cli.leash" in words:
+                found[words[words.index("ib_mcp.cli.leash") + 1]] = child
+    return found
+
+
+def listening(port: int) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port))
+
+
+def test_what_is_printed_can_be_pasted_and_is_written_for_programs_too(tmp_path: Path) -> None:
+    with stack.up(tmp_path) as running:
+        written = tmp_path / "up.json"
+        facts = json.loads(written.read_text())
+        assert written.stat().st_mode & 0o077 == 0
+        until(lambda: "Ctrl-C" in running.logs[0].read_text())
+        printed = running.logs[0].read_text()
+
+        before, vscode = printed.split(".vscode/mcp.json:\n\n")
+        snippet, rest = vscode.split("\n\nClaude Code:\n\n")
+        header = f"Bearer {facts['mcp_token']}"
+        server = {"type": "http", "url": facts["mcp_url"], "headers": {"Authorization": header}}
+        assert json.loads(snippet) == {"servers": {"ibkr": server}}
+        claude = shlex.split(rest.splitlines()[0])
+        assert claude[:5] == ["claude", "mcp", "add", "--transport", "http"]
+        assert claude[5:] == ["ibkr", facts["mcp_url"], "--header", f"Authorization: {header}"]
+        assert facts["login_url"] in before
+        assert "Session     authenticated" in before
+
+        for name in ("guard_url", "control_url", "login_url", "simulator_control_url"):
+            assert httpx.get(facts[name], follow_redirects=False).status_code < 500
+        children = parts(running)
+        assert set(children) == {"ib_mcp", "ib_keepalive", "ib_simulator"}
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(_PATIENCE_S) == 0
+    assert not written.exists()
+    assert not any(child.is_running() for child in children.values())
+
+
+def test_every_part_that_is_killed_comes_back_and_the_tokens_stay(tmp_path: Path) -> None:
+    with stack.up(tmp_path) as running:
+        killed = parts(running)
+        for child in killed.values():
+            child.kill()
+        until(lambda: parts(running).keys() == killed.keys() and state_of(running) == "authenticated")
+        until(lambda: _lists_tools(running))
+        assert all(parts(running)[name].pid != child.pid for name, child in killed.items())
+        for name in ("mcp", "keepalive", "simulator"):
+            assert f"{name} ended with exit code -9; starting it again in 0.5 s" in running.logs[0].read_text()
+
+
+def _lists_tools(running: stack.Running) -> bool:
+    headers = {"Authorization": f"Bearer {running.mcp_token}", "Accept": "application/json, text/event-stream"}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    try:
+        return "get_session_status" in httpx.post(running.mcp_url, json=body, headers=headers).text
+    except httpx.TransportError:
+        return False
+
+
+def test_nothing_is_left_when_up_itself_is_killed(tmp_path: Path) -> None:
+    with stack.up(tmp_path) as running:
+        children = parts(running)
+        running.process.kill()
+        gone, alive = psutil.wait_procs(children.values(), timeout=_PATIENCE_S)
+        assert len(gone) == 3
+        assert not alive
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_stop_or_a_closed_terminal_ends_everything_well(tmp_path: Path, number: signal.Signals) -> None:
+    with stack.up(tmp_path) as running:
+        children = parts(running)
+        running.process.send_signal(number)
+        assert running.process.wait(_PATIENCE_S) == 0
+        assert not any(child.is_running() for child in children.values())
+
+
+def test_signed_out_shows_the_login_page_and_tells_the_sign_in(tmp_path: Path) -> None:
+    with stack.up(tmp_path, "--signed-out") as running:
+        assert state_of(running) == "login_required"
+        until(lambda: "Session     login_required" in running.logs[0].read_text())
+        assert httpx.get(running.login_url).status_code == 200
+
+
+def test_a_gateway_that_is_started_later_does_not_hold_up_the_addresses(tmp_path: Path) -> None:
+    with listening(0) as probe:
+        port = probe.getsockname()[1]
+    with stack.up(tmp_path, "--gateway", f"http://127.0.0.1:{port}") as running:
+        assert set(parts(running)) == {"ib_mcp", "ib_keepalive"}
+        assert running.simulator_control_url is None
+        assert state_of(running) in ("starting", "unreachable")
+
+
+def test_taken_ports_are_named_with_who_needs_them_and_the_way_out(tmp_path: Path) -> None:
+    with listening(0) as first, listening(0) as second:
+        low, high = sorted((first.getsockname()[1], second.getsockname()[1]))
+        with_one = command.run(tmp_path, "up", "--port", str(low - 1))
+    assert with_one.returncode == 2
+    assert f"{low} (for the guard)" in with_one.stderr
+    assert "--port" in with_one.stderr
+    assert with_one.stderr.count("\n") == 1
+    assert high > low
+
+
+def test_all_wrong_options_are_named_at_once(tmp_path: Path) -> None:
+    options = ["--gateway", "localhost:5000", "--signed-out", "--scenario", "none.yaml", "--write", "none/up.json"]
+    done = command.run(tmp_path, "up", "--port", "70000", *options)
+    assert done.returncode == 2
+    for option in ("--gateway localhost:5000", "--signed-out", "none.yaml", "none/up.json", "--port 70000"):
+        assert option in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_scenario_that_the_simulator_refuses_ends_with_its_reason(tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text("no such key: 1\n")
+    done = command.run(tmp_path, "up", "--port", "0", "--scenario", str(scenario))
+    assert done.returncode == 2
+    assert "simulator could not start" in done.stderr
+    assert "no such key" in done.stderr
+
+
+def test_a_state_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    done = command.run(tmp_path, "up", "--port", "0")
+    assert done.returncode == 2
+    assert str(tmp_path / "state") in done.stderr
+    assert "XDG_STATE_HOME" in done.stderr
