@@ -144,8 +144,8 @@ _REFUSALS: dict[SessionState, tuple[type[IbError], str, float | None]] = {
     SessionState.REOPENING: (SessionReopening, "IBKR's brokerage session is not open at the moment.", 5),
     SessionState.COMPETING: (SessionCompeting, "Another IBKR session of the same user is active.", None),
     SessionState.MAINTENANCE: (Maintenance, "IBKR is under maintenance.", None),
-    SessionState.UNREACHABLE: (UpstreamUnreachable, "IBKR's gateway does not accept connections.", 5),
-    SessionState.HUNG: (UpstreamTimeout, "IBKR's gateway accepts connections but does not answer.", 15),
+    SessionState.UNREACHABLE: (UpstreamUnreachable, "IBKR cannot be reached through its gateway.", 5),
+    SessionState.HUNG: (UpstreamTimeout, "IBKR's gateway is up, but no answers come from IBKR.", 15),
 }
 
 

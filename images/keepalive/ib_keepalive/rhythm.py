@@ -15,7 +15,7 @@ SLOW_S = 30.0
 BUSY_S = 60.0
 LONGEST_BUSY_S = 900.0
 # Every unanswered probe holds a slot of the gateway, or a place in its queue, until IBKR answers.
-_HANG_S = (3.0, 15.0, 30.0, 60.0)
+HANG_S = (3.0, 15.0, 30.0, 60.0)
 
 
 def next_probe_s(seen: Observation, verdict: Verdict, *, now: float, watched: bool) -> float:
@@ -23,7 +23,7 @@ def next_probe_s(seen: Observation, verdict: Verdict, *, now: float, watched: bo
     if seen.seen is Seen.BUSY:
         return min(max(seen.retry_after_s or BUSY_S, BUSY_S), LONGEST_BUSY_S)
     if verdict.timeouts:
-        return _HANG_S[min(verdict.timeouts, len(_HANG_S)) - 1]
+        return HANG_S[min(verdict.timeouts, len(HANG_S)) - 1]
     if watched and verdict.state is not SessionState.AUTHENTICATED:
         return WATCHED_S
     if verdict.state is SessionState.MAINTENANCE:

@@ -77,9 +77,7 @@ def _from_flags(flags: AuthStatus, in_maintenance: bool) -> tuple[SessionState, 
     return SessionState.AUTHENTICATED, "the brokerage session is open"
 
 
-def _broken(
-    seen: Observation, before: Verdict, now: float, state: SessionState, *, at_once: bool = False
-) -> Verdict:
+def _broken(seen: Observation, before: Verdict, now: float, state: SessionState, *, at_once: bool = False) -> Verdict:
     broken = before.broken + 1
     if broken < BROKEN_TO_GIVE_UP and not at_once:
         return replace(before, reachable=True, timeouts=0, broken=broken)

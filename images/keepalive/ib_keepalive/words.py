@@ -24,7 +24,7 @@ WORDS: dict[SessionState, Words] = {
     SessionState.STARTING: Words("Looking", "Wait a few seconds: the gateway is being asked.", "wait"),
     SessionState.LOGIN_REQUIRED: Words(
         "Sign-in needed",
-        "Sign in with your IBKR user name, password and second factor. It lasts until about midnight.",
+        "Sign in with your IBKR user name, password and second factor. A sign-in lasts until about midnight.",
         "act",
         offers_sign_in=True,
     ),

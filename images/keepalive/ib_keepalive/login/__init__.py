@@ -33,6 +33,8 @@ def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper:
             return _page(pages.landing(WORDS[keeper.status().state]), 200)
         if path == "/login-status" and request.method == "GET":
             return JSONResponse(login_status(keeper), headers={"Cache-Control": "no-store"})
+        if path == "/favicon.ico" and request.method == "GET":
+            return Response(pages.ICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
         if not is_sign_in_path(request.scope["raw_path"]) or request.method not in METHODS:
             return _page(pages.problem("There is nothing here", "This port serves IBKR's sign-in pages only."), 404)
         keeper.watch()

@@ -12,18 +12,29 @@ function show(seen) {
     : seen;
   document.querySelector("main").dataset.tone = words.tone;
   document.title = words.title + " · IBKR session";
-  for (const id of ["title", "advice"])
-    if (part(id).textContent !== words[id]) part(id).textContent = words[id];
+  say("title", words.title);
+  say("advice", words.advice);
+  say("detail", words.tone === "good" || !seen.detail ? null : "Seen: " + seen.detail + ".");
   part("sign-in").hidden = !words.offers_sign_in;
-  part("detail").hidden = !seen.detail || words.tone === "good";
-  part("detail").textContent = seen.detail || "";
   part("mode").hidden = seen.mode === "unknown";
   part("mode").dataset.mode = seen.mode;
   part("mode").textContent = seen.mode === "paper" ? "Paper account" : "Live account";
-  part("since").textContent = clock(seen.state_since);
-  part("age").textContent = Math.round(seen.age_seconds) + " s ago";
-  part("latency").textContent = seen.latency_ms === null ? "–" : Math.round(seen.latency_ms) + " ms";
-  part("deadline").textContent = seen.deadline === null ? "–" : clock(seen.deadline);
+  fact("since", clock(seen.state_since));
+  fact("age", Math.round(seen.age_seconds) + " s ago");
+  fact("latency", seen.latency_ms === null ? null : Math.round(seen.latency_ms) + " ms");
+  fact("deadline", seen.deadline === null ? null : clock(seen.deadline));
+  part("facts").hidden = false;
+}
+
+// The same text again would be read out again.
+function say(id, text) {
+  part(id).hidden = text === null;
+  if (part(id).textContent !== (text || "")) part(id).textContent = text || "";
+}
+
+function fact(id, text) {
+  part(id).textContent = text;
+  part(id).parentElement.hidden = text === null;
 }
 
 function clock(epoch) {
@@ -39,12 +50,13 @@ async function look() {
     if (!answer.ok) throw new Error("HTTP " + answer.status);
     const seen = await answer.json();
     show(seen);
-    if (seen.tone === "good") pause = 10000;
+    if (seen.tone === "good") pause = 5000;
   } catch {
     document.querySelector("main").dataset.tone = "bad";
-    part("title").textContent = "No connection to this page's server";
-    part("advice").textContent = "Check that ib-mcp, or the port-forward to it, still runs. This page goes on trying.";
-    part("sign-in").hidden = part("detail").hidden = true;
+    say("title", "No connection to this page's server");
+    say("advice", "Check that ib-mcp, or the port-forward to it, still runs. This page goes on trying.");
+    say("detail", null);
+    part("sign-in").hidden = part("facts").hidden = true;
   }
   setTimeout(look, document.hidden ? 15000 : pause);
 }

@@ -20,10 +20,11 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
+ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="#2563eb"/></svg>'
 HEADERS = {
     "Content-Security-Policy": (
         f"default-src 'none'; style-src {_digest(_STYLE)}; script-src {_digest(_SCRIPT)}; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",
@@ -43,7 +44,6 @@ def landing(words: Words) -> str:
         link=SIGN_IN_PAGE,
         label="Sign in at IBKR",
         hidden="" if words.offers_sign_in else "hidden",
-        facts="",
     )
 
 
@@ -59,5 +59,4 @@ def problem(title: str, advice: str) -> str:
         link="/",
         label="Back to the session's state",
         hidden="",
-        facts="hidden",
     )
