@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from ib_simulator.answers.quote import Quote
 from ib_simulator.world.market import today
+from ib_simulator.world.valuation import Valued
 
 
 def short(number: float) -> str:
@@ -83,7 +84,8 @@ def _year(place: int) -> Callable[[Quote], str | None]:
     def extreme(quote: Quote) -> str | None:
         if quote.contract.is_derivative:
             return None
-        return quote.money(quote.world.market.year_range(quote.contract, quote.session.number)[place])
+        figures = quote.world.market.year_range(quote.contract, quote.session.number)
+        return quote.money(quote.contract.rounded(figures[place]))
 
     return extreme
 
@@ -92,7 +94,8 @@ def _average(days: int) -> Callable[[Quote], str | None]:
     def average(quote: Quote) -> str | None:
         if quote.contract.is_derivative:
             return None
-        return quote.money(quote.world.market.average(quote.contract, quote.session.number, days))
+        figure = quote.world.market.average(quote.contract, quote.session.number, days)
+        return quote.money(quote.contract.rounded(figure))
 
     return average
 
@@ -106,30 +109,18 @@ def _yield(quote: Quote) -> str | None:
     return f"{(contract.coupon + (100 - quote.last) / years) / ((100 + quote.last) / 2) * 100:.3f}%"
 
 
-def _held(place: str) -> Callable[[Quote], str | None]:
-    def held(quote: Quote) -> str | None:
-        account = quote.world.accounts[0]
-        for row in quote.world.cached_valuation(account, quote.now).rows:
-            if row.holding.contract.conid == quote.contract.conid:
-                gain = row.unrealized
-                paid = row.value - gain
-                return {
-                    "value": f"{row.value:,.0f}",
-                    "average": quote.money(row.holding.cost),
-                    "unrealized": f"{gain:,.2f}",
-                    "percent": f"{gain / abs(paid) * 100:.2f}%" if paid else "0.00%",
-                    "position": f"{row.holding.quantity:g}",
-                    "daily": f"{row.daily:,.2f}",
-                    "cost": f"{paid:,.2f}",
-                    "cost_raw": f"{paid:.2f}",
-                    "daily_raw": f"{row.daily:.2f}",
-                    "share": f"{row.value * row.rate / world_value * 100:.2f}%"
-                    if (world_value := quote.world.cached_valuation(account, quote.now).market_value)
-                    else "0.00%",
-                }[place]
-        return None
+def _held(text: Callable[[Quote, Valued], str]) -> Callable[[Quote], str | None]:
+    """A field about the user's own position."""
+    return lambda quote: None if quote.held is None else text(quote, quote.held)
 
-    return held
+
+def _gain_percent(quote: Quote, held: Valued) -> str:
+    return f"{held.unrealized / abs(held.paid) * 100:.2f}%" if held.paid else "0.00%"
+
+
+def _share(quote: Quote, held: Valued) -> str:
+    whole = quote.portfolio.market_value
+    return f"{held.value * held.rate / whole * 100:.2f}%" if whole else "0.00%"
 
 
 def _issue_date(quote: Quote) -> str | None:
@@ -171,14 +162,14 @@ FAST: dict[str, Callable[[Quote], str | None]] = {
     "58": lambda quote: None,
     "70": _range(1),
     "71": _range(2),
-    "73": _held("value"),
-    "74": _held("average"),
-    "75": _held("unrealized"),
-    "76": _held("position"),
-    "77": _held("unrealized"),
-    "78": _held("daily"),
-    "79": lambda quote: "0.00" if _held("position")(quote) else None,
-    "80": _held("percent"),
+    "73": _held(lambda quote, held: f"{held.value:,.0f}"),
+    "74": _held(lambda quote, held: quote.money(held.holding.cost)),
+    "75": _held(lambda quote, held: f"{held.unrealized:,.2f}"),
+    "76": _held(lambda quote, held: f"{held.holding.quantity:g}"),
+    "77": _held(lambda quote, held: f"{held.unrealized:,.2f}"),
+    "78": _held(lambda quote, held: f"{held.daily:,.2f}"),
+    "79": _held(lambda quote, held: "0.00"),
+    "80": _held(_gain_percent),
     "82": lambda quote: f"{_change(quote):+.{quote.contract.decimals}f}".removeprefix("+"),
     "83": _percent,
     "84": _side(0),
@@ -190,16 +181,16 @@ FAST: dict[str, Callable[[Quote], str | None]] = {
     "7058": _stock(lambda quote: "D"),
     "7059": _size(3),
     "7068": _stock(lambda quote: "KQZ"),
-    "7292": _held("cost"),
+    "7292": _held(lambda quote, held: f"{held.paid:,.2f}"),
     "7295": _range(0),
     "7296": lambda quote: quote.money(quote.prior if quote.is_open else quote.last),
     "7635": lambda quote: quote.money(sum(quote.sides) / 2),
-    "7639": _held("share"),
+    "7639": _held(_share),
     "7682": lambda quote: None if quote.day is None else quote.money(quote.last - quote.day.open),
     "7741": lambda quote: quote.money(quote.prior),
     "7762": _traded(lambda quote: str(quote.volume)),
-    "7920": _held("daily_raw"),
-    "7921": _held("cost_raw"),
+    "7920": _held(lambda quote, held: f"{held.daily:.2f}"),
+    "7921": _held(lambda quote, held: f"{held.paid:.2f}"),
 }
 
 SLOW: dict[str, Callable[[Quote], str | None]] = {
@@ -271,8 +262,3 @@ SLOW |= {
 }
 
 EVERY = STATIC | FAST | SLOW
-
-
-def updated(now: float) -> int:
-    """Milliseconds of the last update: twice a second at most."""
-    return int(now * 2) * 500

@@ -8,14 +8,19 @@ from ib_simulator.world import World
 from ib_simulator.world.contract import Contract
 from ib_simulator.world.options import Greeks
 from ib_simulator.world.prices import Range
+from ib_simulator.world.valuation import Valuation, Valued
 
 
 class Quote:
-    """One contract at one moment, with what several fields share computed once."""
+    """One contract at one moment, with what several fields share computed once.
+
+    ``asked_at`` is the time of the question, ``now`` the time that the data shows: delayed data lags.
+    """
 
     def __init__(self, world: World, contract: Contract, now: float) -> None:
         self.world = world
         self.contract = contract
+        self.asked_at = now
         self.now = world.market.seen_at(contract, now)
         self.session = contract.market.at(self.now)
         self.is_open = self.session.pre <= self.now < self.session.post
@@ -52,6 +57,16 @@ class Quote:
     @cached_property
     def greeks(self) -> Greeks | None:
         return self.world.market.greeks(self.contract, self.now) if self.contract.right else None
+
+    @cached_property
+    def portfolio(self) -> Valuation:
+        """The user's first account, as the portal shows it."""
+        return self.world.cached_valuation(self.world.accounts[0], self.asked_at)
+
+    @cached_property
+    def held(self) -> Valued | None:
+        """The user's own position."""
+        return self.portfolio.by_conid.get(self.contract.conid)
 
     def noise(self, salt: int, below: int) -> int:
         """A number under ``below`` that changes every half second."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ib_simulator.answers.fields import EVERY, SLOW, STATIC, availability, updated
+from ib_simulator.answers.fields import EVERY, SLOW, STATIC, availability
 from ib_simulator.answers.quote import Quote
 from ib_simulator.answers.refusals import as_conid, bad_request, body_of, failed, needs_accounts, required
+from ib_simulator.answers.search import searched_of
 from ib_simulator.call import Answer, Call, Memory
 from ib_simulator.world import World
 from ib_simulator.world.contract import Contract
+from ib_simulator.world.market import last_update
 
 MAX_CONIDS, MAX_FIELDS, MAX_LINES = 100, 50, 100
 
@@ -18,15 +20,23 @@ FAST_AFTER_S, SLOW_AFTER_S = 0.7, 2.0
 FAST_AFTER_POLLS, SLOW_AFTER_POLLS = 2, 5
 """A field comes when it was asked for this long ago, or this many polls ago: the clock may stand still."""
 
+_MARKS = ("6119", "6509", "server_id", "_updated")
+"""What every row with values has."""
+
 
 @dataclass
 class Line:
-    """A market-data line of the brokerage session. ``asked`` holds the time and poll of each field's first request."""
+    """A market-data line of the brokerage session.
+
+    ``asked`` holds the time and poll of each field's first request; ``settled`` when all of them arrived. ``values``
+    are those of the last update.
+    """
 
     conidex: str
     polls: int = 0
     asked: dict[str, tuple[float, int]] = field(default_factory=dict)
     settled: bool = False
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 def lines_of(memory: Memory) -> dict[str, Line]:
@@ -63,26 +73,29 @@ def _row(world: World, call: Call, lines: dict[str, Line], conidex: str, fields:
             line.settled = False
     if contract is None or not _has_data(call, contract):
         return row
-    return row | _values(world, call, line, contract)
-
-
-def _seeded(memory: Memory, contract: Contract) -> bool:
-    """Derivatives have no data until their underlying was searched in this session."""
-    return not contract.is_derivative or contract.underlying in memory.notes.get("searched", ())
+    values = _values(world, call, line, contract)
+    if not fields:
+        return row | values
+    return row | {name: values[name] for name in (*fields, *_MARKS) if name in values}
 
 
 def _has_data(call: Call, contract: Contract) -> bool:
-    if contract.is_derivative and contract.expires_at < call.now:
-        return False
-    return _seeded(call.memory, contract)
+    """Derivatives have no data until their underlying was searched in this session, and none once expired."""
+    if not contract.is_derivative:
+        return True
+    return contract.underlying in searched_of(call.memory) and contract.expires_at >= call.now
 
 
 def _values(world: World, call: Call, line: Line, contract: Contract) -> dict[str, Any]:
+    """All fields of the line that arrived, or nothing."""
+    moment = last_update(call.now)
+    if line.settled and line.values.get("_updated") == int(moment * 1000):
+        return line.values
     ready = list(line.asked) if line.settled else [name for name in line.asked if _arrived(line, name, call.now)]
     line.settled = len(ready) == len(line.asked)
     if not ready:
         return {}
-    quote = Quote(world, contract, call.now)
+    quote = Quote(world, contract, moment)
     values: dict[str, Any] = {}
     for name in ready:
         if contract.feed == "N" and name not in STATIC:
@@ -91,12 +104,13 @@ def _values(world: World, call: Call, line: Line, contract: Contract) -> dict[st
         text = None if compute is None else compute(quote)
         if text is not None:
             values[name] = text
-    return values | {
+    line.values = values | {
         "6119": f"q{contract.conid % 9000}",
         "6509": availability(quote),
         "server_id": f"q{contract.conid % 9000}",
-        "_updated": updated(call.now),
+        "_updated": int(moment * 1000),
     }
+    return line.values
 
 
 def _arrived(line: Line, name: str, now: float) -> bool:

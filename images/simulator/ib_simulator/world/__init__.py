@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from ib_simulator.world.accounts import ACCOUNTS, USER_NAMES, Account, Holding, Mode, holdings_of
 from ib_simulator.world.contracts import Contracts
-from ib_simulator.world.market import Market, today
+from ib_simulator.world.market import Market, last_update, today
 from ib_simulator.world.orders import OrderBook
 from ib_simulator.world.stored import begin
 from ib_simulator.world.trades import Trade, trades
@@ -56,10 +56,11 @@ class World:
         return found
 
     def valuation(self, account: Account, now: float) -> Valuation:
-        """``account`` at the prices of ``now``."""
+        """``account`` at the prices that market data shows at ``now``."""
+        moment = last_update(now)
         found = self._valued.get(account.id)
-        if found is None or found.at != now:
-            found = self._valued[account.id] = value(account, self.holdings(account, now), self.market, now)
+        if found is None or found.at != moment:
+            found = self._valued[account.id] = value(account, self.holdings(account, now), self.market, moment)
         return found
 
     def cached_valuation(self, account: Account, now: float) -> Valuation:

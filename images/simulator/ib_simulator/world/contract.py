@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from ib_simulator.world.hours import NEW_YORK, Hours, market_of, nth_weekday
+from ib_simulator.world.hours import NEW_YORK, US_OPTIONS, Hours, market_of, nth_weekday
 
 Kind = str
 """STK, IND, CASH, CRYPTO, BOND, FUT, OPT or FOP, as IBKR's secType."""
@@ -133,4 +133,11 @@ def parse_month(text: str) -> tuple[int, int] | None:
 
 
 def third_friday(year: int, month: int) -> date:
-    return nth_weekday(year, month, 4, 3)
+    """When the month's options and futures expire: the Thursday if that Friday is a holiday."""
+    return trading_day(nth_weekday(year, month, 4, 3))
+
+
+def trading_day(friday: date) -> date:
+    """``friday``, or the day before when New York is closed."""
+    closed = US_OPTIONS.session(US_OPTIONS.number_of(friday)).closed
+    return friday - timedelta(days=1) if closed else friday

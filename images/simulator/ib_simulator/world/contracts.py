@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from ib_simulator.world import forecast
-from ib_simulator.world.contract import FUTURE_ROOTS, Contract, FutureRoot, third_friday
+from ib_simulator.world.contract import FUTURE_ROOTS, Contract, FutureRoot, third_friday, trading_day
 from ib_simulator.world.tables import bonds, listed
 
 _EPOCH = date(2020, 1, 3)
@@ -100,13 +100,13 @@ class Contracts:
 
     def expiries(self, underlying: Contract, today: date) -> list[date]:
         """Of its options, nearest first: Fridays for six weeks, then third Fridays for two years."""
-        weekly = today + timedelta(days=(4 - today.weekday()) % 7)
-        days = {weekly + timedelta(weeks=week) for week in range(6)}
+        friday = today + timedelta(days=(4 - today.weekday()) % 7)
+        days = {trading_day(friday + timedelta(weeks=week)) for week in range(6)}
         year, month = today.year, today.month
         for ahead in (*range(1, 7), 9, 12, 15, 18, 24):
             later = month - 1 + ahead
             days.add(third_friday(year + later // 12, later % 12 + 1))
-        return sorted(days)
+        return sorted(day for day in days if day >= today)
 
     def strikes(self, underlying: Contract, price: float) -> list[float]:
         """The possible ones around ``price``; not each exists for each expiry (``is_listed``)."""
@@ -117,7 +117,8 @@ class Contracts:
 
     def option(self, underlying: Contract, expiry: date, strike: float, right: str) -> Contract:
         place = self._optionable.index(underlying.conid)
-        weeks = (expiry - _EPOCH).days // 7
+        # A Thursday before a holiday belongs to its Friday.
+        weeks = ((expiry - _EPOCH).days + 1) // 7
         code = (place * _EXPIRIES + weeks) * _STRIKES_PER_EXPIRY + round(strike / underlying.strike_step)
         return self[_OPTION_BASE + code * 2 + (right == "P")]
 
@@ -139,7 +140,7 @@ class Contracts:
             multiplier=root.multiplier if root is not None and future_option else 100.0,
             strike_step=0.0,
             underlying=underlying.conid,
-            expiry=_EPOCH + timedelta(weeks=weeks),
+            expiry=trading_day(_EPOCH + timedelta(weeks=weeks)),
             strike=strike,
             right="P" if put else "C",
             trading_class=underlying.symbol,

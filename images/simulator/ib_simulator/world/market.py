@@ -89,7 +89,8 @@ class Market:
 
     @staticmethod
     def seen_at(contract: Contract, now: float) -> float:
-        """The moment that market data shows at ``now``: delayed, or when trading was halted."""
+        """The moment that market data shows at ``now``: its last update, delayed, or when trading was halted."""
+        now = last_update(now)
         if contract.feed == "D":
             return now - DELAY_S
         if contract.feed == "H":
@@ -171,6 +172,11 @@ class Market:
         """Units of ``target`` for one of ``source``; 0 when either is unknown."""
         into = self.in_dollars(target, now)
         return self.in_dollars(source, now) / into if into else 0.0
+
+
+def last_update(now: float) -> float:
+    """Market data changes twice a second."""
+    return int(now * 2) / 2
 
 
 def _traded(part: float) -> float:

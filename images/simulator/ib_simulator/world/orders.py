@@ -12,6 +12,7 @@ from typing import Any
 from ib_simulator.world.accounts import Account
 from ib_simulator.world.contract import Contract
 from ib_simulator.world.contracts import Contracts
+from ib_simulator.world.hours import US_STOCKS
 from ib_simulator.world.market import Market
 
 FINAL = frozenset({"Filled", "Cancelled", "Inactive"})
@@ -147,7 +148,10 @@ class OrderBook:
             return
         self._opened = True
         account = self._accounts[0].id
-        earlier = now - 5400.0
+        session = US_STOCKS.at(now)
+        if session.open + 1800 > now:
+            session = US_STOCKS.before(session)
+        earlier = session.open + 1800
         for symbol, side, kind, quantity, off, status in (
             ("AAPL", "BUY", "MKT", 10, 1.0, "Filled"),
             ("IBM", "BUY", "LMT", 25, 0.88, "Submitted"),

@@ -23,6 +23,11 @@ class Valued:
     daily: float
     rate: float
 
+    @property
+    def paid(self) -> float:
+        """What the position cost."""
+        return self.value - self.unrealized
+
 
 @dataclass(frozen=True)
 class Valuation:
@@ -41,6 +46,10 @@ class Valuation:
             if (not kinds or row.holding.contract.kind in kinds)
             and (currency is None or row.holding.contract.currency == currency)
         )
+
+    @cached_property
+    def by_conid(self) -> dict[int, Valued]:
+        return {row.holding.contract.conid: row for row in self.rows}
 
     @cached_property
     def market_value(self) -> float:
