@@ -375,3 +375,19 @@ async def test_nothing_of_the_account_shows() -> None:
         shown = "".join(answer.text for answer in answers)
         for secret in ("s3cr3t", "DU1234567", "U7654321", "somebody", "token-of-tests"):
             assert secret not in shown
+
+
+async def test_validation_is_asked_a_minute_after_a_start_or_sign_in_at_the_earliest() -> None:
+    async with keeping() as kept:
+        started = asyncio.get_running_loop().time()
+        await asyncio.sleep(90)
+        kept.gateway.says = 401
+        await asyncio.sleep(30)
+        assert (await kept.ask.get("/status")).json()["state"] == "login_required"
+        kept.gateway.says = OPEN
+        signed_in = asyncio.get_running_loop().time()
+        await asyncio.sleep(90)
+        first, second = kept.gateway.times("/sso/validate")
+        assert first - started >= 60
+        assert second - signed_in >= 60
+        assert kept.gateway.times("/iserver/accounts")[0] - started < 10

@@ -7,7 +7,7 @@ from typing import Any
 
 from ibkr.session import Mode
 
-# sso/validate may be asked once a minute; accounts come with it so that a failed pair is asked again together.
+# sso/validate may be asked once a minute, whoever asks; what failed is asked again as seldom.
 RETRY_S = 60.0
 _MOST_TRIES = 5
 

@@ -51,6 +51,7 @@ class Keeper:
         self._ledger = report.Ledger(reopen_earliest=now + reopening.GAP_S)
         self._facts = learnt.Facts()
         self._facts_due = now
+        self._validate_due = now + learnt.RETRY_S
         self._sso_left: tuple[float, float] | None = None
         self._budget = reopening.Budget()
         self._probe_due = now
@@ -248,6 +249,8 @@ class Keeper:
         # After a sign-in the gateway opens the session itself. A request that got no answer may wait in its
         # queue and go out with the first thing that does.
         signed_in = before is SessionState.LOGIN_REQUIRED and state is not before
+        if signed_in:
+            self._validate_due = max(self._validate_due, now + learnt.RETRY_S)
         if signed_in or (self._unsure_reopen and seen.seen is Seen.FLAGS):
             self._unsure_reopen = False
             self._ledger.reopen_earliest = max(self._ledger.reopen_earliest, now + reopening.GAP_S)
@@ -262,12 +265,19 @@ class Keeper:
         return self._verdict.state is SessionState.AUTHENTICATED and self._facts.is_wanting and now >= self._facts_due
 
     async def _learn(self) -> None:
-        self._facts_due = self._clock() + learnt.RETRY_S
+        now = self._clock()
+        self._facts_due = now + learnt.RETRY_S
         self._facts = replace(self._facts, tries=self._facts.tries + 1)
-        if not self._facts.validated:
-            self._facts = learnt.from_validation(self._facts, await self._read("validate_sign_in"))
         if not self._facts.accounts_read:
             self._facts = learnt.from_accounts(self._facts, await self._read("list_brokerage_accounts"))
+        if not self._facts.validated:
+            # Asked twice in a minute, it costs ten minutes of refusals. The gateway asks it at a sign-in, and this
+            # keeper may be a restarted one, whose predecessor asked a moment ago.
+            if now < self._validate_due:
+                self._facts_due = self._validate_due
+                return
+            self._validate_due = now + learnt.RETRY_S
+            self._facts = learnt.from_validation(self._facts, await self._read("validate_sign_in"))
 
     async def _read(self, operation: str) -> Any:
         return (await self._prober.ask(operation))[1]
