@@ -15,10 +15,12 @@ import trustme
 
 from ib_keepalive.answers import Observation, Seen
 from ib_keepalive.app import Keepalive
+from ib_keepalive.guard.pacer import Pacer
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.probes import Prober
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.upstream import open_client
+from ibkr import catalogue
 from keeping import Gateway, keeping
 from serve import serve
 
@@ -63,8 +65,10 @@ def settings(url: str, **given: object) -> KeepaliveSettings:
 async def probe(url: str, **given: object) -> Observation:
     """What one auth/status shows, and that it leaves no request behind."""
     client, metrics = open_client(settings(url, **given)), Metrics()
+    pacer = Pacer(catalogue.load(), metrics)
     async with client:
-        seen, _ = await Prober(client, metrics, lambda _: None).ask("get_auth_status")
+        seen, _ = await Prober(client, metrics, pacer).ask("get_auth_status")
+    pacer.close()
     assert "ibmcp_upstream_in_flight 0.0" in metrics.render().decode()
     return seen
 

@@ -391,3 +391,39 @@ async def test_validation_is_asked_a_minute_after_a_start_or_sign_in_at_the_earl
         assert first - started >= 60
         assert second - signed_in >= 60
         assert kept.gateway.times("/iserver/accounts")[0] - started < 10
+
+
+async def test_penalty_stops_everything_of_the_keeper_and_everything_of_the_guard() -> None:
+    async with keeping() as kept:
+        await asyncio.sleep(90)
+        kept.gateway.says = 429
+        await asyncio.sleep(30)
+        kept.gateway.calls.clear()
+        token = {"authorization": "Bearer token-of-tests"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(kept.keepalive.data), base_url="http://x") as agent:
+            answer = await agent.get("http://127.0.0.1/v1/api/portfolio/accounts", headers=token)
+        assert answer.status_code == 429
+        await asyncio.sleep(280)
+        assert len(kept.gateway.calls) == 2
+        assert kept.state == "authenticated"
+
+
+async def test_session_is_not_opened_during_a_penalty() -> None:
+    async with keeping(Gateway(says=LOST), auto_reopen=True) as kept:
+        await asyncio.sleep(5)
+        kept.gateway.says = 429
+        await asyncio.sleep(120)
+        refused = await kept.reauthenticate()
+        assert refused.json()["error"]["code"] == "pacing_limited"
+        assert kept.gateway.times("/ssodh/init") == []
+
+
+async def test_doubt_of_a_caller_brings_the_next_look_forward() -> None:
+    async with keeping() as kept:
+        await asyncio.sleep(100)
+        kept.gateway.says = 401
+        await asyncio.sleep(2.5)
+        assert kept.state == "authenticated"
+        kept.keepalive.keeper.doubt()
+        await asyncio.sleep(2.5)
+        assert kept.state == "login_required"

@@ -35,16 +35,17 @@ class Keepalive:
     ) -> None:
         self.metrics = Metrics()
         self._client = open_client(settings, transport)
-        self.keeper = Keeper(settings, self._client, self.metrics, spend=self._spend, wall=wall)
-        self._guard = Guard(
+        self.keeper = Keeper(settings, self._client, self.metrics, pacing=_Account(self), wall=wall)
+        self.guard = Guard(
             settings,
             self._client,
             self.metrics,
             status=self.keeper.status,
             reauthenticate=self.keeper.reauthenticate,
+            doubt=self.keeper.doubt,
             wall=wall,
         )
-        self.data: ASGIApp = self._guard
+        self.data: ASGIApp = self.guard
         self.login: ASGIApp = create_login(settings, self._client, self.keeper)
         self.control: ASGIApp = create_control(settings, self.keeper, self.metrics, alive=self.is_alive)
         self._task: asyncio.Task[None] | None = None
@@ -52,7 +53,7 @@ class Keepalive:
 
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._client.aclose)
-        await self._stack.enter_async_context(self._guard)
+        await self._stack.enter_async_context(self.guard)
         self._task = asyncio.create_task(self.keeper.run(), name="keeper")
         self._stack.push_async_callback(self._stop)
         return self
@@ -74,6 +75,15 @@ class Keepalive:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def _spend(self, operation: str) -> None:
-        """Count one of the keeper's own requests in the gateway's ten per second."""
-        self._guard.pacer.spend(operation)
+
+class _Account:
+    """The guard's account of requests, for the keeper, which is built before the guard."""
+
+    def __init__(self, keepalive: Keepalive) -> None:
+        self._keepalive = keepalive
+
+    def spend(self, operation: str) -> None:
+        self._keepalive.guard.pacer.spend(operation)
+
+    def answered(self, status: int, retry_after_s: float | None = None) -> None:
+        self._keepalive.guard.pacer.answered(status, retry_after_s)

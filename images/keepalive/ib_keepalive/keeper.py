@@ -15,7 +15,7 @@ from ib_keepalive import facts as learnt
 from ib_keepalive import hours, reopening, report, rhythm
 from ib_keepalive.answers import Observation, Seen
 from ib_keepalive.metrics import Metrics
-from ib_keepalive.probes import Prober
+from ib_keepalive.probes import Pacing, Prober
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.states import Verdict, decide
 from ibkr.errors import IbError, UpstreamUnreachable
@@ -37,14 +37,14 @@ class Keeper:
         client: httpx.AsyncClient,
         metrics: Metrics,
         *,
-        spend: Callable[[str], None],
+        pacing: Pacing,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._wall = wall
         self._clock = asyncio.get_running_loop().time
-        self._prober = Prober(client, metrics, spend)
+        self._prober = Prober(client, metrics, pacing)
         self._started = now = self._clock()
         self._verdict = Verdict(SessionState.STARTING, since=now, concluded_at=now)
         # The keeper may be a restarted one: its predecessor may have asked a moment ago.
@@ -89,9 +89,14 @@ class Keeper:
         return self._clock() - self._last_turn < _STALLED_S
 
     def watch(self) -> None:
-        """Somebody is at the login page: look often for a minute, and at once."""
+        """Somebody is at the login page: look often for a minute."""
         self._watched_until = self._clock() + _WATCH_LASTS_S
-        if self._verdict.state is not SessionState.AUTHENTICATED and not self._verdict.timeouts:
+        if self._verdict.state is not SessionState.AUTHENTICATED:
+            self.doubt()
+
+    def doubt(self) -> None:
+        """Somebody was told by IBKR what the state does not say: look soon."""
+        if not self._verdict.timeouts:
             self._probe_due = max(min(self._probe_due, self._clock() + rhythm.WATCHED_S), self._busy_until)
             self._wake.set()
 
@@ -113,7 +118,7 @@ class Keeper:
             await self._serve_askers()
         elif now >= self._probe_due:
             await self._probe()
-        elif now >= self._tickle_due and rhythm.tickles(self._verdict.state):
+        elif now >= self._tickle_due and self._tickles(now):
             await self._tickle()
         elif self._is_own_turn_to_reopen(now):
             self._budget = reopening.spend(self._budget, now)
@@ -168,12 +173,12 @@ class Keeper:
 
     async def _rest(self, now: float) -> None:
         due = [self._probe_due]
-        if rhythm.tickles(self._verdict.state):
+        if self._tickles(now):
             due.append(self._tickle_due)
         if self._settings.auto_reopen:
             own = reopening.try_at(self._budget, self._verdict, self._ledger.reopen_earliest)
             due.extend(() if own is None else (own,))
-        if self._verdict.state is SessionState.AUTHENTICATED and self._facts.is_wanting:
+        if self._lacks_facts(max(now, self._facts_due)):
             due.append(self._facts_due)
         self._wake.clear()
         try:
@@ -236,6 +241,7 @@ class Keeper:
         wait = rhythm.next_probe_s(seen, verdict, now=now, watched=now < self._watched_until)
         if seen.seen is Seen.BUSY:
             self._busy_until = now + wait
+            self._ledger.reopen_earliest = max(self._ledger.reopen_earliest, self._busy_until)
         # A tickle without flags leaves the question open.
         self._probe_due = now if seen.seen is Seen.ALIVE else now + wait
 
@@ -261,8 +267,12 @@ class Keeper:
         due = reopening.try_at(self._budget, self._verdict, self._ledger.reopen_earliest)
         return due is not None and now >= due
 
+    def _tickles(self, now: float) -> bool:
+        return rhythm.tickles(self._verdict.state) and now >= self._busy_until
+
     def _lacks_facts(self, now: float) -> bool:
-        return self._verdict.state is SessionState.AUTHENTICATED and self._facts.is_wanting and now >= self._facts_due
+        is_open = self._verdict.state is SessionState.AUTHENTICATED and now >= self._busy_until
+        return is_open and self._facts.is_wanting and now >= self._facts_due
 
     async def _learn(self) -> None:
         now = self._clock()

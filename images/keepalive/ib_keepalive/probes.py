@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import httpx
@@ -21,18 +20,28 @@ _LARGEST_ANSWER = 256 * 1024
 _LOCAL_PATH = "/v1/am/x"
 
 
+class Pacing(Protocol):
+    """The account of all requests to the gateway."""
+
+    def spend(self, operation: str) -> None:
+        """One is sent now."""
+
+    def answered(self, status: int, retry_after_s: float | None = None) -> None:
+        """One was answered with this HTTP status."""
+
+
 class Prober:
     """The keeper's own requests."""
 
-    def __init__(self, client: httpx.AsyncClient, metrics: Metrics, spend: Callable[[str], None]) -> None:
+    def __init__(self, client: httpx.AsyncClient, metrics: Metrics, pacing: Pacing) -> None:
         self._client = client
         self._metrics = metrics
-        self._spend = spend
+        self._pacing = pacing
 
     async def ask(self, operation: str, body: dict[str, Any] | None = None) -> tuple[Observation, Any]:
         """What the catalogue's ``operation`` (without path parameters) showed, and its JSON body if it had one."""
         endpoint = catalogue.load()[operation]
-        self._spend(operation)
+        self._pacing.spend(operation)
         loop = asyncio.get_running_loop()
         started = loop.time()
         # IBKR's edge refuses a POST without Content-Length; an empty object is always a safe body.
@@ -52,7 +61,9 @@ class Prober:
                     outcome["status"] = str(response.status_code)
                     content = await _read(response)
                     headers = {name.lower(): value for name, value in response.headers.items()}
-                    return read_answer(response.status_code, headers, content)
+                    seen, answer = read_answer(response.status_code, headers, content)
+                    self._pacing.answered(response.status_code, seen.retry_after_s)
+                    return seen, answer
             except (TimeoutError, httpx.TimeoutException):
                 outcome["status"] = "timeout"
                 return Observation(Seen.TIMEOUT, detail=f"no answer within {ANSWER_LIMIT_S:g} s"), None

@@ -29,6 +29,7 @@ class Verdict:
     reachable: bool = False
     timeouts: int = 0
     broken: int = 0
+    busy: int = 0
 
 
 def decide(seen: Observation, before: Verdict, *, now: float, started: float, in_maintenance: bool) -> Verdict:
@@ -45,9 +46,10 @@ def decide(seen: Observation, before: Verdict, *, now: float, started: float, in
         case Seen.MAINTENANCE:
             return _conclude(before, SessionState.MAINTENANCE, seen.detail, now)
         case Seen.ALIVE | Seen.BUSY:
+            busy = before.busy + 1 if seen.seen is Seen.BUSY else 0
             if before.state in (SessionState.HUNG, SessionState.UNREACHABLE):
-                return _conclude(before, SessionState.STARTING, "IBKR answers again", now)
-            return replace(before, reachable=True, timeouts=0, broken=0)
+                before = _conclude(before, SessionState.STARTING, "IBKR answers again", now)
+            return replace(before, reachable=True, timeouts=0, broken=0, busy=busy)
         case Seen.UNAVAILABLE:
             is_down = in_maintenance or before.state is SessionState.MAINTENANCE
             return _broken(seen, before, now, SessionState.MAINTENANCE, at_once=is_down)

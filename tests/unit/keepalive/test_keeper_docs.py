@@ -43,7 +43,7 @@ def test_times_are_those_of_the_code() -> None:
         [rhythm.WATCHED_S],
         [rhythm.SLOW_S],
         list(rhythm.HANG_S),
-        [rhythm.BUSY_S, rhythm.LONGEST_BUSY_S],
+        [*rhythm.BUSY_S, rhythm.LONGEST_BUSY_S],
         [probes.ANSWER_LIMIT_S],
         [reopening.GAP_S],
     ]
