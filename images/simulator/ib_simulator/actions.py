@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ib_simulator.app import Simulator
 
 FOREVER = float("inf")
+MAX_RATE = 1_000_000
 
 
 class Invalid(Exception):
@@ -65,7 +66,7 @@ class ClockChange(Arguments):
     """``advance_s`` lets time pass; ``time`` moves the calendar and keeps the age of everything."""
 
     advance_s: float | None = Field(None, ge=0)
-    rate: float | None = Field(None, gt=0, le=1_000_000)
+    rate: float | None = Field(None, gt=0, le=MAX_RATE)
     time: AwareDatetime | None = Field(None, strict=False)
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from ib_simulator import exchange, websocket
-from ib_simulator.actions import ACTIONS
+from ib_simulator.actions import ACTIONS, arguments_of
 from ib_simulator.answers import ANSWERS
 from ib_simulator.backend import Backend
 from ib_simulator.clock import Clock
@@ -103,8 +103,12 @@ class Simulator:
         self.player.shift(moved)
         self.limits.forget()
 
+    def do(self, action: str, **arguments: Any) -> None:
+        """Do an action of ``ib_simulator.actions``; Invalid when the arguments do not fit."""
+        self.perform(action, arguments_of(action, arguments))
+
     def perform(self, action: str, arguments: BaseModel) -> None:
-        """Do an action of ``ib_simulator.actions``."""
+        """``do`` with arguments that were checked."""
         ACTIONS[action].run(self, arguments)
         self.player.arm()
 

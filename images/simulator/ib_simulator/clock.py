@@ -10,13 +10,14 @@ from collections.abc import Callable
 class Clock:
     """Starts at ``wall()`` and goes on with the running loop's ``time()``, so that looptime moves it too.
 
-    Before the first reading inside a loop it stands still. ``rate`` is simulated seconds per loop second.
+    Made outside a loop it stands still until the first reading in one. ``rate``: simulated seconds per loop second.
     """
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._at = wall()
         self._read: float | None = None
         self._rate = 1.0
+        self.now()
 
     @property
     def rate(self) -> float:

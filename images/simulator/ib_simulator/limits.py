@@ -8,6 +8,8 @@ from typing import Any
 from ibkr.catalogue import Endpoint
 
 GLOBAL = "global"
+# Epoch seconds as floats are exact to a quarter of a microsecond.
+_ROUNDING_S = 1e-6
 
 
 class Limits:
@@ -58,7 +60,7 @@ class Limits:
 
     @staticmethod
     def _full(calls: deque[float], most: int, seconds: float, now: float) -> bool:
-        while calls and now - calls[0] >= seconds:
+        while calls and now - calls[0] >= seconds - _ROUNDING_S:
             calls.popleft()
         return len(calls) >= most
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel
 
-from ib_simulator.actions import ACTIONS, Invalid, arguments_of
+from ib_simulator.actions import ACTIONS, MAX_RATE, Invalid, arguments_of
 
 if TYPE_CHECKING:
     from ib_simulator.app import Simulator
@@ -97,8 +97,10 @@ def parse(text: str, name: str) -> Scenario:
         raise ScenarioError(
             f"{_line(name, nodes['start'][1])}: 'start' is a time with its zone, e.g. 2026-11-24T23:50:00-05:00"
         )
-    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate > 0):
-        raise ScenarioError(f"{_line(name, nodes['rate'][1])}: 'rate' is simulated seconds per second, above 0")
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate <= MAX_RATE):
+        raise ScenarioError(
+            f"{_line(name, nodes['rate'][1])}: 'rate' is simulated seconds per second, above 0, at most {MAX_RATE}"
+        )
     return Scenario(
         name,
         str(content.get("description", "")),
@@ -115,7 +117,8 @@ def _line(name: str, node: yaml.Node) -> str:
 def _step(where: str, given: Any) -> Step:
     if not isinstance(given, dict) or "at" not in given or "do" not in given:
         raise ScenarioError(f"{where}: a step has 'at' (when) and 'do' (one of {', '.join(ACTIONS)})")
-    arguments = {str(key): value for key, value in given.items() if key not in ("at", "do")}
+    # A bare `on` is the boolean true in YAML.
+    arguments = {"on" if key is True else str(key): value for key, value in given.items() if key not in ("at", "do")}
     try:
         return Step(duration(given["at"]), str(given["do"]), arguments_of(str(given["do"]), arguments))
     except (ValueError, Invalid) as error:
