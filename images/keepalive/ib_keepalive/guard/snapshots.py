@@ -92,7 +92,8 @@ class Snapshots:
                 has_searched = True
                 numbers = (conid.partition("@")[0] for conid in blank)
                 await self._reads.seed(numbers, caller, patience, only_derivatives=True)
-            await asyncio.sleep(max(0.0, due - clock()))
+            # At least a millisecond: a clock of coarse steps would never reach what lies within one.
+            await asyncio.sleep(max(0.001, due - clock()))
             # Others may have asked for some of them meanwhile.
             now = clock()
             stale = tuple(conid for conid, at in self._polls(wish, now).items() if at <= now)
