@@ -16,6 +16,8 @@ from typing import Any
 
 Object = dict[str, Any]
 _REFRESH_S = 0.5
+_EGRESS, _INGRESS = 0x10000, 0x20000
+_BOTH = _EGRESS | _INGRESS
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
@@ -98,16 +100,16 @@ def ruleset(policies: list[Object], pods: list[Object], namespaces: dict[str, di
                 for pod in chosen:
                     ports = _ports(rule, [pod] if kind == "Ingress" else pods)
                     allowed[own] += [f"ip {own} {pod['status']['podIP']} {r}{p}" for r in reach for p in ports]
-    # A packet passes when both ends let it: the sender's egress marks it 1, the receiver's ingress 2.
-    for own, bit in (("saddr", 1), ("daddr", 2)):
+    # A packet passes when both ends let it: each sets its bit. The other bits of the mark are kube-proxy's.
+    for own, bit in (("saddr", _EGRESS), ("daddr", _INGRESS)):
         free = f"ip {own} != {{ {', '.join(sorted(isolated[own]))} }} " if isolated[own] else ""
         lines.append(f"{free}meta mark set meta mark or {bit}")
         lines += [f"{match}meta mark set meta mark or {bit}" for match in dict.fromkeys(allowed[own])]
-    lines.append("meta mark and 3 != 3 drop")
+    lines.append(f"meta mark and {_BOTH:#x} != {_BOTH:#x} drop")
     body = "\n    ".join(lines)
     return (
         "table ip policies\ndelete table ip policies\ntable ip policies {\n  chain forward {\n"
-        f"    type filter hook forward priority 10; policy accept;\n    meta mark set 0\n    {body}\n  }}\n}}\n"
+        f"    type filter hook forward priority 10; policy accept;\n    meta mark set meta mark and {~_BOTH & 0xFFFFFFFF:#x}\n    {body}\n  }}\n}}\n"
     )
 
 

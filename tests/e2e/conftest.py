@@ -1,0 +1,76 @@
+"""The cluster under test: KUBECONFIG's, with the images of hack/images in it, or the one that `make e2e` starts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.kube import Release, describe, run
+
+_NAMESPACES: list[str] = []
+_PARTS = ("gateway", "keepalive", "mcp", "simulator")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not os.environ.get("KUBECONFIG"):
+        reason = "KUBECONFIG names no cluster; `make e2e` starts one"
+        for item in items:
+            if "/tests/e2e/" in item.path.as_posix():
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if report.failed and _NAMESPACES:
+        report.sections.append(("pods, events and logs", describe(_NAMESPACES)))
+    return report
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A values file that names the images under test."""
+    for program in ("kubectl", "helm"):
+        assert shutil.which(program), f"{program} is not on the PATH"
+    registry = os.environ.get("IB_MCP_REGISTRY", "ib-mcp.test")
+    tag = os.environ.get("IB_MCP_TAG", "test")
+    policy = "Never" if registry == "ib-mcp.test" else "IfNotPresent"
+    image = "{image: {registry: %s, repository: %s, tag: %s, pullPolicy: %s}}"
+    path = tmp_path_factory.mktemp("values") / "images.yaml"
+    path.write_text("".join(f"{part}: {image % (registry, part, tag, policy)}\n" for part in _PARTS))
+    return path
+
+
+Install = Callable[..., AbstractContextManager[Release]]
+
+
+@pytest.fixture(scope="session")
+def install(images: Path) -> Install:
+    """``install(name, *options)``: a release in a namespace of its own under restricted Pod Security."""
+
+    @contextmanager
+    def installed(name: str, *options: str, before: Callable[[Release], None] | None = None) -> Iterator[Release]:
+        release = Release(name, f"e2e-{name}")
+        run("kubectl", "create", "namespace", release.namespace)
+        run("kubectl", "label", "namespace", release.namespace, "pod-security.kubernetes.io/enforce=restricted")
+        _NAMESPACES.append(release.namespace)
+        try:
+            if before is not None:
+                before(release)
+            try:
+                release.install("-f", str(images), *options)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{describe([release.namespace])}") from None
+            yield release
+        finally:
+            release.kubectl("delete", "all", "--all", "--grace-period=1", "--wait=false", check=False)
+            run("kubectl", "delete", "namespace", release.namespace, "--wait=false", check=False)
+            _NAMESPACES.remove(release.namespace)
+
+    return installed

@@ -1,0 +1,141 @@
+"""The chart's demonstration, as the README says it: install, sign in by port-forward, an agent through TLS."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from e2e.agent import agent, sign_in
+from e2e.conftest import Install
+from e2e.front import HOST, certificate, serving
+from e2e.kube import Release, port_forward, until
+
+MCP = f"https://{HOST}/mcp"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate(tmp_path_factory.mktemp("front"))
+
+
+@pytest.fixture(scope="module")
+def demo(install: Install, authority: Path) -> Iterator[Release]:
+    def secret(release: Release) -> None:
+        folder = authority.parent
+        release.kubectl("create", "secret", "tls", "front", f"--cert={folder}/tls.crt", f"--key={folder}/tls.key")
+
+    options = (
+        "--set=simulator.enabled=true",
+        f"--set=mcp.ingress.enabled=true,mcp.ingress.host={HOST},mcp.ingress.tls.secretName=front",
+    )
+    with install("demo", *options, before=secret) as release, serving(release.namespace, f"{release.prefix}-mcp"):
+        yield release
+
+
+def test_before_the_login_the_release_is_tested_and_says_who_must_sign_in(demo: Release) -> None:
+    assert "Succeeded" in demo.helm("test", demo.name, "--timeout", "60s")
+    demo.reaches("login_required")
+
+
+async def test_an_agent_is_told_how_to_sign_in(demo: Release, authority: Path) -> None:
+    async with agent(MCP, demo.token("mcp"), authority) as client:
+        answer = await client.call_tool("list_accounts", {}, raise_on_error=False)
+    assert answer.is_error
+    assert "login_required" in str(answer.content)
+    assert f"port-forward svc/{demo.prefix}-gateway 5000" in str(answer.content)
+
+
+async def test_without_the_token_an_agent_is_asked_for_it(demo: Release, authority: Path) -> None:
+    async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=str(authority))) as client:
+        answer = await client.post(MCP, json={})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_browser_signs_in_by_port_forward_and_the_agent_reads_positions(demo: Release, authority: Path) -> None:
+    with port_forward(demo, f"svc/{demo.prefix}-gateway", 5000) as port:
+        await sign_in(f"http://localhost:{port}/")
+    demo.reaches("authenticated")
+    async with agent(MCP, demo.token("mcp"), authority) as client:
+        answer = await client.call_tool("get_account_positions", {})
+    assert answer.structured_content
+    assert answer.structured_content["rows"]
+
+
+def test_after_the_login_the_release_is_tested_again(demo: Release) -> None:
+    assert "Succeeded" in demo.helm("test", demo.name, "--timeout", "60s")
+
+
+def test_a_changed_mcp_server_leaves_the_gateway_and_its_login_alone(demo: Release) -> None:
+    before = demo.pods("gateway")[0]["metadata"]["uid"]
+    tokens = [demo.token(part) for part in ("guard", "mcp")]
+    demo.upgrade("--set=mcp.resources.requests.cpu=60m")
+    demo.upgrade("--set=mcp.resources.requests.cpu=70m")
+    assert demo.pods("gateway")[0]["metadata"]["uid"] == before
+    assert demo.status()["state"] == "authenticated"
+    assert [demo.token(part) for part in ("guard", "mcp")] == tokens
+
+
+async def test_an_agent_goes_on_after_its_mcp_pod_was_killed(demo: Release, authority: Path) -> None:
+    async with agent(MCP, demo.token("mcp"), authority) as client:
+        await client.call_tool("get_session_status", {})
+        demo.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=mcp", "--grace-period=0", "--force")
+        demo.kubectl("rollout", "status", f"deployment/{demo.prefix}-mcp", "--timeout=60s")
+        answer = await client.call_tool("get_session_status", {})
+    assert answer.structured_content
+
+
+async def test_two_replicas_answer_one_client_in_turn(demo: Release, authority: Path) -> None:
+    demo.upgrade("--set=mcp.replicas=2")
+    until("two pods", lambda: len(demo.pods("mcp")) == 2)
+    async with agent(MCP, demo.token("mcp"), authority) as client:
+        for _ in range(10):
+            assert (await client.call_tool("get_session_status", {})).structured_content
+    demo.upgrade("--set=mcp.replicas=1")
+
+
+def test_other_pods_reach_the_guard_with_its_token_only(demo: Release) -> None:
+    address = demo.pods("gateway")[0]["status"]["podIP"]
+    mcp = demo.pods("mcp")[0]["metadata"]["name"]
+    assert demo.from_pod(mcp, "mcp", address, 8080, "/v1/api/portfolio/accounts") == "401"
+    assert demo.from_pod(mcp, "mcp", address, 8080, "/v1/api/portfolio/accounts", demo.token("guard")) == "200"
+    for port in (5000, 5443, 8081):
+        assert demo.from_pod(mcp, "mcp", address, port) in {"TimeoutError", "timeout", "ConnectionRefusedError"}
+
+
+def test_a_keepalive_that_crashes_comes_back_signed_in(demo: Release) -> None:
+    # Process 1 of its container ignores SIGKILL from inside, and heeds SIGTERM.
+    demo.kubectl("exec", demo.gateway_pod, "-c", "keepalive", "--", "python3", "-c", "import os;os.kill(1,15)")
+    restarted = ("pod", demo.gateway_pod)
+    until(
+        "a restarted keepalive",
+        lambda: demo.get(*restarted)["status"]["initContainerStatuses"][-1]["restartCount"] == 1,
+    )
+    until("its answer", lambda: _state(demo) == "authenticated")
+
+
+def _state(release: Release) -> str:
+    try:
+        return str(release.status()["state"])
+    except AssertionError:
+        return ""
+
+
+def test_a_changed_gateway_waits_for_its_owner(demo: Release) -> None:
+    before = demo.pods("gateway")[0]["metadata"]["uid"]
+    demo.upgrade("--set=gateway.podAnnotations.changed=yes")
+    assert demo.pods("gateway")[0]["metadata"]["uid"] == before
+    demo.helm("rollback", demo.name, "--wait", "--timeout", "120s")
+    assert demo.pods("gateway")[0]["metadata"]["uid"] == before
+
+
+def test_uninstalling_leaves_the_tokens_and_nothing_else(demo: Release) -> None:
+    demo.helm("uninstall", demo.name, "--wait", "--timeout", "120s")
+    kinds = "all,cm,secret,sa,ingress,networkpolicy,pdb,role,rolebinding"
+    left = set(demo.kubectl("get", kinds, "-o", "name").split())
+    expected = {f"secret/{demo.prefix}-guard", f"secret/{demo.prefix}-mcp", "secret/front"}
+    assert left - {"configmap/kube-root-ca.crt", "serviceaccount/default"} == expected
