@@ -143,9 +143,12 @@ def _start(stack: Stack, supervisor: Supervisor, stop: threading.Event) -> str:
 
 
 def _session(stack: Stack) -> str | None:
-    """The session state as the keepalive sees it, None when it does not answer."""
+    """The session as the keepalive sees it, None when it does not answer."""
     reply = answers(f"{stack.guard_url}/status", stack.guard_token)
-    return str(reply.body.get("state")) if reply and isinstance(reply.body, dict) else None
+    if reply is None or not isinstance(reply.body, dict):
+        return None
+    session, mode = reply.body.get("state"), reply.body.get("mode")
+    return f"{session} ({mode})" if session == "authenticated" and mode != "unknown" else str(session)
 
 
 def _watch(stack: Stack, session: str, stop: threading.Event) -> None:
@@ -153,7 +156,7 @@ def _watch(stack: Stack, session: str, stop: threading.Event) -> None:
     while not stop.wait(_SESSION_S):
         now = _session(stack)
         if now is not None and now != session:
-            say(f"session: {now} (was {session})")
+            say(f"session: {now}")
             session = now
 
 
