@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,11 @@ class Broker:
             if row["path"] == path and of_the_gateway in (None, row["agent"].startswith("ClientPortalGW/"))
         ]
 
+    async def sees(self, path: str, *, of_the_gateway: bool | None = None, seconds: float) -> None:
+        """Wait for one more request for ``path``."""
+        before = len(self.requests(path, of_the_gateway=of_the_gateway))
+        await until(lambda: len(self.requests(path, of_the_gateway=of_the_gateway)) > before, seconds)
+
 
 @dataclass(frozen=True)
 class Rig:
@@ -83,17 +88,19 @@ class Rig:
     async def reaches(self, state: str, seconds: float = 30) -> dict[str, Any]:
         """The status as soon as the keeper says ``state``."""
         seen: list[str] = []
+
+        def reached() -> bool:
+            try:
+                seen.append(self.status()["state"])
+            except httpx.TransportError:
+                seen.append("(no keepalive)")
+            return seen[-1] == state
+
         try:
-            async with asyncio.timeout(seconds):
-                while True:
-                    status = self.status()
-                    if status["state"] == state:
-                        return status
-                    if seen[-1:] != [status["state"]]:
-                        seen.append(status["state"])
-                    await asyncio.sleep(LOOK_SECONDS)
+            await until(reached, seconds)
         except TimeoutError:
-            raise AssertionError(f"state {state} was not reached in {seconds} s, but {', then '.join(seen)}") from None
+            raise AssertionError(f"{state} was not reached in {seconds} s, but {list(dict.fromkeys(seen))}") from None
+        return self.status()
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """An agent's call: the structured answer, or the error envelope."""
@@ -103,12 +110,23 @@ class Rig:
         answer: dict[str, Any] = result.structured_content or json.loads(result.content[0].text)
         return answer
 
-    def part(self, name: str) -> psutil.Process:
-        """The process of a part of `ib-mcp up`."""
-        (found,) = (
-            child for child in psutil.Process(self.running.process.pid).children() if f"ib_{name}" in child.cmdline()
-        )
-        return found
+    def part(self, name: str) -> psutil.Process | None:
+        """The process of a part of `ib-mcp up` at the moment."""
+        for child in psutil.Process(self.running.process.pid).children():
+            # One may just be dying.
+            with suppress(psutil.Error):
+                if f"ib_{name}" in child.cmdline():
+                    return child
+        return None
+
+
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for what a process or its control API shows: there is nothing else to wait on. TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 @contextmanager
