@@ -18,6 +18,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+_BACKLOG = 512
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -150,17 +151,15 @@ class Listener:
     async def start(self) -> None:
         """Bind and serve. OSError when the address cannot be had."""
         # Bound and never listening: the port stays ours while connections to it are refused.
-        self._reserve = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
+        self._reserve = _bound(self.host, self.port)
         try:
-            self._reserve.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._reserve.bind((self.host, self.port))
             self.port = self._reserve.getsockname()[1]
             self._config.load()
             self._lifespan = self._config.lifespan_class(self._config)
             await self._lifespan.startup()
             if self._lifespan.should_exit:
                 raise RuntimeError("the app failed to start; its error is in the log")
-            await self._listen()
+            await self._serve(self._listen())
         except BaseException:
             self._reserve.close()
             raise
@@ -193,16 +192,20 @@ class Listener:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def _listen(self) -> None:
+    def _listen(self) -> socket.socket:
+        """From here on connections are accepted by the kernel, if not yet answered."""
+        listening = _bound(self.host, self.port)
+        listening.listen(_BACKLOG)
+        return listening
+
+    async def _serve(self, listening: socket.socket) -> None:
         def protocol() -> asyncio.Protocol:
             return self._config.http_protocol_class(  # type: ignore[call-arg]
                 config=self._config, server_state=self._state, app_state=self._lifespan.state
             )
 
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            protocol, self.host, self.port, ssl=self._tls, backlog=512, reuse_address=True
-        )
+        self._server = await loop.create_server(protocol, sock=listening, ssl=self._tls, backlog=_BACKLOG)
 
     def _close(self) -> None:
         if self._server is not None:
@@ -213,10 +216,21 @@ class Listener:
         if self._gate.refusing:
             self._close()
         elif self._server is None and self._reopening is None:
-            self._reopening = asyncio.create_task(self._reopen())
+            self._reopening = asyncio.create_task(self._reopen(self._listen()))
 
-    async def _reopen(self) -> None:
-        await self._listen()
+    async def _reopen(self, listening: socket.socket) -> None:
+        await self._serve(listening)
         self._reopening = None
         if self._gate.refusing:
             self._close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except BaseException:
+        bound.close()
+        raise
+    return bound
