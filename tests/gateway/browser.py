@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
+import pytest
+from playwright.async_api import Page, async_playwright
 
 from gateway.rig import LOOK_SECONDS, Rig
 from ib_simulator.users import USERS
@@ -37,6 +42,21 @@ async def give_password(browser: httpx.AsyncClient) -> str:
     found = re.search(r'href="(/sso/SecondStep\?id=[^"]+)"', page.text)
     assert found is not None, page.text
     return found[1]
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Page]:
+    """A page of the machine's own Chromium, which is not downloaded for this: skips where there is none."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    async with async_playwright() as playwright:
+        # Its sandbox does not work for root, which containers and CI machines are.
+        browser = await playwright.chromium.launch(executable_path=program, chromium_sandbox=False)
+        page = await browser.new_page()
+        page.set_default_timeout(SIGN_IN_SECONDS * 1000)
+        yield page
+        await browser.close()
 
 
 async def finish(browser: httpx.AsyncClient, second_step: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from gateway.browser import finish, give_password
+from gateway.browser import OWNER, chromium, finish, give_password
 from gateway.rig import Rig
 
 
@@ -29,3 +29,30 @@ async def test_the_session_opens_once_the_second_step_is_approved(rig: Rig) -> N
     assert status["auth"]["authenticated"]
     accounts = await rig.call("list_accounts")
     assert accounts["accounts"]
+
+
+async def test_a_person_signs_in_with_a_browser_and_sees_the_page_turn_green(rig: Rig) -> None:
+    rig.broker.do("sign-out")
+    await rig.reaches("login_required")
+    async with chromium() as page:
+        strangers: list[str] = []
+        complaints: list[str] = []
+        page.on("request", lambda request: strangers.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(error.message))
+
+        await page.goto(rig.running.login_url)
+        await page.get_by_role("link", name="Sign in at IBKR").click()
+        await page.get_by_label("Username").fill(OWNER.name)
+        await page.get_by_label("Password").fill(OWNER.password)
+        await page.get_by_role("button", name="Login").click()
+        await page.get_by_role("heading", name="Approve on your phone").wait_for()
+        rig.broker.do("approve")
+
+        # Nothing more is clicked: the waiting page goes on by itself, and the landing page turns green by itself.
+        await page.locator("main[data-tone=good]").wait_for()
+        await page.get_by_text("Paper account").wait_for()
+        assert await page.context.cookies() == []
+        assert [url for url in strangers if not url.startswith(rig.running.login_url)] == []
+        assert complaints == []
+    assert rig.status()["state"] == "authenticated"
