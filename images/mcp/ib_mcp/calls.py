@@ -1,8 +1,9 @@
-"""Around every tool call: who asks, by when, what became of it."""
+"""Around every call of an agent: who asks, by when, what became of it."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import secrets
 import time
@@ -12,7 +13,8 @@ from typing import Any
 import anyio
 import mcp_types
 import structlog
-from fastmcp.exceptions import FastMCPError, NotFoundError
+from fastmcp.exceptions import FastMCPError, NotFoundError, ResourceError
+from fastmcp.resources.base import ResourceResult
 from fastmcp.server.dependencies import get_access_token, get_http_request
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import ToolResult
@@ -28,8 +30,8 @@ _FAULT = "This server failed to answer because of a fault of its own."
 _LOCAL = secrets.token_hex(8)
 
 
-class ToolCalls(Middleware):
-    """Gives each call its deadline and caller, turns every failure into an error envelope, counts and logs it."""
+class Calls(Middleware):
+    """Gives each call its deadline and caller; turns a tool's failure into an error envelope, counts and logs it."""
 
     def __init__(self, deadline_s: float, tools: Mapping[str, DeskTool]) -> None:
         self._deadline_s = deadline_s
@@ -42,7 +44,7 @@ class ToolCalls(Middleware):
     ) -> ToolResult:
         started = time.perf_counter()
         tool, failure = context.message.name, None
-        mark = caller.set(caller_name(context))
+        mark = caller.set(_caller(context))
         try:
             with anyio.fail_after(self._deadline_s):
                 if desk_tool := self._tools.get(tool):
@@ -52,7 +54,7 @@ class ToolCalls(Middleware):
         except IbError as error:
             failure = error
         except TimeoutError:
-            failure = UpstreamTimeout(f"No answer within {self._deadline_s:g} s.")
+            failure = self._late()
         except NotFoundError:
             failure, tool = (
                 OperationUnknown(f"There is no tool {tool[:64]!r}.", action="Choose one of the listed tools."),
@@ -73,6 +75,23 @@ class ToolCalls(Middleware):
             log.log(level, "tool call", tool=tool, outcome=outcome, ms=round(seconds * 1000, 1))
         return result(failure.envelope(), is_error=True)
 
+    async def on_read_resource(
+        self,
+        context: MiddlewareContext[mcp_types.ReadResourceRequestParams],
+        call_next: CallNext[mcp_types.ReadResourceRequestParams, ResourceResult],
+    ) -> ResourceResult:
+        mark = caller.set(_caller(context))
+        try:
+            with anyio.fail_after(self._deadline_s):
+                return await call_next(context)
+        except TimeoutError as error:
+            raise ResourceError(json.dumps(self._late().envelope()), log_level=logging.INFO) from error
+        finally:
+            caller.reset(mark)
+
+    def _late(self) -> IbError:
+        return UpstreamTimeout(f"No answer within {self._deadline_s:g} s.")
+
 
 def _cause(error: FastMCPError) -> IbError:
     """FastMCP wraps what a tool raises; the reason is what matters."""
@@ -84,7 +103,7 @@ def _cause(error: FastMCPError) -> IbError:
     return InternalError(_FAULT)
 
 
-def caller_name(context: MiddlewareContext[Any]) -> str:
+def _caller(context: MiddlewareContext[Any]) -> str:
     """An opaque, stable name of the agent that asks, made from its token, its client and its address."""
     try:
         request = get_http_request()

@@ -21,7 +21,6 @@ from ibkr.errors import IbError, InvalidRequest
 
 _MOST_REMEMBERED = 20_000
 _MOST_CHOICES = 12
-_DERIVATIVES = frozenset({"OPT", "FOP", "FUT", "WAR"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +41,6 @@ class Contract:
     def conidex(self) -> str:
         """The conid as market data is asked for, on one exchange where the agent named one."""
         return f"{self.conid}@{self.asked_exchange}" if self.asked_exchange else str(self.conid)
-
-    @property
-    def is_derivative(self) -> bool:
-        return self.kind in _DERIVATIVES
 
 
 class Ambiguous(InvalidRequest):
@@ -95,11 +90,6 @@ class Contracts:
             if conid not in self._known:
                 raise InvalidRequest(f"There is no instrument with the conid {conid}.", action=lookups.LOOK_UP)
         return {conid: self._known[conid] for conid in asked}
-
-    async def prepare(self, contracts: Iterable[Contract]) -> None:
-        """Search for the underlyings of derivatives: IBKR has no market data for one before, session by session."""
-        for root in {contract.root for contract in contracts if contract.is_derivative}:
-            await self._guard.call("search_contracts", query={"symbol": root})
 
     async def _find_conids(self, wanted: dict[str, Wanted]) -> None:
         """Fill in the conids of names that were never asked for before."""

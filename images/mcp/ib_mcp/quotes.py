@@ -45,7 +45,6 @@ async def quotes(desk: Desk, contracts: Sequence[Contract], fields: Sequence[Fie
     """A quote for each contract, in this order."""
     if not contracts:
         return []
-    await desk.contracts.prepare(contracts)
     numbers = [field.number for field in fields]
     reply = await desk.guard.call(
         "get_price_snapshot",
@@ -88,4 +87,4 @@ def _why(timing: field_values.Timing, reason: str, nothing: bool) -> str:
             return reason
         case "frozen" | "frozen_delayed":
             return "There is none while the market is closed, or none for this instrument."
-    return "IBKR has none for this instrument."
+    return "IBKR has sent none (yet) for this instrument."

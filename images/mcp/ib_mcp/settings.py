@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ib_mcp.toolsets import is_wanted, known_tag
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -19,8 +22,8 @@ class McpSettings(BaseSettings):
     guard_url: HttpUrl = Field(description="Base URL of the guard's data port, without /v1/api.")
     guard_token: SecretStr = Field(description="Bearer token of the guard.")
     default_account: str | None = Field(None, description="Account used by tools that are given none.")
-    include_tags: Names = Field((), description="Only tools with one of these tags; empty means all.")
-    exclude_tags: Names = Field((), description="No tools with one of these tags; wins over include.")
+    include_tags: Names = Field((), description="Only tools with one of these tags (comma-separated); empty means all.")
+    exclude_tags: Names = Field((), description="No tools with one of these tags; wins over INCLUDE_TAGS.")
     deadline_s: float = Field(20, gt=0, le=300, description="Seconds in which every tool call is answered.")
 
     @field_validator(
@@ -28,7 +31,16 @@ class McpSettings(BaseSettings):
     )
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("include_tags", "exclude_tags")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(known_tag, value))
+
+    def wants(self, tags: Iterable[str]) -> bool:
+        """Whether something with these tags is to be offered."""
+        return is_wanted(tags, self.include_tags, self.exclude_tags)
 
 
 class HttpSettings(McpSettings):

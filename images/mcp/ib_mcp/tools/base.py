@@ -46,6 +46,11 @@ def _mark(tags: tuple[str, ...], **hints: bool) -> Callable[[Marked], Marked]:
     return mark
 
 
+def tags_of(function: Function) -> frozenset[str]:
+    marks: Marks = function.marks  # type: ignore[attr-defined]
+    return marks.tags
+
+
 class DeskTool(Tool):
     """A tool bound to the desk of one server."""
 

@@ -40,7 +40,7 @@ _RULES = {
 }
 
 
-@read_tool("contracts")
+@read_tool("Contract")
 async def search_contracts(
     desk: Desk,
     query: Annotated[str, Field(min_length=1, max_length=60, description="symbol, or words of a company name")],
@@ -85,7 +85,7 @@ def _derivatives(row: dict[str, Any]) -> str | None:
     return " ".join(dict.fromkeys(kinds)) or None
 
 
-@read_tool("contracts")
+@read_tool("Contract")
 async def get_contract_details(desk: Desk, symbol: Symbol, rules: bool = False, hours: bool = False) -> Answer:
     """Describe one instrument; rules: what orders it takes; hours: when it trades."""
     contract = await desk.contracts.resolve(symbol)

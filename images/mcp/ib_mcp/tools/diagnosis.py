@@ -15,7 +15,7 @@ from ibkr.session import SessionState, Status
 _SAMPLE = "AAPL"
 
 
-@read_tool("session")
+@read_tool("Session")
 async def diagnose(desk: Desk) -> Answer:
     """Find the first broken link: guard, gateway, sign-in, brokerage session, accounts, market data."""
     seen: dict[str, Status] = {}

@@ -11,6 +11,7 @@ from pydantic import Field
 from ib_mcp.desk import Desk
 from ib_mcp.tools.arguments import Cursor
 from ib_mcp.tools.base import Answer, read_tool
+from ib_mcp.toolsets import GENERAL
 from ib_mcp.values import offset
 from ibkr import catalogue
 from ibkr.catalogue import Endpoint, Parameter
@@ -20,7 +21,7 @@ _MOST_CHARACTERS = 20_000
 _READING = frozenset({"read"})
 
 
-@read_tool("endpoints")
+@read_tool(GENERAL)
 async def find_endpoint(
     desk: Desk,
     words: Annotated[str, Field(max_length=200, description="what it should do, or an id")],
@@ -29,7 +30,8 @@ async def find_endpoint(
     """Find operations of IBKR's Web API for call_endpoint, with their parameters (* required)."""
     known = catalogue.load()
     exact = known.get(words.strip())
-    found = [exact] if exact else known.search(words)[:limit]
+    rows = [exact] if exact else known.search(words)
+    found = [row for row in rows if is_offered(desk, row)][:limit]
     if not found:
         raise OperationUnknown(f"No operation fits {words[:60]!r}.", action="Use other words, or fewer.")
     return {"endpoints": [_described(endpoint) for endpoint in found]}
@@ -57,7 +59,7 @@ def _parameters(endpoint: Endpoint) -> tuple[Parameter, ...]:
     return (*endpoint.query, *endpoint.body)
 
 
-@read_tool("endpoints")
+@read_tool(GENERAL)
 async def call_endpoint(
     desk: Desk,
     endpoint: Annotated[str, Field(max_length=80, description="id of find_endpoint")],
@@ -66,7 +68,7 @@ async def call_endpoint(
     cursor: Cursor = None,
 ) -> Answer:
     """Call any reading operation of IBKR's Web API; the answer is IBKR's own. Prefer the other tools."""
-    wanted = _wanted(endpoint)
+    wanted = _wanted(desk, endpoint)
     given = parameters or {}
     _check(wanted, given)
     path = {name: _segment(name, given[name]) for name in wanted.path_parameters}
@@ -76,7 +78,11 @@ async def call_endpoint(
     return {"endpoint": wanted.id, "age_ms": reply.age_ms, **_part(reply.body, pick, cursor)}
 
 
-def _wanted(name: str) -> Endpoint:
+def is_offered(desk: Desk, endpoint: Endpoint) -> bool:
+    return desk.settings.wants((GENERAL, *endpoint.tags))
+
+
+def _wanted(desk: Desk, name: str) -> Endpoint:
     known = catalogue.load()
     endpoint = known.get(name.strip())
     if endpoint is None:
@@ -85,6 +91,8 @@ def _wanted(name: str) -> Endpoint:
         raise OperationUnknown(f"There is no operation {name[:80]!r}.", action=hint)
     if endpoint.status == "unsupported":
         raise OperationUnknown(f"{endpoint.id} cannot be used. {endpoint.reason}", action="Look for another one.")
+    if not is_offered(desk, endpoint):
+        raise OperationForbidden(f"The owner does not offer operations like {endpoint.id}.")
     if endpoint.effect not in _READING:
         raise OperationForbidden(f"{endpoint.id} is not a reading operation ({endpoint.effect}).")
     return endpoint

@@ -18,7 +18,7 @@ from ib_mcp.tools.base import Answer, read_tool, result
 from ib_mcp.values import table
 
 
-@read_tool("prices")
+@read_tool("Market Data")
 async def get_price_history(
     desk: Desk,
     symbol: Symbol,
@@ -33,7 +33,6 @@ async def get_price_history(
     """Bars of the past, oldest first."""
     period, bar = bars.choose(period.strip().lower(), bar)
     contract = await desk.contracts.resolve(symbol)
-    await desk.contracts.prepare([contract])
     reply = await desk.guard.call(
         "get_price_history",
         query={

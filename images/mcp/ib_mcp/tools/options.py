@@ -38,7 +38,7 @@ _GREEKS = (
 _OPTION = ("expiry", "strike", "right", "conid", "timing", "complete", *_GREEKS)
 
 
-@read_tool("options")
+@read_tool("Options Chains")
 async def get_option_chain(
     desk: Desk,
     symbol: Symbol,

@@ -60,7 +60,7 @@ _STATUS = {
 }
 
 
-@read_tool("orders")
+@read_tool("Order Monitoring")
 async def get_account_orders(
     desk: Desk,
     account: Account = None,
@@ -104,7 +104,7 @@ def _order(row: dict[str, Any]) -> list[Any]:
     ]
 
 
-@read_tool("orders")
+@read_tool("Order Monitoring")
 async def get_account_trades(
     desk: Desk,
     account: Account = None,
@@ -143,7 +143,7 @@ def _trade(row: dict[str, Any]) -> list[Any]:
     ]
 
 
-@read_tool("orders")
+@read_tool("Order Monitoring")
 async def get_order_status(desk: Desk, order_id: Annotated[Text, Field(pattern=r"^\d{1,20}$")]) -> Answer:
     """Where one order of today stands."""
     try:

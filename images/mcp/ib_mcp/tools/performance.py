@@ -15,7 +15,7 @@ from ibkr.errors import UpstreamError
 Period = Literal["1D", "7D", "MTD", "1M", "YTD", "1Y"]
 
 
-@read_tool("portfolio")
+@read_tool("Portfolio Analyst")
 async def get_account_performance(desk: Desk, account: Account = None, period: Period = "1M") -> Answer:
     """Net asset value and cumulative return day by day."""
     chosen = await desk.accounts.resolve(account)
@@ -45,7 +45,7 @@ async def get_account_performance(desk: Desk, account: Account = None, period: P
     }
 
 
-@read_tool("portfolio")
+@read_tool("Portfolio Analyst")
 async def get_account_transactions(
     desk: Desk,
     symbol: Symbol,

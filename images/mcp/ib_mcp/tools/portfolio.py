@@ -49,7 +49,7 @@ _PNL = {"daily": "dpl", "unrealized": "upl", "net_liquidity": "nl", "excess_liqu
 _POSITION = ("symbol", "conid", "class", "position", "price", "value", "currency", "average_cost", "unrealized_pnl")
 
 
-@read_tool("portfolio")
+@read_tool("Portfolio")
 async def list_accounts(desk: Desk) -> Answer:
     """Accounts: id, alias, type, base currency; live or paper."""
     rows = await desk.accounts.all()
@@ -65,7 +65,7 @@ async def list_accounts(desk: Desk) -> Answer:
     }
 
 
-@read_tool("portfolio")
+@read_tool("Portfolio")
 async def get_account_summary(desk: Desk, account: Account = None, all_figures: bool = False) -> Answer:
     """Net liquidation, cash, buying power, margin, and profit and loss of today."""
     chosen = await desk.accounts.resolve(account)
@@ -98,7 +98,7 @@ async def _figures(desk: Desk, account: str, everything: bool) -> Answer:
     return {"currency": (body.get("netliquidation") or {}).get("currency"), "figures": figures}
 
 
-@read_tool("portfolio")
+@read_tool("Portfolio")
 async def get_account_balances(desk: Desk, account: Account = None) -> Answer:
     """Cash and values by currency; BASE is the total in the base currency."""
     chosen = await desk.accounts.resolve(account)
@@ -111,7 +111,7 @@ async def get_account_balances(desk: Desk, account: Account = None) -> Answer:
     return {"account": chosen, "balances": table(("currency", *_LEDGER), rows)}
 
 
-@read_tool("portfolio")
+@read_tool("Portfolio")
 async def get_account_positions(
     desk: Desk, account: Account = None, symbol: Symbol | None = None, limit: Limit = 100, cursor: Cursor = None
 ) -> Answer:

@@ -17,7 +17,7 @@ _USUAL = ("last", "bid", "ask", "bid_size", "ask_size", "volume_exact", "change"
 _ABOUT = ("symbol", "conid", "currency", "timing", "age_ms", "updated", "complete")
 
 
-@read_tool("prices")
+@read_tool("Market Data")
 async def get_price_snapshot(
     desk: Desk,
     symbols: Symbols,

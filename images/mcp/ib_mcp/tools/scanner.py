@@ -17,7 +17,7 @@ _MOST_CODES = 40
 _ROW = ("symbol", "conid", "name", "exchange", "type", "value")
 
 
-@read_tool("scanner")
+@read_tool("Scanner")
 async def run_scanner(
     desk: Desk,
     type: Annotated[

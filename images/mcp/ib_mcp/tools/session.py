@@ -15,13 +15,13 @@ _LOOK_EVERY_S = 0.5
 _UNDECIDED = (SessionState.STARTING, SessionState.REOPENING)
 
 
-@read_tool("session")
+@read_tool("Session")
 async def get_session_status(desk: Desk) -> Answer:
     """Is IBKR signed in and usable, live or paper, and if not what to do."""
     return describe(await desk.guard.status())
 
 
-@change_tool("session", idempotent=True)
+@change_tool("Session", idempotent=True)
 async def reopen_session(desk: Desk) -> Answer:
     """Open the brokerage session again after session_reopening. No cure for login_required."""
     status = await desk.guard.status()
