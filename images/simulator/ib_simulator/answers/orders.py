@@ -32,6 +32,7 @@ def place_orders(world: World, call: Call) -> Answer:
 
 
 def place_model_orders(world: World, call: Call) -> Answer:
+    needs_accounts(call)
     if call.path["modelCode"] not in world.stored.models:
         raise bad_request("unknown model")
     raise Refusal(403, {"error": "Access denied", "statusCode": 403})

@@ -120,7 +120,7 @@ def _backwards(market: Market, contract: Contract, window: Window, end: float, n
     if end <= session.open and not window.extended:
         session = hours.before(session)
     last = min(end, session.post if window.extended else session.close)
-    start = _start(window.period, last, session, hours)
+    start = _start(window, last, session, hours)
     if window.bar.unit in {"d", "w", "m"}:
         yield from _days(market, contract, window.bar, start, session, end, now)
         return
@@ -131,10 +131,11 @@ def _backwards(market: Market, contract: Contract, window: Window, end: float, n
         session = hours.before(session)
 
 
-def _start(period: Size, last: float, session: Session, hours: Hours) -> float:
+def _start(window: Window, last: float, session: Session, hours: Hours) -> float:
     """Where the window begins: days count trading days, longer units the calendar, shorter ones the clock."""
+    period = window.period
     if period.unit in {"min", "h"}:
-        return last - period.seconds
+        return last - max(period.seconds, window.bar.seconds)
     if period.unit == "d":
         for _ in range(period.count - 1):
             session = hours.before(session)
