@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -11,11 +10,12 @@ from ib_simulator import pages, session_answers, sso
 from ib_simulator.call import Answer, Call, Refusal
 from ib_simulator.clock import Clock
 from ib_simulator.exchange import Incoming, Reply, answer_reply, json_reply, page_reply, redirect
-from ib_simulator.faults import Fault, Faults
+from ib_simulator.faults import Faults
 from ib_simulator.gateway_calls import AGENT, GatewayCalls
 from ib_simulator.limits import Limits
 from ib_simulator.login import Logins
 from ib_simulator.session import Session
+from ib_simulator.strike import strike
 from ib_simulator.traffic import Request, Traffic
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Mode
@@ -26,7 +26,6 @@ _PREFIXES = ("/v1/api/", "/v1/portal/")
 # Operations that the catalogue has as POST and that are asked by GET too, by the gateway itself among others.
 _ALSO_GET = ("/tickle", "/iserver/auth/status", "/logout")
 _WITH_BODY = ("POST", "PUT", "PATCH")
-_WRONG_JSON = b'{"error": "truncated by a pro'
 
 
 class Backend:
@@ -81,70 +80,15 @@ class Backend:
         if refused is not None:
             reply: Reply | None = json_reply({"error": refused}, 429)
         elif self.faults.active:
-            reply = await self._with_faults(request, incoming, endpoint, answer)
+            # Only a fault makes an answer take time; without one no two calls are ever in progress together.
+            with self.limits.running(endpoint):
+                struck = self.faults.striking(request.endpoint, request.method, request.path, agent)
+                reply = await strike(self.faults, struck, incoming, answer, watch_client=self._watch_clients)
         else:
             reply = answer()
         request.status = None if reply is None or reply.broken == "reset" else reply.status
         self.traffic.statuses[request.endpoint, request.status] += 1
         return reply
-
-    # Faults
-
-    async def _with_faults(
-        self, request: Request, incoming: Incoming, endpoint: Endpoint | None, answer: Callable[[], Reply]
-    ) -> Reply | None:
-        struck = self.faults.striking(request.endpoint, request.method, request.path, request.agent)
-        if endpoint is None or endpoint.concurrent is None:
-            return await self._strike(struck, incoming, answer)
-        self.limits.begin(endpoint)
-        try:
-            return await self._strike(struck, incoming, answer)
-        finally:
-            self.limits.end(endpoint)
-
-    async def _strike(self, struck: list[Fault], incoming: Incoming, answer: Callable[[], Reply]) -> Reply | None:
-        reply = replacement = None
-        broken: Fault | None = None
-        for fault in struck:
-            spec = fault.spec
-            if spec.processed and reply is None:
-                reply = answer()
-            if spec.kind == "latency":
-                await asyncio.sleep(spec.seconds or 0)
-            elif spec.kind == "hang":
-                if not await self._hold(fault, incoming):
-                    return None
-            elif spec.kind in ("reset", "cut", "stall"):
-                broken = fault
-            elif spec.kind == "answer":
-                body = {"error": "simulated", "statusCode": spec.status} if spec.body is None else spec.body
-                replacement = answer_reply(Answer(body, spec.status or 200, "text/plain"))
-            elif spec.kind == "wrong_json":
-                replacement = Reply(200, _WRONG_JSON)
-            elif spec.kind == "html":
-                replacement = page_reply(pages.login())
-        if broken is not None and broken.spec.kind == "reset":
-            return Reply(200, broken="reset")
-        reply = replacement or reply or answer()
-        if broken is not None:
-            held_by = broken
-            reply.broken = "cut" if broken.spec.kind == "cut" else "stall"
-            reply.resume = (lambda: self.faults.hold(held_by)) if reply.broken == "stall" else None
-        return reply
-
-    async def _hold(self, fault: Fault, incoming: Incoming) -> bool:
-        """Wait for the release; False when the client went away first."""
-        held = asyncio.ensure_future(self.faults.hold(fault))
-        gone = asyncio.ensure_future(incoming.gone()) if self._watch_clients else None
-        try:
-            await asyncio.wait({held} if gone is None else {held, gone}, return_when=asyncio.FIRST_COMPLETED)
-            return held.done()
-        finally:
-            held.cancel()
-            if gone is not None:
-                gone.cancel()
-
-    # Answers
 
     def holds_session(self, cookie: bytes) -> bool:
         """Whether this Cookie header is that of the present sign-in."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl
@@ -54,7 +55,7 @@ class Reply:
     media: bytes = _JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
     broken: Literal["reset", "cut", "stall"] | None = None
-    resume: Callable[[], Awaitable[None]] | None = None
+    resume: Callable[[], Coroutine[Any, Any, None]] | None = None
 
 
 def json_reply(body: Any, status: int = 200) -> Reply:
@@ -111,8 +112,20 @@ async def write(scope: Scope, receive: Receive, send: Send, reply: Reply, *, chu
     if reply.resume is None:
         transport.close()
         return await _gone(receive)
-    await reply.resume()
-    return await send({"type": "http.response.body", "body": reply.body[half:]})
+    if await unless_gone(receive, reply.resume()):
+        await send({"type": "http.response.body", "body": reply.body[half:]})
+    return None
+
+
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, None]) -> bool:
+    """Do ``work`` and be True; False, and the work cancelled, when the client goes away before it is done."""
+    working, gone = asyncio.create_task(work), asyncio.create_task(_gone(receive))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return working.done()
+    finally:
+        working.cancel()
+        gone.cancel()
 
 
 async def _gone(receive: Receive) -> None:

@@ -16,9 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ib_simulator.listener import Gate
 from ibkr import catalogue
 
-Kind = Literal[
-    "latency", "hang", "stall", "reset", "cut", "answer", "wrong_json", "html", "silence", "refuse"
-]  # fmt: skip
+Kind = Literal["latency", "hang", "stall", "reset", "cut", "answer", "wrong_json", "html", "silence", "refuse"]
 _WHOLE_PORT = ("silence", "refuse")
 _MATCHERS = ("endpoint", "path", "method", "agent", "count", "after", "chance", "processed")
 

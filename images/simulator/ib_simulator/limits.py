@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ibkr.catalogue import Endpoint
@@ -64,12 +66,17 @@ class Limits:
             calls.popleft()
         return len(calls) >= most
 
-    def begin(self, endpoint: Endpoint) -> None:
-        """``endpoint`` is being answered; ``end`` must follow."""
+    @contextmanager
+    def running(self, endpoint: Endpoint | None) -> Iterator[None]:
+        """``endpoint`` is being answered inside the block."""
+        if endpoint is None or endpoint.concurrent is None:
+            yield
+            return
         self._running[endpoint.id] += 1
-
-    def end(self, endpoint: Endpoint) -> None:
-        self._running[endpoint.id] -= 1
+        try:
+            yield
+        finally:
+            self._running[endpoint.id] -= 1
 
     def forget(self) -> None:
         """Empty the windows and the box (the clock was set); counters stay."""

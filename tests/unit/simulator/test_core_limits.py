@@ -1,3 +1,5 @@
+from contextlib import ExitStack
+
 from ib_simulator.limits import Limits
 from ibkr import catalogue
 
@@ -32,11 +34,11 @@ def test_an_endpoint_has_its_own_limit():
 def test_five_histories_at_the_same_time():
     limits = Limits(penalty_s=0)
     history = ROWS["get_price_history"]
-    for _ in range(5):
-        assert limits.admit(history, 0) is None
-        limits.begin(history)
-    assert limits.admit(history, 2) is not None
-    limits.end(history)
+    with ExitStack() as running:
+        for _ in range(5):
+            assert limits.admit(history, 0) is None
+            running.enter_context(limits.running(history))
+        assert limits.admit(history, 2) is not None
     assert limits.admit(history, 2) is None
 
 
