@@ -1,6 +1,6 @@
 """A real one-node Kubernetes on a bare Linux machine.
 
-usage: python3 hack/cluster up | down | load ARCHIVE... | kubeconfig | path
+usage: python3 hack/cluster up | down | load ARCHIVE... | restart | kill CONTAINER | kubeconfig | path
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ def main(arguments: list[str]) -> None:
             node.down()
         case ["load", *archives] if archives:
             images.load(programs.ensure(), *map(Path, archives))
+        case ["restart"]:
+            node.restart()
+        case ["kill", container]:
+            node.kill(container)
         case ["kubeconfig"]:
             sys.stdout.write(f"{KUBECONFIG}\n")
         case ["path"]:

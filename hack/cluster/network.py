@@ -21,6 +21,8 @@ def make() -> None:
         ("ip", "address", "add", f"{NODE_IP}/30", "dev", "eth0"),
         ("ip", "link", "set", "eth0", "up"),
         ("ip", "route", "add", "default", "via", HOST_IP),
+        # a pod that is gone is refused at once; the default route would send its packets in a circle
+        ("ip", "route", "add", "unreachable", POD_CIDR),
         ("sysctl", "-qw", "net.ipv4.ip_forward=1"),
     ):
         run(*ENTER, *command)

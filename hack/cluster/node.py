@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import cgroups
+import front
 import images
 import network
 import pki
 import programs
 import settings
 from layout import HERE, KUBECONFIG, NODE, NODE_IP, POD_CIDR, SERVICE_CIDR, SOCKET, STATE, run, say
-from processes import end_all, start, wait
+from processes import end_all, end_node, start, wait
 
 _ETCD = "http://127.0.0.1:2379"
 _PEER = "http://127.0.0.1:2380"
@@ -128,6 +129,19 @@ def up() -> Path:
     return KUBECONFIG
 
 
+def restart() -> None:
+    """Restart the node under its running control plane, as a reboot of the machine does to its pods."""
+    end_node()
+    start_kubelet(programs.ensure())
+    say("the node is started again")
+
+
+def kill(container: str) -> None:
+    """Kill a container's processes as the kernel does when memory runs out; ``container`` as in a pod's status."""
+    name = container.removeprefix("containerd://")
+    run(programs.ensure() / "ctr", "-a", SOCKET, "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", name)
+
+
 def _unmount() -> None:
     """Unmount everything below the state folder, deepest first."""
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
@@ -137,6 +151,7 @@ def _unmount() -> None:
 
 def down() -> None:
     """End and remove everything an ``up`` made, also one that crashed: processes, cgroups, mounts, network, files."""
+    front.stop()
     end_all()
     _unmount()
     network.remove()

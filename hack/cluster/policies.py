@@ -106,11 +106,9 @@ def ruleset(policies: list[Object], pods: list[Object], namespaces: dict[str, di
         lines.append(f"{free}meta mark set meta mark or {bit}")
         lines += [f"{match}meta mark set meta mark or {bit}" for match in dict.fromkeys(allowed[own])]
     lines.append(f"meta mark and {_BOTH:#x} != {_BOTH:#x} drop")
-    body = "\n    ".join(lines)
-    return (
-        "table ip policies\ndelete table ip policies\ntable ip policies {\n  chain forward {\n"
-        f"    type filter hook forward priority 10; policy accept;\n    meta mark set meta mark and {~_BOTH & 0xFFFFFFFF:#x}\n    {body}\n  }}\n}}\n"
-    )
+    head = f"type filter hook forward priority 10; policy accept; meta mark set meta mark and {~_BOTH & 0xFFFFFFFF:#x}"
+    chain = "\n    ".join([head, *lines])
+    return f"table ip policies\ndelete table ip policies\ntable ip policies {{\n  chain forward {{\n    {chain}\n  }}\n}}\n"
 
 
 def main(kubectl: str, kubeconfig: str) -> None:

@@ -55,10 +55,21 @@ def end(pids: list[int], grace: float = 3) -> None:
             time.sleep(0.05)
 
 
+def _recorded(*names: str) -> list[int]:
+    """Ids of the programs started under these names, or of all, as far as they still run in our network."""
+    ours = set(network.processes())
+    pids = [int(path.read_text()) for path in (STATE / "pids").glob("*") if not names or path.name in names]
+    return [pid for pid in pids if pid in ours]
+
+
+def end_node() -> None:
+    """End what runs on a node: kubelet, kube-proxy, containerd, every container. The control plane goes on."""
+    end(_recorded("kubelet", "kube-proxy", "containerd"))
+    end(cgroups.processes(), grace=0.5)
+
+
 def end_all() -> None:
     """End the programs, the containers and their shims, then drop the cgroups."""
-    recorded = [int(path.read_text()) for path in (STATE / "pids").glob("*")]
-    ours = set(network.processes())
-    end([pid for pid in recorded if pid in ours])
+    end(_recorded())
     end([*cgroups.processes(), *network.processes()], grace=0.5)
     cgroups.remove()

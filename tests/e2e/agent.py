@@ -31,7 +31,7 @@ async def agent(url: str, token: str, authority: Path | None = None) -> AsyncIte
     verify = ssl.create_default_context(cafile=str(authority)) if authority else True
 
     def factory(**options: Any) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(verify=verify, **{"timeout": 30, **options})
+        return httpx2.AsyncClient(verify=verify, **{**options, "timeout": 30})
 
     transport = StreamableHttpTransport(url, headers={"Authorization": f"Bearer {token}"}, httpx_client_factory=factory)
     async with Client(transport) as client:

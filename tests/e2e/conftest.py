@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from e2e.kube import Release, describe, run
 
 _NAMESPACES: list[str] = []
+CLUSTER = Path(__file__).parents[2] / "hack/cluster"
 _PARTS = ("gateway", "keepalive", "mcp", "simulator")
 
 
@@ -45,6 +47,25 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("values") / "images.yaml"
     path.write_text("".join(f"{part}: {image % (registry, part, tag, policy)}\n" for part in _PARTS))
     return path
+
+
+class Node:
+    """The machine under the cluster, where it is hack/cluster's."""
+
+    def kill(self, container: str) -> None:
+        """Kill a container; its id as in a pod's status."""
+        run(sys.executable, str(CLUSTER), "kill", container)
+
+    def restart(self) -> None:
+        run(sys.executable, str(CLUSTER), "restart")
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    own = run(sys.executable, str(CLUSTER), "kubeconfig").strip()
+    if os.environ.get("KUBECONFIG") != own:
+        pytest.skip("only the machine of `make cluster-up` may be disturbed")
+    return Node()
 
 
 Install = Callable[..., AbstractContextManager[Release]]

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import trustme
+
 _CLUSTER = Path(__file__).resolve().parents[2] / "hack/cluster"
 HOST = "ib-mcp.example.test"
 
@@ -20,23 +22,24 @@ def _cluster() -> Any:
         sys.path.append(str(_CLUSTER))
     import front
     import layout
-    import pki
 
-    return front, layout, pki
+    return front, layout
 
 
 def certificate(folder: Path) -> Path:
     """A test authority in ``folder`` with tls.crt and tls.key for the front's host; the authority's certificate."""
-    _, _, pki = _cluster()
-    pki.authority(folder, "ib-mcp test front")
-    pki.sign(folder, folder, "tls", f"/CN={HOST}", f"subjectAltName=DNS:{HOST}")
+    authority = trustme.CA()
+    served = authority.issue_cert(HOST)
+    (folder / "tls.crt").write_bytes(b"".join(pem.bytes() for pem in served.cert_chain_pems))
+    (folder / "tls.key").write_bytes(served.private_key_pem.bytes())
+    authority.cert_pem.write_to_path(str(folder / "ca.crt"))
     return folder / "ca.crt"
 
 
 @contextmanager
 def serving(namespace: str, ingress: str) -> Iterator[None]:
     """nginx in front of an Ingress, its host resolving to it in this process."""
-    front, layout, _ = _cluster()
+    front, layout = _cluster()
     front.start(["kubectl"], namespace, ingress)
     real = socket.getaddrinfo
 

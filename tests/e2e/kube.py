@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 CHART = Path(__file__).resolve().parents[2] / "charts/ib-mcp"
 LOOK_SECONDS = 0.3
+# What a caller meets where a policy or a loopback listener keeps it out.
+REFUSED = {"TimeoutError", "timeout", "ConnectionRefusedError"}
 Found = TypeVar("Found")
 
 
@@ -109,6 +111,12 @@ class Release:
         )
         url = f"http://{host}:{port}{path}"
         return self.kubectl("exec", pod, "-c", container, "--", "python3", "-c", script, url, token).strip()
+
+
+def ready(pod: dict[str, Any]) -> bool:
+    """Whether a pod serves."""
+    conditions = pod["status"].get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 @contextmanager
