@@ -2,12 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
 
 import httpx
 import pytest
 
+from ib_simulator.actions import ACTIONS
 from ib_simulator.app import Simulator
+from ib_simulator.faults import Kind
+from ib_simulator.session import Timing
+from ib_simulator.users import USERS
 from serve import InProcess
 
 
@@ -215,3 +221,9 @@ async def test_a_scenario_that_is_no_text_is_refused():
     async with controlled(Simulator()) as (_, control):
         refused = await control.post("/scenario", content=b"\xff\xfe")
         assert (refused.status_code, refused.json()["error"]) == (400, "a scenario is YAML text in UTF-8")
+
+
+def test_the_manual_names_every_action_fault_and_duration():
+    manual = (Path(__file__).parents[3] / "docs/simulator.md").read_text()
+    words = [*ACTIONS, *get_args(Kind), *asdict(Timing()), *(user.name for user in USERS.values())]
+    assert [word for word in words if f"`{word}`" not in manual] == []
