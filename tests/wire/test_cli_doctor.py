@@ -154,13 +154,6 @@ def test_with_up_running_every_part_of_it_is_checked(tmp_path: Path) -> None:
     assert [link["link"] for link in json.loads(done.stdout)["links"]] == ["MCP server", "keepalive", *LINKS]
 
 
-def test_signed_out_with_up_running_the_cure_is_its_login_page(tmp_path: Path) -> None:
-    with stack.up(tmp_path, "--signed-out") as running:
-        report = json.loads(command.run(tmp_path, "doctor", "--json").stdout)
-    assert report["broken"] == "SSO"
-    assert running.login_url in said(report)
-
-
 def test_without_anything_to_check_it_says_what_to_start(tmp_path: Path) -> None:
     done = command.run(tmp_path, "doctor")
     assert done.returncode == 1

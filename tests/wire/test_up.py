@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,10 +41,10 @@ def state_of(running: stack.Running) -> str | None:
     return str(answer.json()["state"])
 
 
-def parts(running: stack.Running) -> dict[str, psutil.Process]:
-    """The children of a running stack by the module they run."""
+def parts(up: subprocess.Popen[Any]) -> dict[str, psutil.Process]:
+    """The children of `ib-mcp up` by the module they run."""
     found = {}
-    for child in psutil.Process(running.process.pid).children():
+    for child in psutil.Process(up.pid).children():
         # One may just be dying, or not have become the module's program yet.
         with suppress(psutil.Error):
             words = child.cmdline()
@@ -54,45 +57,61 @@ def listening(port: int) -> socket.socket:
     return socket.create_server(("127.0.0.1", port))
 
 
-def test_what_is_printed_can_be_pasted_and_is_written_for_programs_too(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Running]:
+    """A stack for tests that only look."""
+    with stack.up(tmp_path_factory.mktemp("up")) as running:
+        yield running
+
+
+def test_what_is_printed_can_be_pasted(running: stack.Running) -> None:
+    until(lambda: "Ctrl-C" in running.logs[0].read_text())
+    facts, rest = running.logs[0].read_text().split("VS Code, in .vscode/mcp.json:\n\n")
+    vscode, rest = rest.split("\n\nClaude Code:\n\n")
+    header = f"Bearer {running.mcp_token}"
+    server = {"type": "http", "url": running.mcp_url, "headers": {"Authorization": header}}
+    assert json.loads(vscode) == {"servers": {"ibkr": server}}
+    claude = shlex.split(rest.splitlines()[0])
+    assert claude[:6] == ["claude", "mcp", "add", "--transport", "http", "ibkr"]
+    assert claude[6:] == [running.mcp_url, "--header", f"Authorization: {header}"]
+    assert running.login_url in facts
+    assert "Session     authenticated (paper)" in facts
+
+
+def test_what_is_written_leads_to_every_part_and_is_for_its_owner_only(running: stack.Running) -> None:
+    assert (running.folder / "up.json").stat().st_mode & 0o077 == 0
+    assert state_of(running) == "authenticated"
+    assert httpx.get(f"{running.control_url}/readyz").status_code == 200
+    assert httpx.get(running.login_url).status_code == 200
+    assert httpx.get(f"{running.simulator_control_url}/control/state").json()["role"] == "gateway"
+    assert _lists_tools(running)
+
+
+def test_a_second_up_on_the_same_ports_is_told_of_the_first(running: stack.Running) -> None:
+    port = running.mcp_url.split(":")[2].removesuffix("/mcp")
+    done = command.run(running.folder, "up", "--port", port)
+    assert done.returncode == 2
+    assert f"'ib-mcp up' runs already on port {port}" in done.stderr
+
+
+def test_every_part_that_is_killed_comes_back_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     with stack.up(tmp_path) as running:
-        written = tmp_path / "up.json"
-        facts = json.loads(written.read_text())
-        assert written.stat().st_mode & 0o077 == 0
-        until(lambda: "Ctrl-C" in running.logs[0].read_text())
-        printed = running.logs[0].read_text()
-
-        before, vscode = printed.split(".vscode/mcp.json:\n\n")
-        snippet, rest = vscode.split("\n\nClaude Code:\n\n")
-        header = f"Bearer {facts['mcp_token']}"
-        server = {"type": "http", "url": facts["mcp_url"], "headers": {"Authorization": header}}
-        assert json.loads(snippet) == {"servers": {"ibkr": server}}
-        claude = shlex.split(rest.splitlines()[0])
-        assert claude[:5] == ["claude", "mcp", "add", "--transport", "http"]
-        assert claude[5:] == ["ibkr", facts["mcp_url"], "--header", f"Authorization: {header}"]
-        assert facts["login_url"] in before
-        assert "Session     authenticated" in before
-
-        for name in ("guard_url", "control_url", "login_url", "simulator_control_url"):
-            assert httpx.get(facts[name], follow_redirects=False).status_code < 500
-        children = parts(running)
-        assert set(children) == {"ib_mcp", "ib_keepalive", "ib_simulator"}
-        running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(_PATIENCE_S) == 0
-    assert not written.exists()
-    assert not any(child.is_running() for child in children.values())
-
-
-def test_every_part_that_is_killed_comes_back_and_the_tokens_stay(tmp_path: Path) -> None:
-    with stack.up(tmp_path) as running:
-        killed = parts(running)
+        killed = parts(running.process)
+        assert set(killed) == {"ib_mcp", "ib_keepalive", "ib_simulator"}
         for child in killed.values():
             child.kill()
-        until(lambda: parts(running).keys() == killed.keys() and state_of(running) == "authenticated")
+        until(lambda: parts(running.process).keys() == killed.keys() and state_of(running) == "authenticated")
         until(lambda: _lists_tools(running))
-        assert all(parts(running)[name].pid != child.pid for name, child in killed.items())
+        said = running.logs[0].read_text()
         for name in ("mcp", "keepalive", "simulator"):
-            assert f"{name} ended with exit code -9; starting it again in 0.5 s" in running.logs[0].read_text()
+            assert f"{name} ended with exit code -9; starting it again in 0.5 s" in said
+
+        children = parts(running.process)
+        assert all(children[name].pid != child.pid for name, child in killed.items())
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(_PATIENCE_S) == 0
+    assert not (tmp_path / "up.json").exists()
+    assert not any(child.is_running() for child in children.values())
 
 
 def _lists_tools(running: stack.Running) -> bool:
@@ -106,7 +125,7 @@ def _lists_tools(running: stack.Running) -> bool:
 
 def test_nothing_is_left_when_up_itself_is_killed(tmp_path: Path) -> None:
     with stack.up(tmp_path) as running:
-        children = parts(running)
+        children = parts(running.process)
         running.process.kill()
         gone, alive = psutil.wait_procs(children.values(), timeout=_PATIENCE_S)
         assert len(gone) == 3
@@ -114,26 +133,37 @@ def test_nothing_is_left_when_up_itself_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_request_to_stop_or_a_closed_terminal_ends_everything_well(tmp_path: Path, number: signal.Signals) -> None:
-    with stack.up(tmp_path) as running:
-        children = parts(running)
-        running.process.send_signal(number)
-        assert running.process.wait(_PATIENCE_S) == 0
-        assert not any(child.is_running() for child in children.values())
+def test_a_request_to_stop_or_a_closed_terminal_ends_a_start_too(tmp_path: Path, number: signal.Signals) -> None:
+    with (tmp_path / "up.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ib_mcp", "up", "--port", "0"],
+            env=command.environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    until(lambda: len(parts(process)) == 3)
+    children = parts(process)
+    process.send_signal(number)
+    assert process.wait(_PATIENCE_S) == 0, (tmp_path / "up.log").read_text()
+    assert not any(child.is_running() for child in children.values())
 
 
-def test_signed_out_shows_the_login_page_and_tells_the_sign_in(tmp_path: Path) -> None:
+def test_signed_out_it_leads_to_the_login_page(tmp_path: Path) -> None:
     with stack.up(tmp_path, "--signed-out") as running:
         assert state_of(running) == "login_required"
         until(lambda: "Session     login_required" in running.logs[0].read_text())
         assert httpx.get(running.login_url).status_code == 200
+        doctor = command.run(tmp_path, "doctor")
+    assert doctor.returncode == 1
+    assert re.search(rf"FAILED  SSO .*\n *-> Sign in with a browser at {re.escape(running.login_url)}", doctor.stdout)
 
 
 def test_a_gateway_that_is_started_later_does_not_hold_up_the_addresses(tmp_path: Path) -> None:
     with listening(0) as probe:
         port = probe.getsockname()[1]
     with stack.up(tmp_path, "--gateway", f"http://127.0.0.1:{port}") as running:
-        assert set(parts(running)) == {"ib_mcp", "ib_keepalive"}
+        assert set(parts(running.process)) == {"ib_mcp", "ib_keepalive"}
         assert running.simulator_control_url is None
         assert state_of(running) in ("starting", "unreachable")
 

@@ -92,3 +92,28 @@ def test_the_log_of_the_run_before_is_kept_aside_for_its_owner_only(tmp_path: Pa
     assert (tmp_path / "part.log").read_text() == "second\n"
     assert (tmp_path / "part.log.old").read_text() == "first\n"
     assert (tmp_path / "part.log").stat().st_mode & 0o077 == 0
+
+
+def test_a_log_that_grew_long_is_put_aside_and_the_part_goes_on_writing(tmp_path: Path) -> None:
+    for name in ("talk", "heard"):
+        os.mkfifo(tmp_path / name)
+    # Says a line for each line of one pipe, and on the other that it did.
+    text = f"""
+with open({str(tmp_path / "talk")!r}) as talk, open({str(tmp_path / "heard")!r}, "w") as heard:
+    for line in talk:
+        print(line, end="", flush=True)
+        print("heard", file=heard, flush=True)
+"""
+    with (
+        Supervisor([program(tmp_path, text)], tmp_path, Ends()) as supervisor,
+        (tmp_path / "talk").open("w") as talk,
+        (tmp_path / "heard").open() as heard,
+    ):
+        for said in ("one", "two"):
+            print(said, file=talk, flush=True)
+            assert heard.readline()
+            supervisor.cut_logs(longest=3)
+        print("end", file=talk, flush=True)
+        assert heard.readline()
+    assert (tmp_path / "part.log.old").read_text() == "two\n"
+    assert (tmp_path / "part.log").read_text() == "end\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,7 +76,7 @@ class Supervisor:
         if self._logs:
             self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
             for log in self._logs.glob("*.log"):
-                log.replace(log.with_suffix(".log.old"))
+                log.replace(_old(log))
         for thread in self._threads:
             thread.start()
         return self
@@ -104,6 +105,15 @@ class Supervisor:
         """From now on a part that dies is started again."""
         self._steady.set()
 
+    def cut_logs(self, longest: int = 10_000_000) -> None:
+        """Put logs of more than ``longest`` bytes aside, so that they do not grow for ever."""
+        for part in self._parts if self._logs else ():
+            log = self._log(part)
+            if log.exists() and log.stat().st_size > longest:
+                # The part goes on writing into the same file, at its end.
+                shutil.copyfile(log, _old(log))
+                os.truncate(log, 0)
+
     def _start(self, part: Part) -> subprocess.Popen[bytes] | None:
         with self._lock, self._output(part) as output:
             if self._stopping.is_set():
@@ -123,7 +133,11 @@ class Supervisor:
     def _output(self, part: Part) -> AbstractContextManager[IO[str]]:
         if self._logs is None:
             return nullcontext(sys.stderr)
-        return open(self._logs / f"{part.name}.log", "a", opener=lambda path, flags: os.open(path, flags, 0o600))
+        return open(self._log(part), "a", opener=lambda path, flags: os.open(path, flags, 0o600))
+
+    def _log(self, part: Part) -> Path:
+        assert self._logs is not None
+        return self._logs / f"{part.name}.log"
 
     def _keep(self, part: Part) -> None:
         delay: float | None = None
@@ -140,3 +154,7 @@ class Supervisor:
             self._ended(part.name, code, delay)
             if self._stopping.wait(delay):
                 return
+
+
+def _old(log: Path) -> Path:
+    return log.with_suffix(".log.old")

@@ -62,7 +62,7 @@ def run(given: argparse.Namespace) -> int:
                 notes.enter_context(_written(given.write, stack))
             sys.stdout.write(summary(stack, session, str(logs)))
             sys.stdout.flush()
-            _watch(stack, session, stop)
+            _watch(stack, session, supervisor, stop)
         say("stopping")
     return 0
 
@@ -72,7 +72,9 @@ def wrong(given: argparse.Namespace) -> list[str]:
     problems = []
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        problems.append(f"Not installed: {', '.join(missing)}; install with: pip install 'ib-mcp[run]'.")
+        problems.append(
+            f"Not installed: {', '.join(missing)}; install the extra 'run' of ib-mcp (in a checkout: make up)."
+        )
     if given.gateway is not None:
         if problem := not_a_gateway(given.gateway):
             problems.append(problem)
@@ -92,6 +94,8 @@ def taken(ports: list[int], needed: tuple[str, ...]) -> list[str]:
     held = [f"{port} (for the {name})" for port, name in zip(ports, needed, strict=True) if is_taken(port)]
     if not held:
         return []
+    if ports[0] in (stack.port for stack in state.running()):
+        return [f"'ib-mcp up' runs already on port {ports[0]}; stop that one, or start another with --port N."]
     return [
         f"Taken by another program: port {', '.join(held)}; choose others with --port N, or --port 0 for free ones."
     ]
@@ -101,7 +105,9 @@ def taken(ports: list[int], needed: tuple[str, ...]) -> list[str]:
 def _asked_to_stop() -> Iterator[threading.Event]:
     """An event that Ctrl-C, SIGTERM or a closed terminal sets."""
     stop = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to outlive the terminal
+        signals.append(signal.SIGHUP)
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
     try:
         yield stop
@@ -151,9 +157,10 @@ def _session(stack: Stack) -> str | None:
     return f"{session} ({mode})" if session == "authenticated" and mode != "unknown" else str(session)
 
 
-def _watch(stack: Stack, session: str, stop: threading.Event) -> None:
+def _watch(stack: Stack, session: str, supervisor: Supervisor, stop: threading.Event) -> None:
     """Tell each change of the session until asked to stop."""
     while not stop.wait(_SESSION_S):
+        supervisor.cut_logs()
         now = _session(stack)
         if now is not None and now != session:
             say(f"session: {now}")
