@@ -13,10 +13,11 @@ from answering import AAPL, ES_INDEX, EUR_USD, FRIDAY, Asker, utc
 BARS = ["1min", "2min", "3min", "5min", "10min", "15min", "30min", "1h", "2h", "3h", "4h", "8h", "1d", "1w", "1m"]
 SECONDS = {"min": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "m": 30 * 86400}
 RANGES = {
-    "30min": ("1min", "1min"),
+    "30min": ("1min", "8h"),
     "1h": ("1min", "8h"),
     "8h": ("1min", "8h"),
     "1d": ("1min", "8h"),
+    "5d": ("1min", "1w"),
     "1w": ("10min", "1w"),
     "1m": ("1h", "1m"),
     "3m": ("2h", "1m"),

@@ -248,21 +248,38 @@ def test_an_unknown_account_is_refused(endpoint_id: str, path: str) -> None:
     assert body["error"].startswith("Bad Request:")
 
 
-@pytest.mark.parametrize("endpoint_id", [endpoint.id for endpoint in load() if endpoint.id in ANSWERS])
-def test_bad_input_never_breaks_an_answer(endpoint_id: str) -> None:
-    endpoint = load()[endpoint_id]
-    world = World(7, "paper")
-    odd: list[Any] = [None, [], "text", {"orders": [{}]}, {"reqID": 1, "acctIds": [[]], "conids": ["x"], "conid": {}}]
-    for body in odd:
-        for value in ("", "x", "-1", "0", "99999999999", "265598@SMART"):
-            ask = Asker(world=world)
-            query = {parameter.name: value for parameter in endpoint.query}
-            query |= dict.fromkeys(("conid", "conids", "symbol", "month", "bar", "period", "page", "days"), value)
-            path = dict.fromkeys(endpoint.path_parameters, value or "x")
-            if "accountId" in path:
-                path["accountId"] = PAPER
-            ask(endpoint_id, path=path, body=body, **query)
-            assert 200 <= ask.status < 600
+ODD: list[Any] = [None, True, -1, 1.5, 10**30, "", "x", "²", [], [[]], [None], {}, {"C": {}}, "9" * 5000]
+
+
+@pytest.mark.parametrize("endpoint_id", sorted(ANSWERS))
+def test_odd_parameters_never_break_an_answer(endpoint_id: str) -> None:
+    world, endpoint = World(7, "paper"), load()[endpoint_id]
+    for value in map(str, ODD):
+        ask = Asker(world=world)
+        query = dict.fromkeys((parameter.name for parameter in endpoint.query), value)
+        ask(endpoint_id, path=dict.fromkeys(endpoint.path_parameters, value), body={}, **query)
+        for name in endpoint.path_parameters:
+            path = {"accountId": PAPER, "conid": str(AAPL), "pageId": "0", "orderId": "1200000702"} | {name: value}
+            ask(endpoint_id, path=dict.fromkeys(endpoint.path_parameters, "1") | path, body={})
+        assert 200 <= ask.status < 600
+
+
+@pytest.mark.parametrize(
+    ("endpoint_id", "arguments"), [case[:2] for case in CASES if "body" in case[1]], ids=lambda value: str(value)[:40]
+)
+def test_odd_bodies_never_break_an_answer(endpoint_id: str, arguments: dict[str, Any]) -> None:
+    world, body = World(7, "paper"), arguments["body"]
+    bodies = [*ODD, *(body | {name: value} for name in body for value in ODD)]
+    for name, inner in body.items():
+        if isinstance(inner, list) and inner and isinstance(inner[0], dict):
+            bodies += [body | {name: [inner[0] | {key: value}]} for key in inner[0] for value in ODD]
+    for odd in bodies:
+        ask = Asker(world=world)
+        ask("suppress_order_questions", body={"messageIds": ["o163", "o354", "o383", "o10331"]})
+        ask(endpoint_id, **(arguments | {"body": odd}))
+        assert 200 <= ask.status < 600
+        json.dumps(ask("list_live_orders"))
+        json.dumps(ask("list_live_orders"))
 
 
 def test_the_same_seed_answers_the_same() -> None:

@@ -2,6 +2,11 @@
 
 Everything follows from the seed and the time of the question. What a user changes (orders, watchlists, alerts, ...)
 is kept in the world, so it outlives a brokerage session, as at the broker.
+
+Instruments to try things with: AAPL, IBM and MSFT are listed on several exchanges, SAP, SHEL and RY in two currencies
+under different names, CL is a stock and a future, AAPL also an issuer of bonds. Data of IBIS, LSE and AEB are delayed,
+those of NESN, NOVN and the listings in Mexico and Toronto not subscribed; BYND is halted. Options exist on AAPL, SPX,
+DAX, ES (on futures) and some thirty more; events are SCPI, SUNR and SCO2.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from ib_simulator.world.contract import Contract
@@ -20,20 +20,6 @@ BEGINNING = date(2005, 1, 3)
 _UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 604800, "m": 2592000, "y": 31536000}
 _PERIODS = {"min": 30, "h": 8, "d": 1000, "w": 792, "m": 182, "y": 15}
 _BARS = {"min": {1, 2, 3, 5, 10, 15, 30}, "h": {1, 2, 3, 4, 8}, "d": {1}, "w": {1}, "m": {1}}
-
-_ALLOWED = (
-    ("1min", "1min", "1min"),
-    ("1h", "1min", "8h"),
-    ("1d", "1min", "8h"),
-    ("1w", "10min", "1w"),
-    ("1m", "1h", "1m"),
-    ("3m", "2h", "1m"),
-    ("6m", "4h", "1m"),
-    ("1y", "8h", "1m"),
-    ("2y", "1d", "1m"),
-    ("15y", "1w", "1m"),
-)
-"""From this period on: smallest and largest bar (IBKR's step-size table)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +70,40 @@ def parse_bar(text: str) -> Size | None:
     return size if size is not None and size.count in _BARS.get(size.unit, ()) else None
 
 
+def _sizes(*texts: str) -> tuple[Size, ...]:
+    return tuple(size for text in texts if (size := parse_size(text)) is not None)
+
+
+_ALLOWED = (
+    _sizes("1min", "1min", "1min"),
+    _sizes("1h", "1min", "8h"),
+    _sizes("1d", "1min", "8h"),
+    _sizes("1w", "10min", "1w"),
+    _sizes("1m", "1h", "1m"),
+    _sizes("3m", "2h", "1m"),
+    _sizes("6m", "4h", "1m"),
+    _sizes("1y", "8h", "1m"),
+    _sizes("2y", "1d", "1m"),
+    _sizes("3y", "1d", "1m"),
+    _sizes("15y", "1w", "1m"),
+)
+"""IBKR's step-size table: period, smallest and largest bar."""
+
+
 def is_allowed(period: Size, bar: Size) -> bool:
-    """Whether IBKR offers this bar size for this period."""
-    smallest, largest = "1min", "1min"
-    for start, low, high in _ALLOWED:
-        begin = parse_size(start)
-        if begin is not None and begin.seconds <= period.seconds:
-            smallest, largest = low, high
-    low_size, high_size = parse_size(smallest), parse_size(largest)
-    assert low_size is not None
-    assert high_size is not None
-    return low_size.seconds <= bar.seconds <= high_size.seconds
+    """Whether IBKR offers this bar size for this period.
+
+    A period between two of the table's has the small bars of the shorter and the large bars of the longer one.
+    """
+    smallest = max(small.seconds for start, small, _ in _ALLOWED if start.seconds <= period.seconds)
+    largest = min(large.seconds for start, _, large in _ALLOWED if start.seconds >= period.seconds)
+    return smallest <= bar.seconds <= largest
 
 
 def history(market: Market, contract: Contract, window: Window, now: float) -> list[Bar]:
     """The bars of ``window``, oldest first: the newest 1000 of them at most."""
     end = now if window.end is None else min(window.end, now)
-    if end < datetime(BEGINNING.year, BEGINNING.month, BEGINNING.day).timestamp():
+    if end < datetime(BEGINNING.year, BEGINNING.month, BEGINNING.day, tzinfo=UTC).timestamp():
         return []
     whole = window.end is not None
     found: list[Bar] = []
@@ -151,16 +154,18 @@ def _start(window: Window, last: float, session: Session, hours: Hours) -> float
 
 
 def _cuts(session: Session, window: Window) -> list[tuple[float, float]]:
-    """The bars of one day: on the clock's round times, cut at the edges of pre, regular and post hours."""
+    """The bars of one day, cut at the edges of pre, regular and post hours.
+
+    Up to an hour they begin at round times of the clock, longer ones are counted from the edge.
+    """
     step = window.bar.seconds
     parts = [(session.open, session.close)]
     if window.extended:
         parts = [(session.pre, session.open), *parts, (session.close, session.post)]
     found: list[tuple[float, float]] = []
     for begin, finish in parts:
-        # Round times are counted from local midnight before the session.
         low = begin
-        origin = session.pre - session.pre % 3600 if step <= 3600 else begin
+        origin = begin - begin % 3600 if step <= 3600 else begin
         while low < finish:
             high = min(finish, low + step - (low - origin) % step)
             found.append((low, high))

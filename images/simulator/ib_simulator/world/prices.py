@@ -25,6 +25,8 @@ _FINE = 30
 
 _PULL = 0.01
 _OVERNIGHT = 0.3
+"""The share of a day's move that happens before the open, where the market rests longer than an hour."""
+
 _NOISE = 4096
 
 
@@ -63,6 +65,8 @@ class Path:
         self._knots: dict[int, array[float]] = {}
         self._noise = _noise(seed)
         self._shift = key * 31
+        pause = 1440 - (market.post - market.pre)
+        self._overnight = _OVERNIGHT if pause > 60 else 0.0
 
     def day(self, number: int) -> Range:
         """The regular hours of trading day ``number`` (of the path's market)."""
@@ -88,7 +92,7 @@ class Path:
             return Range(*(exp(before),) * 4)
         place = number * 3 + self._shift
         gap, up, down = (self._noise[(place + salt) % _NOISE] for salt in range(3))
-        opening = before + (close - before) * _OVERNIGHT + 0.5 * self._sigma * gap
+        opening = before + (close - before) * self._overnight + 0.5 * self._sigma * gap * (self._overnight > 0)
         high = max(opening, close) + 1.1 * self._sigma * abs(up)
         low = min(opening, close) - 1.1 * self._sigma * abs(down)
         return Range(exp(opening), exp(high), exp(low), exp(close))
@@ -145,7 +149,6 @@ class Path:
 
     def _draw(self, session: Session) -> array[float]:
         opening, high, low, close = self.day(session.number)
-        # A day on which the clocks change can be an hour longer or shorter.
         count = round((session.close - session.open) / _KNOT)
         random = Random(f"{self._seed}/{session.number}")
         scale = 2.4 * self._sigma / sqrt(count)
