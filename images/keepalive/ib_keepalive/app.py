@@ -82,8 +82,8 @@ class _Account:
     def __init__(self, keepalive: Keepalive) -> None:
         self._keepalive = keepalive
 
-    def spend(self, operation: str) -> None:
-        self._keepalive.guard.pacer.spend(operation)
+    async def reserve(self, operation: str) -> None:
+        await self._keepalive.guard.pacer.reserve(operation)
 
     def answered(self, status: int, retry_after_s: float | None = None) -> None:
         self._keepalive.guard.pacer.answered(status, retry_after_s)

@@ -23,8 +23,8 @@ _LOCAL_PATH = "/v1/am/x"
 class Pacing(Protocol):
     """The account of all requests to the gateway."""
 
-    def spend(self, operation: str) -> None:
-        """One is sent now."""
+    async def reserve(self, operation: str) -> None:
+        """Wait until one may be sent, a second or two at most."""
 
     def answered(self, status: int, retry_after_s: float | None = None) -> None:
         """One was answered with this HTTP status."""
@@ -41,7 +41,7 @@ class Prober:
     async def ask(self, operation: str, body: dict[str, Any] | None = None) -> tuple[Observation, Any]:
         """What the catalogue's ``operation`` (without path parameters) showed, and its JSON body if it had one."""
         endpoint = catalogue.load()[operation]
-        self._pacing.spend(operation)
+        await self._pacing.reserve(operation)
         loop = asyncio.get_running_loop()
         started = loop.time()
         # IBKR's edge refuses a POST without Content-Length; an empty object is always a safe body.

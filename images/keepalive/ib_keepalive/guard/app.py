@@ -74,7 +74,6 @@ class Guard:
         self._catalogue = catalogue.load()
         self._questions: dict[tuple[str, bytes, bytes], Question] = {}
         self._memory = Memory()
-        self._last_status: Status | None = None
         self.pacer = Pacer(self._catalogue, metrics)
         sender = Sender(Exchange(client, metrics), self.pacer)
         self._reads = Reads(self._catalogue, sender, self.pacer, self._memory, doubt)
@@ -180,11 +179,10 @@ class Guard:
         return self._local(FROM_STATUS[own](status))
 
     def _observe(self) -> Status:
-        status, before = self._status(), self._last_status
+        status = self._status()
         if self._memory.observe(status):
-            self._reads.change_session(before, status)
+            self._reads.change_session()
             self._snapshots.change_session()
-        self._last_status = status
         return status
 
     def _local(self, body: object, status: int = 200) -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ibkr.session import Status
+from ibkr.session import Mode, Status
 
 # Forgetting them costs one more call each.
 _MOST_WARM = 10_000
@@ -26,19 +26,23 @@ class Memory:
     searched: set[str] = field(default_factory=set)
     traced: set[str] = field(default_factory=set)
     _seen: tuple[Any, ...] | None = None
+    _mode: Mode = "unknown"
 
     def observe(self, status: Status) -> bool:
         """Whether the keeper's status shows another session than before; everything is forgotten then."""
-        seen = (status.state, status.state_since, status.mode, status.gateway.started_at)
-        if seen == self._seen:
+        seen = (status.state, status.state_since, status.gateway.started_at)
+        is_other_user = status.mode != "unknown" and self._mode not in ("unknown", status.mode)
+        if status.mode != "unknown":
+            self._mode = status.mode
+        if seen == self._seen and not is_other_user:
             return False
-        is_first, self._seen = self._seen is None, seen
+        self._seen = seen
         self.epoch += 1
         self.called.clear()
         self.warm.clear()
         self.searched.clear()
         self.traced.clear()
-        return not is_first
+        return True
 
     def warm_up(self, key: Hashable) -> None:
         """Note that a question is past its cold start."""

@@ -21,6 +21,7 @@ log = structlog.get_logger("ib_keepalive.guard")
 TOGETHER = Pacing(9, 1.0)
 # The batches of price snapshots leave room for everything else; the prices change twice a second at most.
 _SNAPSHOTS = Pacing(5, 1.0)
+_RESERVED_WITHIN_S = 2.0
 
 
 class Pacer:
@@ -44,9 +45,20 @@ class Pacer:
     def running(self) -> int:
         return self._schedule.running
 
-    def spend(self, operation: str) -> None:
-        """Count a request that somebody else sends to the gateway now."""
+    async def reserve(self, operation: str) -> None:
+        """Count a request of the keeper, which goes before everybody in the line: returns when there is room for it.
+
+        It is let go after two seconds in any case, for the session depends on it.
+        """
+        latest = _now() + _RESERVED_WITHIN_S
+        self._schedule.kept_free += 1
+        try:
+            while (wait_s := min(self._schedule.opening(_now()), latest) - _now()) > 0:  # noqa: ASYNC110 - time opens it
+                await asyncio.sleep(max(wait_s, 0.001))
+        finally:
+            self._schedule.kept_free -= 1
         self._schedule.spend(operation, _now())
+        self._pump()
 
     def check_box(self) -> None:
         """PacingLimited while IBKR refuses everything."""

@@ -17,11 +17,9 @@ from ib_keepalive.guard.sender import Sender
 from ib_keepalive.guard.warmth import AGAIN_S, is_cold, retry_in_s, underlying_symbols, warms_alone
 from ibkr.catalogue import Catalogue, Endpoint
 from ibkr.errors import IbError, LoginRequired, SessionReopening, UpstreamError, UpstreamUnreachable
-from ibkr.session import Status
 
 _ACCOUNTS = "list_brokerage_accounts"
 _SEARCHES = frozenset({"search_contracts", "search_contracts_by_body"})
-# Answers that may be asked for so rarely that another session of the same user does not make them worthless.
 _RARE_S = 60.0
 
 
@@ -46,10 +44,9 @@ class Reads:
     async def close(self) -> None:
         await self._flights.close()
 
-    def change_session(self, before: Status | None, now: Status) -> None:
-        """Another session began: keep only what stays true."""
-        same_user = before is not None and before.mode == now.mode
-        self._cache.forget(lambda endpoint: not same_user or not _is_rare(endpoint))
+    def change_session(self) -> None:
+        """Another session began: keep only what may be asked for so rarely that it is worth more than its age."""
+        self._cache.forget(lambda endpoint: not _is_rare(endpoint))
 
     def kept(self, question: Question, now: float) -> Kept | None:
         """A fresh answer from before."""

@@ -84,6 +84,8 @@ class Schedule:
         self._round = 0
         self._number = 0
         self.most_at_once = IN_FLIGHT
+        # How many calls are kept free for requests that go upstream outside this line.
+        self.kept_free = 0
 
     @property
     def waiting(self) -> int:
@@ -111,7 +113,7 @@ class Schedule:
 
     def start(self, now: float) -> Place | None:
         """Take the next place out of the line, if one may start now."""
-        if not self._line or len(self._running) >= self._slots(now) or not self._together.free(now):
+        if not self._line or len(self._running) >= self._slots(now) or self._together.free(now) <= self.kept_free:
             return None
         for index, place in enumerate(self._line):
             if self._may_start(place.operation, place.order, now):
@@ -150,6 +152,10 @@ class Schedule:
         """Count a request that goes upstream outside this line."""
         self._take(operation, now)
 
+    def opening(self, now: float) -> float:
+        """When the next request may go upstream outside this line."""
+        return self._together.opening(now)
+
     def expect(self, place: Place, now: float) -> float:
         """Seconds until a waiting place starts."""
         return max(0.0, self._expect(now, place) - now)
@@ -159,7 +165,7 @@ class Schedule:
         if not self._line or len(self._running) >= self._slots(now):
             return self._stuck[0] if self._line and self._stuck else None
         openings = [self._opens(place, now) for place in self._line if not self._is_full(place.operation)]
-        return max(min(openings), self._together.opening(now)) if openings else None
+        return max(min(openings), self._together.opening(now, self.kept_free)) if openings else None
 
     def _take(self, operation: str, now: float) -> tuple[Hold, ...]:
         own = self._windows.get(operation)
