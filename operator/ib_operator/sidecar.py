@@ -1,0 +1,71 @@
+"""Asking a gateway pod's keepalive: ``GET /status`` and ``POST /reauthenticate`` on its control port."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import httpx
+
+from ibkr.errors import from_envelope
+from ibkr.session import Status
+
+# The sidecar answers from memory.
+_STATUS_S = 5.0
+# It waits for IBKR's answer to ssodh/init.
+_REAUTHENTICATE_S = 60.0
+_MOST_BYTES = 65536
+
+
+class NoStatus(Exception):
+    """There is no answer to use; the message says why in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request to open the session.
+
+    ``result``: ``accepted``, an error code of ``ibkr.errors``, or ``lost`` when nobody can know. ``is_refused``: IBKR
+    was not asked, and should not be for ``delay_s``.
+    """
+
+    result: str
+    is_refused: bool = False
+    delay_s: float = 0.0
+
+
+async def read_status(client: httpx.AsyncClient, base: str) -> Status:
+    """The status at ``base`` (http://ADDRESS:PORT). NoStatus when there is none."""
+    try:
+        async with asyncio.timeout(_STATUS_S):
+            response = await client.get(f"{base}/status")
+    except (TimeoutError, httpx.TimeoutException):
+        raise NoStatus("it does not answer in time") from None
+    except httpx.TransportError:
+        raise NoStatus("no connection to its control port") from None
+    if response.status_code != 200 or len(response.content) > _MOST_BYTES:
+        raise NoStatus(f"its control port answers {response.status_code}")
+    try:
+        return Status.from_json(response.json())
+    except (ValueError, RecursionError):
+        raise NoStatus("its /status cannot be read; keepalive and operator may be of different versions") from None
+
+
+async def reauthenticate(client: httpx.AsyncClient, base: str) -> Answer:
+    """Ask for the session to be opened again, once; an answer that got lost is not asked for again."""
+    try:
+        async with asyncio.timeout(_REAUTHENTICATE_S):
+            response = await client.post(f"{base}/reauthenticate", timeout=_REAUTHENTICATE_S)
+    except httpx.ConnectError:
+        return Answer("unreachable", is_refused=True)
+    except (TimeoutError, httpx.TransportError):
+        return Answer("lost")
+    if response.status_code == 202:
+        return Answer("accepted")
+    try:
+        error = from_envelope(response.status_code, response.json())
+    except (ValueError, RecursionError):
+        error = None
+    if error is None:
+        return Answer("lost")
+    return Answer(error.code, is_refused=True, delay_s=error.retry_after_s or 0.0)

@@ -1,0 +1,321 @@
+"""One gateway's supervision: look, decide, act, report, again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import structlog
+
+from ib_operator import channels, decide, memory, report, rollout, sidecar
+from ib_operator.api import Api, ApiError
+from ib_operator.budget import Attempt
+from ib_operator.decide import Decision, History
+from ib_operator.errands import Errands, TryLater
+from ib_operator.hours import utc
+from ib_operator.limiter import Limiter
+from ib_operator.metrics import Metrics
+from ib_operator.objects import Condition, Key, Pod, Session
+from ib_operator.policy import Channel, Policy
+from ib_operator.sidecar import NoStatus
+from ib_operator.sight import Observation
+from ib_operator.states import ROWS
+
+log = structlog.get_logger("ib_operator.supervisor")
+
+# The condition's lastProbeTime tells a reader that the operator lives.
+HEARTBEAT_S = 300.0
+# The lists of pods and sessions arrive within a moment of each other.
+_FIRST_LOOK_S = 1.0
+_SPREAD_S = 2.0
+_ROLLOUT_LOOK_S = 60.0
+_DEFAULT = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all supervisors share. ``wall`` is the calendar, ``chance`` gives numbers from 0 to 1."""
+
+    api: Api
+    client: httpx.AsyncClient
+    limiter: Limiter
+    errands: Errands
+    metrics: Metrics
+    channels_dir: Path
+    control_port: int
+    poll_s: float
+    wall: Callable[[], float]
+    chance: Callable[[], float] = random.random
+
+
+@dataclass(slots=True)
+class _Written:
+    """What was written last and when (loop second), for the object with this uid."""
+
+    uid: str
+    content: Mapping[str, Any]
+    at: float
+
+
+class Supervisor:
+    """``pod`` and ``session`` may change at any time; ``poke`` makes it look at once. ``run`` until cancelled."""
+
+    def __init__(self, key: Key, tools: Tools) -> None:
+        self.key = key
+        self.pod: Pod | None = None
+        self.session: Session | None = None
+        self.decision: Decision | None = None
+        self.turned_at = asyncio.get_running_loop().time()
+        self.pod_written_at: float | None = None
+        self._tools = tools
+        self._history: History | None = None
+        self._session_uid: str | None = None
+        self._poked = asyncio.Event()
+        self._slot: float | None = None
+        self._pod_written: _Written | None = None
+        self._session_written: _Written | None = None
+        self._rollout_at = float("-inf")
+        self._problems: tuple[str, ...] = ()
+
+    def poke(self) -> None:
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Supervise for ever; a turn that fails is logged and made again."""
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(_FIRST_LOOK_S + _SPREAD_S * self._tools.chance())
+        while True:
+            self._poked.clear()
+            try:
+                wait = await self.turn()
+            except Exception:
+                log.exception("a turn failed", gateway="/".join(self.key))
+                wait = self._tools.poll_s
+            self.turned_at = clock()
+            try:
+                async with asyncio.timeout(wait * (0.9 + 0.2 * self._tools.chance())):
+                    await self._poked.wait()
+            except TimeoutError:
+                pass
+
+    async def turn(self) -> float:
+        """One look and all that follows; seconds until the next."""
+        now = asyncio.get_running_loop().time()
+        pod, session = self.pod, self.session
+        policy = session.policy if session is not None else _DEFAULT
+        observation = await self._look(pod, session)
+        history = self._remember(pod, session, now, observation.wall)
+        decision = decide.decide(observation, policy, history, now, poll_s=self._tools.poll_s)
+        self._history, self.decision = decision.history, decision
+        if decision.is_transition:
+            self._tools.metrics.transitions.labels(decision.phase.value, decision.reason.value).inc()
+        self._tools.metrics.show(self.key, decision.phase)
+        texts = tuple(
+            report.message(one, decision, observation, policy) for one in (decision.reason, decision.history.seen)
+        )
+        await self._write(pod, session, decision, observation, (texts[0], texts[1]), now)
+        self._tell(pod, session, decision, observation, (texts[0], texts[1]))
+        wait = decision.next_look_s
+        if decision.attempt is None:
+            self._slot = None
+        else:
+            wait = await self._attempt(decision.attempt, pod, policy, observation, wait)
+        await self._renew(pod, session, policy, decision, now)
+        return wait
+
+    def _remember(self, pod: Pod | None, session: Session | None, now: float, wall: float) -> History:
+        if self._history is None:
+            history = memory.recall(pod, session, now, wall)
+        elif session is not None and session.uid != self._session_uid:
+            history = memory.join(self._history, memory.recall(pod, session, now, wall))
+        else:
+            return self._history
+        self._session_uid = None if session is None else session.uid
+        return history
+
+    async def _look(self, pod: Pod | None, session: Session | None) -> Observation:
+        status, problem = None, ""
+        if pod is not None and pod.address is not None and pod.phase == "running":
+            try:
+                with self._tools.metrics.poll_seconds.time():
+                    status = await sidecar.read_status(self._tools.client, self._base(pod))
+            except NoStatus as reason:
+                problem = str(reason)
+        result = "none" if pod is None else "answered" if status is not None else "failed"
+        self._tools.metrics.polls.labels(result).inc()
+        wall = self._tools.wall()
+        return Observation(
+            wall=wall,
+            status=status,
+            problem=problem,
+            pod="missing" if pod is None else pod.phase,
+            pod_age_s=None if pod is None else wall - pod.created_at,
+            requested_at=None if session is None else session.requested_at,
+            chance=self._tools.chance(),
+        )
+
+    async def _attempt(
+        self, attempt: Attempt, pod: Pod | None, policy: Policy, observation: Observation, wait: float
+    ) -> float:
+        """Open the session when it is this gateway's turn; seconds until the next look."""
+        assert pod is not None
+        assert self._history is not None
+        now = asyncio.get_running_loop().time()
+        if self._slot is None:
+            self._slot = self._tools.limiter.reserve(now)
+        if now < self._slot:
+            return min(wait, self._slot - now)
+        self._slot = None
+        before = self._history
+        # Spent before it is sent: an attempt whose answer is lost was made.
+        self._history = decide.attempted(before, attempt, policy, observation, now)
+        answer = await sidecar.reauthenticate(self._tools.client, self._base(pod))
+        if answer.is_refused:
+            self._history = decide.refused(self._history, before, now, answer.delay_s)
+        self._tools.metrics.reauth.labels(attempt.value, answer.result).inc()
+        log.info("asked to open the session", gateway="/".join(self.key), attempt=attempt, result=answer.result)
+        return decide.SOON_S
+
+    async def _write(
+        self,
+        pod: Pod | None,
+        session: Session | None,
+        decision: Decision,
+        observation: Observation,
+        texts: tuple[str, str],
+        now: float,
+    ) -> None:
+        if pod is not None:
+            before = self._pod_written if self._pod_written is not None and self._pod_written.uid == pod.uid else None
+            known = pod.condition if before is None else _as_condition(before.content)
+            wanted = report.pod_condition(decision, texts[1], known, observation.wall)
+            strayed = before is not None and pod.condition is not None and pod.condition.status != decision.gate
+            if strayed or _is_due(before, wanted, now):
+                try:
+                    await self._tools.api.patch_pod(pod, wanted)
+                except ApiError as error:
+                    self._complain(error)
+                else:
+                    self._pod_written = _Written(pod.uid, wanted, now)
+                    self.pod_written_at = asyncio.get_running_loop().time()
+        if session is not None:
+            last = self._session_written
+            written = last if last is not None and last.uid == session.uid else None
+            present = session.status if written is None else written.content
+            body = report.session_status(session, present, pod, decision, observation, texts, now)
+            if _is_due(written, body, now):
+                try:
+                    await self._tools.api.apply_status(session, report.applied(session, body))
+                except ApiError as error:
+                    self._complain(error)
+                    if error.is_gone:
+                        # Its end was missed: the watch tells when it is there again.
+                        self.session = None if self.session is session else self.session
+                else:
+                    self._session_written = _Written(session.uid, body, now)
+
+    def _tell(
+        self,
+        pod: Pod | None,
+        session: Session | None,
+        decision: Decision,
+        observation: Observation,
+        texts: tuple[str, str],
+    ) -> None:
+        involved = session or pod
+        if involved is not None and decision.is_transition:
+            row = ROWS[decision.reason]
+            self._post_event(report.event(involved, row.event, decision.reason.value, texts[0], observation.wall))
+            log.info("reported", gateway="/".join(self.key), phase=decision.phase, reason=decision.reason)
+        if session is None:
+            return
+        problems = session.policy.problems
+        if problems != self._problems:
+            for problem in problems:
+                self._post_event(report.event(session, "Warning", "InvalidSpec", problem, observation.wall))
+            self._problems = problems
+        if decision.notice is not None:
+            status = observation.status
+            deadline = status.login.deadline if status is not None else None
+            notice = channels.Notice(
+                kind=decision.notice.kind,
+                namespace=session.namespace,
+                name=session.name,
+                phase=decision.phase.value,
+                reason=decision.notice.reason.value,
+                message=texts[1],
+                login=status.login.url_hint if status is not None else None,
+                deadline=None if deadline is None else utc(deadline),
+                at=utc(observation.wall),
+            )
+            for channel in session.policy.channels:
+                self._send(channel, notice)
+
+    def _post_event(self, event: Mapping[str, Any]) -> None:
+        async def post() -> None:
+            try:
+                await self._tools.api.create_event(event)
+            except ApiError as error:
+                raise TryLater(str(error)) from error
+
+        def lost(why: str) -> None:
+            log.warning("an Event is lost", reason=event["reason"], why=why)
+
+        self._tools.errands.send("event", post, lost)
+
+    def _send(self, channel: Channel, notice: channels.Notice) -> None:
+        counted = self._tools.metrics.notices
+
+        def lost(why: str) -> None:
+            counted.labels(channel.kind, "lost").inc()
+            log.error("a notice is lost", gateway="/".join(self.key), channel=channel.name, why=why)
+
+        async def deliver() -> None:
+            tools = self._tools
+            try:
+                await channels.send(tools.client, tools.channels_dir, channel, notice, tools.wall())
+            except channels.Misconfigured as problem:
+                lost(str(problem))
+            else:
+                counted.labels(channel.kind, "delivered").inc()
+
+        self._tools.errands.send(f"notice {channel.name}", deliver, lost)
+
+    async def _renew(
+        self, pod: Pod | None, session: Session | None, policy: Policy, decision: Decision, now: float
+    ) -> None:
+        """Replace an outdated pod where the owner's policy lets it go."""
+        if pod is None or not rollout.may_replace(policy, decision) or now - self._rollout_at < _ROLLOUT_LOOK_S:
+            return
+        self._rollout_at = now
+        try:
+            wanted = await self._tools.api.update_revision(*self.key)
+            if wanted and pod.revision and wanted != pod.revision:
+                await self._tools.api.evict(pod)
+                text = f"The pod of revision {pod.revision} is replaced by one of {wanted}: nothing to do."
+                self._post_event(report.event(session or pod, "Normal", "GatewayReplaced", text, self._tools.wall()))
+        except ApiError as error:
+            self._complain(error)
+
+    def _complain(self, error: ApiError) -> None:
+        log.warning("the Kubernetes API refused", gateway="/".join(self.key), problem=str(error))
+
+    def _base(self, pod: Pod) -> str:
+        address = pod.address or ""
+        host = f"[{address}]" if ":" in address else address
+        return f"http://{host}:{self._tools.control_port}"
+
+
+def _is_due(written: _Written | None, wanted: Mapping[str, Any], now: float) -> bool:
+    if written is None or now - written.at >= HEARTBEAT_S:
+        return True
+    return report.is_worth_writing(wanted, written.content)
+
+
+def _as_condition(content: Mapping[str, Any]) -> Condition:
+    return Condition(content["status"], content["reason"], content["message"], content["lastTransitionTime"])

@@ -1,0 +1,253 @@
+"""Rules that hold whatever a gateway does: a state machine drives the pure decisions through arbitrary histories."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from ib_operator import budget
+from ib_operator.budget import Attempt
+from ib_operator.decide import SOON_S, Decision, History, attempted, decide, refused
+from ib_operator.hours import epoch
+from ib_operator.policy import Policy, read
+from ib_operator.sight import FRESH_S, Observation
+from ib_operator.states import ROWS, Phase, Reason
+from ibkr.session import AuthStatus, MaintenanceStatus, ReauthStatus, SessionState, Status
+
+# A Tuesday at noon in New York.
+NOON = epoch("2026-11-24T17:00:00Z") or 0.0
+WINDOW = {"start": "13:00", "end": "14:00", "timeZone": "America/New_York"}
+SEEN: set[Reason] = set()
+ATTEMPTS: set[Attempt] = set()
+
+
+class Gateway(RuleBasedStateMachine):
+    """Time goes on by looks; every decision to attempt is carried out, and its outcome chosen by hypothesis."""
+
+    @initialize(
+        compete=st.booleans(), most=st.integers(0, 5), enabled=st.sampled_from([True, True, True, False]),
+        windows=st.booleans(),
+    )  # fmt: skip
+    def begin(self, compete: bool, most: int, enabled: bool, windows: bool) -> None:
+        self.policy: Policy = read(
+            {
+                "reauth": {"compete": compete, "maxAttempts": most, "enabled": enabled},
+                "maintenanceWindows": [WINDOW] if windows else [],
+            }
+        )
+        self.now = 0.0
+        self.history = History()
+        self.requested: float | None = None
+        self.good_at: float | None = None
+        self.sent: list[tuple[float, Attempt]] = []
+        self.healthy_since: float | None = None
+        self.episode: list[float] = []
+
+    @rule(
+        state=st.sampled_from(SessionState), looks=st.integers(1, 40), age=st.sampled_from([0.0, 30.0, 200.0]),
+        maintenance=st.sampled_from([False, False, False, True]), chance=st.floats(0, 1),
+        outcome=st.sampled_from("srl"),
+    )  # fmt: skip
+    def look(self, state: SessionState, looks: int, age: float, maintenance: bool, chance: float, outcome: str) -> None:
+        for _ in range(looks):
+            status = Status(
+                state=state,
+                observed_at=NOON,
+                state_since=NOON,
+                age_seconds=age,
+                auth=AuthStatus(competing=state is SessionState.COMPETING),
+                maintenance=MaintenanceStatus(active=maintenance),
+            )
+            self.turn(self.observe(status, chance), outcome)
+
+    @rule(looks=st.integers(1, 12), pod=st.sampled_from(["missing", "pending", "running"]), age=st.floats(0, 1000))
+    def lose_sight(self, looks: int, pod: Any, age: float) -> None:
+        for _ in range(looks):
+            self.turn(replace(self.observe(None, 0.5), pod=pod, pod_age_s=age), "s")
+
+    @rule()
+    def ask(self) -> None:
+        self.requested = NOON + self.now
+
+    @rule()
+    def pause(self) -> None:
+        self.policy = replace(self.policy, paused=not self.policy.paused)
+
+    @rule(seconds=st.sampled_from([60.0, 700.0, 3600.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    def observe(self, status: Status | None, chance: float) -> Observation:
+        return Observation(wall=NOON + self.now, status=status, requested_at=self.requested, chance=chance)
+
+    def turn(self, observation: Observation, outcome: str) -> None:
+        before = self.history
+        decision = decide(observation, self.policy, before, self.now)
+        self.history = decision.history
+        self.check(observation, before, decision)
+        if decision.attempt is not None:
+            tried = attempted(self.history, decision.attempt, self.policy, observation, self.now)
+            if outcome == "r":
+                self.history = refused(tried, self.history, self.now, 25)
+            else:
+                self.history = tried
+                self.note(decision.attempt)
+        assert decision.next_look_s > 0
+        self.now += decision.next_look_s
+
+    def note(self, attempt: Attempt) -> None:
+        ATTEMPTS.add(attempt)
+        if attempt in (Attempt.LOST, Attempt.COMPETE):
+            self.episode.append(self.now)
+            waits = [later - earlier for earlier, later in zip(self.episode, self.episode[1:], strict=False)]
+            floors = [wait * (1 - budget.JITTER) for wait in budget.BACK_OFF_S[1:]]
+            assert len(self.episode) <= min(5, self.policy.max_attempts)
+            assert all(wait >= floor for wait, floor in zip(waits, floors, strict=False))
+        if attempt in (Attempt.COMPETE, Attempt.GENTLE):
+            last = [at for at, kind in self.sent if kind is attempt]
+            assert not last or self.now - last[-1] >= budget.GENTLE_S
+        if attempt is Attempt.REQUESTED:
+            served = [at for at, kind in self.sent if kind is attempt]
+            assert not served or self.requested is None or NOON + served[-1] <= self.requested
+        self.sent.append((self.now, attempt))
+
+    def check(self, observation: Observation, before: History, decision: Decision) -> None:
+        status = observation.status
+        SEEN.add(decision.reason)
+        assert ROWS[decision.reason].phase is decision.phase
+        is_open = status is not None and status.state is SessionState.AUTHENTICATED and status.age_seconds <= FRESH_S
+        if is_open:
+            self.good_at = self.now
+            self.healthy_since = self.now if self.healthy_since is None else self.healthy_since
+            assert decision.gate == "True", "one look is enough to see an open session"
+            if self.now - self.healthy_since >= budget.HEALTHY_S:
+                self.episode = []
+        elif self.history.doubt is None:
+            self.healthy_since = None
+        if decision.gate == "True":
+            assert self.good_at is not None
+            assert self.now - self.good_at <= FRESH_S
+        if not is_open and before.doubt is not None and decision.gate == "True":
+            assert self.history.doubt is not before.doubt, "two looks that agree close the gate"
+        if decision.attempt is not None:
+            assert status is not None
+            assert status.age_seconds <= FRESH_S
+            assert not self.policy.paused
+            assert decision.gate == "False"
+            if status.state is SessionState.COMPETING:
+                assert self.policy.compete
+            else:
+                assert status.state is SessionState.REOPENING
+            if not self.policy.reauth_enabled:
+                assert decision.attempt is Attempt.REQUESTED
+        if self.policy.paused:
+            assert decision.phase is Phase.PAUSED
+            assert decision.notice is None
+        if decision.maintenance_until is not None:
+            assert decision.notice is None
+
+
+def test_no_history_breaks_a_rule_and_every_reason_is_reachable() -> None:
+    from hypothesis.stateful import run_state_machine_as_test
+
+    run_state_machine_as_test(
+        Gateway,
+        settings=settings(
+            max_examples=150, stateful_step_count=40, deadline=None, derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )  # fmt: skip
+    assert set(Reason) == SEEN
+    assert set(Attempt) == ATTEMPTS
+
+
+def _status(state: SessionState, **given: Any) -> Status:
+    return Status(state=state, observed_at=NOON, state_since=NOON, **given)
+
+
+def _play(states: list[SessionState], policy: Policy, history: History | None = None) -> list[tuple[float, Decision]]:
+    """Decisions over ``states``, attempts carried out and accepted."""
+    now, history, seen = 0.0, history or History(), []
+    for state in states:
+        observation = Observation(wall=NOON + now, status=_status(state))
+        decision = decide(observation, policy, history, now)
+        history = decision.history
+        seen.append((now, decision))
+        if decision.attempt is not None:
+            history = attempted(history, decision.attempt, policy, observation, now)
+        now += decision.next_look_s
+    return seen
+
+
+def test_a_lost_session_is_tried_five_times_at_growing_distances_and_then_given_up() -> None:
+    seen = _play([SessionState.AUTHENTICATED] + [SessionState.REOPENING] * 300, Policy())
+    tries = [at for at, decision in seen if decision.attempt is not None]
+    waits = [later - earlier for earlier, later in itertools.pairwise(tries)]
+    assert len(tries) == 5
+    assert all(later > earlier * 1.5 for earlier, later in itertools.pairwise(waits))
+    assert seen[-1][1].reason is Reason.REAUTH_EXHAUSTED
+    assert next(decision.notice.reason for _, decision in seen if decision.notice) is Reason.REAUTH_EXHAUSTED
+
+
+def test_an_episode_ends_with_ten_minutes_of_an_open_session_and_not_before() -> None:
+    short = [SessionState.AUTHENTICATED] * 20
+    long = [SessionState.AUTHENTICATED] * 60
+    lost = [SessionState.REOPENING] * 150
+    tries = [decision for _, decision in _play(lost + short + lost, Policy()) if decision.attempt is not None]
+    assert len(tries) == 5
+    tries = [decision for _, decision in _play(lost + long + lost, Policy()) if decision.attempt is not None]
+    assert len(tries) == 10
+
+
+def test_a_person_who_has_to_sign_in_is_looked_after_every_five_seconds_for_ten_minutes() -> None:
+    seen = _play([SessionState.LOGIN_REQUIRED] * 300, Policy())
+    assert {decision.next_look_s for at, decision in seen if at < 600} == {SOON_S}
+    assert {decision.next_look_s for at, decision in seen if at >= 600} == {15}
+
+
+def test_a_single_contrary_look_keeps_the_gate_and_is_checked_soon() -> None:
+    states = [SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.AUTHENTICATED, SessionState.REOPENING]
+    seen = [decision for _, decision in _play([*states, SessionState.REOPENING], Policy())]
+    assert [decision.gate for decision in seen] == ["True", "True", "True", "True", "False"]
+    assert seen[1].next_look_s == SOON_S
+    assert [decision.is_transition for decision in seen] == [True, False, False, False, True]
+
+
+def test_a_gateway_that_was_opened_a_moment_ago_is_left_alone() -> None:
+    status = _status(SessionState.REOPENING, reauth=ReauthStatus(next_allowed_at=NOON + 20))
+    history = History(budget=budget.Budget(next_at=-100.0))
+    assert decide(Observation(wall=NOON, status=status), Policy(), history, 0).attempt is None
+    assert decide(Observation(wall=NOON + 21, status=status), Policy(), history, 21).attempt is Attempt.LOST
+
+
+@pytest.mark.parametrize("state", [SessionState.LOGIN_REQUIRED, SessionState.COMPETING, SessionState.MAINTENANCE])
+def test_a_request_opens_nothing_where_nothing_may_be_opened(state: SessionState) -> None:
+    observation = Observation(wall=NOON, status=_status(state), requested_at=NOON - 1)
+    assert decide(observation, Policy(), History(), 0).attempt is None
+
+
+def test_a_request_is_served_once_while_it_stands_even_with_an_empty_budget() -> None:
+    spent = History(budget=budget.Budget(attempts=5, next_at=0.0))
+    observation = Observation(wall=NOON, status=_status(SessionState.REOPENING), requested_at=NOON - 1)
+    decision = decide(observation, Policy(), spent, 0)
+    assert decision.attempt is Attempt.REQUESTED
+    served = attempted(decision.history, Attempt.REQUESTED, Policy(), observation, 0)
+    assert decide(replace(observation, wall=NOON + 60), Policy(), served, 60).attempt is None
+    late = replace(observation, wall=NOON + 700)
+    assert decide(late, Policy(), spent, 700).attempt is None
+
+
+def test_maintenance_is_tried_gently_and_nobody_is_told() -> None:
+    windows = read({"maintenanceWindows": [{"start": "12:00", "end": "13:00", "timeZone": "America/New_York"}]})
+    seen = _play([SessionState.REOPENING] * 200, windows)
+    inside = [(at, decision) for at, decision in seen if at < 3600]
+    tries = [at for at, decision in inside if decision.attempt is not None]
+    assert {decision.reason for _, decision in inside} == {Reason.MAINTENANCE_WINDOW}
+    assert 5 <= len(tries) <= 6
+    assert not [decision for _, decision in inside if decision.notice]
