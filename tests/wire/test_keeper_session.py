@@ -405,6 +405,8 @@ async def test_penalty_stops_everything_of_the_keeper_and_everything_of_the_guar
         assert answer.status_code == 429
         await asyncio.sleep(280)
         assert len(kept.gateway.calls) == 2
+        await asyncio.sleep(280)
+        assert (await kept.ask.get("/livez")).status_code == 200
         assert kept.state == "authenticated"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -19,7 +20,13 @@ _LONGEST_SIGN_IN_S = 24 * 3600.0
 
 def maintenance_until(wall: float) -> float | None:
     """When the maintenance that ``wall`` falls into ends, or None outside of it: Saturday evening in New York."""
-    local = datetime.fromtimestamp(wall, NEW_YORK)
+    return _maintenance_until(int(wall // 60))
+
+
+# Asked with every request of a caller; all these hours begin and end with a minute.
+@lru_cache(maxsize=8)
+def _maintenance_until(minute: int) -> float | None:
+    local = datetime.fromtimestamp(minute * 60, NEW_YORK)
     saturday = local - timedelta(days=(local.weekday() - _SATURDAY) % 7)
     starts = saturday.replace(hour=_DOWN_FROM_HOUR, minute=0, second=0, microsecond=0)
     ends = starts + _DOWN_FOR
@@ -32,9 +39,7 @@ def sign_in_ends(wall: float, *, region: str | None, signed_in_at: float | None,
     IBKR ends it at the next midnight of the serving region and after a day at most. ``sso_left_s`` is given only
     while IBKR's own count falls in spite of tickles.
     """
-    local = datetime.fromtimestamp(wall, zone(region))
-    midnight = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    ends = [midnight.timestamp()]
+    ends = [_next_midnight(int(wall // 60), region)]
     if signed_in_at is not None and signed_in_at <= wall:
         ends.append(max(wall, signed_in_at + _LONGEST_SIGN_IN_S))
     if sso_left_s is not None:
@@ -42,7 +47,13 @@ def sign_in_ends(wall: float, *, region: str | None, signed_in_at: float | None,
     return min(ends)
 
 
-def zone(region: str | None) -> ZoneInfo:
+@lru_cache(maxsize=8)
+def _next_midnight(minute: int, region: str | None) -> float:
+    local = datetime.fromtimestamp(minute * 60, _zone(region))
+    return (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _zone(region: str | None) -> ZoneInfo:
     """The clock of the data centre; IBKR's names of regions are not documented, New York serves most users."""
     name = (region or "").upper()
     if name.startswith(("EU", "CH", "ZUG")):

@@ -24,7 +24,9 @@ from ibkr.session import SessionState, Status
 log = structlog.get_logger("ib_keepalive.keeper")
 
 _STALLED_S = 120.0
+_LONGEST_REST_S = 60.0
 _WATCH_LASTS_S = 60.0
+_UNANSWERED = (Seen.TIMEOUT, Seen.SILENT, Seen.REFUSED, Seen.BROKEN)
 _GOOD = (Seen.FLAGS, Seen.ALIVE)
 
 
@@ -67,21 +69,16 @@ class Keeper:
 
     def status(self) -> Status:
         """What ``/status`` says now."""
-        self._ledger.tickle_due = self._tickle_due if rhythm.tickles(self._verdict.state) else None
         return report.build(
             self._verdict,
             self._ledger,
             self._facts,
             now=self._clock(),
             wall=self._wall(),
+            tickle_due=self._tickle_due if rhythm.tickles(self._verdict.state) else None,
             build_name=self._settings.gateway_build,
             login_hint=self._settings.login_hint,
         )
-
-    @property
-    def reason(self) -> str:
-        """Why the state is what it is, in one phrase."""
-        return self._verdict.reason
 
     @property
     def is_turning(self) -> bool:
@@ -182,7 +179,7 @@ class Keeper:
             due.append(self._facts_due)
         self._wake.clear()
         try:
-            async with asyncio.timeout(max(0.0, min(due) - now)):
+            async with asyncio.timeout(max(0.0, min(min(due) - now, _LONGEST_REST_S))):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -212,9 +209,11 @@ class Keeper:
         self._ledger.reopened, self._ledger.reopen_earliest = now, now + reopening.GAP_S
         body = {"publish": True, "compete": self._settings.compete}
         seen, _ = await self._prober.ask("open_brokerage_session", body)
+        # It may have waited for its turn, so the gap counts from its end.
+        self._ledger.reopen_earliest = self._clock() + reopening.GAP_S
         result = "accepted" if seen.seen in _GOOD else seen.seen.value
         self._ledger.reopen_result = result
-        self._unsure_reopen = seen.seen in (Seen.TIMEOUT, Seen.SILENT, Seen.BROKEN)
+        self._unsure_reopen = seen.seen in _UNANSWERED
         self._metrics.reauth.labels(result).inc()
         log.info("asked to open the brokerage session", result=result, detail=seen.detail)
         self._conclude(seen)
@@ -257,7 +256,7 @@ class Keeper:
         signed_in = before is SessionState.LOGIN_REQUIRED and state is not before
         if signed_in:
             self._validate_due = max(self._validate_due, now + learnt.RETRY_S)
-        if signed_in or (self._unsure_reopen and seen.seen is Seen.FLAGS):
+        if signed_in or (self._unsure_reopen and seen.seen not in _UNANSWERED):
             self._unsure_reopen = False
             self._ledger.reopen_earliest = max(self._ledger.reopen_earliest, now + reopening.GAP_S)
 

@@ -28,7 +28,6 @@ class Ledger:
     gateway_started: float | None = None
     tickled: float | None = None
     tickle_failures: int = 0
-    tickle_due: float | None = None
     reopened: float | None = None
     reopen_result: str | None = None
     reopen_earliest: float = 0.0
@@ -41,6 +40,7 @@ def build(
     *,
     now: float,
     wall: float,
+    tickle_due: float | None,
     build_name: str | None,
     login_hint: str | None,
 ) -> Status:
@@ -71,7 +71,7 @@ def build(
         tickle=TickleStatus(
             last_ok_at=epoch(ledger.tickled),
             failures=ledger.tickle_failures,
-            next_due=epoch(ledger.tickle_due),
+            next_due=epoch(tickle_due),
         ),
         reauth=ReauthStatus(
             last_at=epoch(ledger.reopened),
