@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 .DEFAULT_GOAL := help
 
 help: ## Show what each target does
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.run: requirements/run.txt pyproject.toml
 	@PYTHON='$(PYTHON)' hack/venv $(VENV)
@@ -30,7 +30,19 @@ test: $(VENV)/.dev ## Lint, types, layers and all tests that need neither root n
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --ignore=tests/e2e $(ARGS)
+
+e2e: $(VENV)/.dev ## The chart on a real cluster: KUBECONFIG's, or one made for the run (root, Debian)
+	hack/e2e $(ARGS)
+
+cluster-up: ## Start a real one-node cluster in a network of its own (root, Debian)
+	@python3 hack/cluster up
+
+cluster-down: ## Remove that cluster and everything it made
+	@python3 hack/cluster down
+
+images: ## Build the images for that cluster into .run/images
+	hack/images .run/images keepalive mcp simulator
 
 bench: $(VENV)/.dev ## Measure the figures of docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(ARGS)
@@ -38,4 +50,4 @@ bench: $(VENV)/.dev ## Measure the figures of docs/benchmarks.md
 lock: $(VENV)/.dev ## Make requirements/*.txt again from pyproject.toml
 	hack/lock $(BIN)/uv
 
-.PHONY: help up test bench lock
+.PHONY: help up test e2e cluster-up cluster-down images bench lock

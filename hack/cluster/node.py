@@ -20,7 +20,6 @@ from processes import end_all, end_node, start, wait
 _ETCD = "http://127.0.0.1:2379"
 _PEER = "http://127.0.0.1:2380"
 _REQUIRED = {
-    "buildah": "buildah",
     "ip": "iproute2",
     "nft": "nftables",
     "nsenter": "util-linux",

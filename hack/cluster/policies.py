@@ -1,8 +1,8 @@
-"""Enforces the cluster's NetworkPolicies with nftables rules in the node's forward chain.
+"""Enforces the cluster's NetworkPolicies with nftables rules on the node.
 
 Runs inside the cluster's network namespace: ``policies.py KUBECTL KUBECONFIG``. Pods are joined by routed links, so
-everything between two pods, and between a pod and the outside, passes the forward chain; what the node itself sends
-(probes) does not, as in any cluster.
+everything between two pods, and between a pod and the outside, passes the forward chain, and what a pod sends to the
+node the input chain; what the node itself sends (probes) passes neither, as in any cluster.
 """
 
 from __future__ import annotations
@@ -106,9 +106,11 @@ def ruleset(policies: list[Object], pods: list[Object], namespaces: dict[str, di
         lines.append(f"{free}meta mark set meta mark or {bit}")
         lines += [f"{match}meta mark set meta mark or {bit}" for match in dict.fromkeys(allowed[own])]
     lines.append(f"meta mark and {_BOTH:#x} != {_BOTH:#x} drop")
-    head = f"type filter hook forward priority 10; policy accept; meta mark set meta mark and {~_BOTH & 0xFFFFFFFF:#x}"
-    chain = "\n    ".join([head, *lines])
-    return f"table ip policies\ndelete table ip policies\ntable ip policies {{\n  chain forward {{\n    {chain}\n  }}\n}}\n"
+    lines.insert(0, f"meta mark set meta mark and {~_BOTH & 0xFFFFFFFF:#x}")
+    # input: what a pod sends to the node itself, the API server included
+    hooks = [f"chain {hook} {{ type filter hook {hook} priority 10; jump decide; }}" for hook in ("forward", "input")]
+    table = "\n  ".join(["chain decide {", *(f"  {line}" for line in lines), "}", *hooks])
+    return f"table ip policies\ndelete table ip policies\ntable ip policies {{\n  {table}\n}}\n"
 
 
 def main(kubectl: str, kubeconfig: str) -> None:
