@@ -182,6 +182,12 @@ def test_taken_ports_are_named_with_who_needs_them_and_the_way_out(tmp_path: Pat
 def test_all_wrong_options_are_named_at_once(tmp_path: Path) -> None:
     options = ["--gateway", "localhost:5000", "--signed-out", "--scenario", "none.yaml", "--write", "none/up.json"]
     done = command.run(tmp_path, "up", "--port", "70000", *options)
+    with listening(0) as busy:
+        port = busy.getsockname()[1]
+        other = command.run(tmp_path, "up", "--port", str(port), "--write", str(tmp_path))
+    assert other.returncode == 2
+    assert f"{port} (for the MCP server)" in other.stderr
+    assert f"--write {tmp_path}: this is a folder" in other.stderr
     assert done.returncode == 2
     for option in ("--gateway localhost:5000", "--signed-out", "none.yaml", "none/up.json", "--port 70000"):
         assert option in done.stderr

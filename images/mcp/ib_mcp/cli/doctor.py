@@ -27,7 +27,7 @@ class Finding:
 
 def run(given: argparse.Namespace) -> int:
     """0 when every link holds, 1 when one is broken."""
-    if given.gateway and (problem := not_a_gateway(given.gateway)):
+    if given.gateway is not None and (problem := not_a_gateway(given.gateway)):
         say(problem)
         return 2
     out = sys.stderr if given.json else sys.stdout

@@ -20,7 +20,7 @@ _LOOK_S = 0.05
 
 def run(given: argparse.Namespace) -> int:
     """Until the agent closes standard input."""
-    if given.gateway and (problem := not_a_gateway(given.gateway)):
+    if given.gateway is not None and (problem := not_a_gateway(given.gateway)):
         say(problem)
         return 2
     with ExitStack() as own:

@@ -74,7 +74,6 @@ class Supervisor:
     def __enter__(self) -> Self:
         self._pipe = os.pipe()
         if self._logs:
-            self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
             for log in self._logs.glob("*.log"):
                 log.replace(_old(log))
         for thread in self._threads:
@@ -133,6 +132,7 @@ class Supervisor:
     def _output(self, part: Part) -> AbstractContextManager[IO[str]]:
         if self._logs is None:
             return nullcontext(sys.stderr)
+        self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         return open(self._log(part), "a", opener=lambda path, flags: os.open(path, flags, 0o600))
 
     def _log(self, part: Part) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from ib_mcp.cli import state
 from ib_mcp.cli.asking import answers
 from ib_mcp.cli.saying import say
 from ib_mcp.cli.snippets import summary
-from ib_mcp.cli.stack import Stack, addresses, free_ports, is_taken, listeners, not_a_gateway, parts
+from ib_mcp.cli.stack import LISTENERS, Stack, addresses, free_ports, is_taken, listeners, not_a_gateway, parts
 from ib_mcp.cli.supervisor import Supervisor
 
 _NEEDED = ("fastmcp", "httpx_aiohttp", "prometheus_client", "uvicorn", "yaml")
@@ -25,13 +26,16 @@ _PROGRESS_S = 2.0
 _SESSION_S = 2.0
 _SETTLE_S = 3.0
 _TAIL_LINES = 5
+_LAST_FIRST_PORT = 65536 - len(LISTENERS)
 
 
 def run(given: argparse.Namespace) -> int:
     """Until Ctrl-C or SIGTERM; 0 then, 2 when something given or installed is wrong, 1 when a part cannot start."""
     needed = listeners(given.gateway)
     ports = list(range(given.port, given.port + len(needed))) if given.port else free_ports(len(needed))
-    problems = wrong(given) or taken(ports, needed)
+    problems = wrong(given)
+    if _is_first_port(given.port):
+        problems += taken(ports, needed)
     tokens = ("", "")
     try:
         tokens = (state.token("mcp"), state.token("guard"))
@@ -82,11 +86,19 @@ def wrong(given: argparse.Namespace) -> list[str]:
             problems.append("--signed-out and --scenario are for the simulator and do not go with --gateway.")
     if given.scenario and not given.scenario.is_file():
         problems.append(f"--scenario {given.scenario}: there is no such file.")
-    if given.write and not given.write.absolute().parent.is_dir():
-        problems.append(f"--write {given.write}: there is no folder {given.write.absolute().parent}.")
-    if not 0 <= given.port <= 65530:
-        problems.append(f"--port {given.port}: not a port between 0 and 65530.")
+    if given.write:
+        folder = given.write.absolute().parent
+        if given.write.is_dir():
+            problems.append(f"--write {given.write}: this is a folder, not a file.")
+        elif not os.access(folder, os.W_OK):
+            problems.append(f"--write {given.write}: there is no folder {folder} that you may write to.")
+    if not _is_first_port(given.port):
+        problems.append(f"--port {given.port}: not a port between 0 and {_LAST_FIRST_PORT}.")
     return problems
+
+
+def _is_first_port(port: int) -> bool:
+    return 0 <= port <= _LAST_FIRST_PORT
 
 
 def taken(ports: list[int], needed: tuple[str, ...]) -> list[str]:
