@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import external
+from gateway.leaks import leaks
 from gateway.rig import Rig, assembled
 
 
@@ -18,3 +19,5 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         pytest.skip(str(reason))
     with assembled(tmp_path_factory.mktemp("rig")) as rig:
         yield rig
+        assert leaks(rig.logs(), [rig.running.mcp_token, rig.running.guard_token]) == []
+        assert list(rig.gateway.working_folder.iterdir()) == [], "IBKR's gateway wrote to its disk"

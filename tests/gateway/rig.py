@@ -76,10 +76,10 @@ class Rig:
     gateway: Gateway
     running: stack.Running
 
-    @property
-    def logs(self) -> list[Path]:
-        """What the programs wrote, except for what `ib-mcp up` prints for its owner."""
-        return [*self.running.logs[1:], self.gateway.log, self.broker.log]
+    def logs(self) -> dict[str, str]:
+        """What each program wrote so far, except for what `ib-mcp up` prints for its owner."""
+        files = [*self.running.logs[1:], self.gateway.log, self.broker.log]
+        return {file.name: file.read_text("utf-8") for file in files}
 
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = httpx.get(f"{self.running.control_url}/status").raise_for_status().json()
