@@ -1,6 +1,6 @@
 """A real one-node Kubernetes on a bare Linux machine.
 
-usage: python3 hack/cluster up | down | load ARCHIVE... | restart | kill CONTAINER | kubeconfig | path
+usage: python3 hack/cluster up | down | load ARCHIVE... | restart | kill CONTAINER | kubeconfig | path | helm
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from layout import KUBECONFIG
 
 
 def main(arguments: list[str]) -> None:
-    if arguments[:1] != ["path"] and os.geteuid() != 0:
+    if arguments[:1] not in (["path"], ["helm"]) and os.geteuid() != 0:
         raise SystemExit("cluster: a node needs root: run this with sudo, or set KUBECONFIG to a cluster you have")
     match arguments:
         case ["up"]:
@@ -31,6 +31,8 @@ def main(arguments: list[str]) -> None:
             node.kill(container)
         case ["kubeconfig"]:
             sys.stdout.write(f"{KUBECONFIG}\n")
+        case ["helm"]:
+            sys.stdout.write(f"{programs.helm()}\n")
         case ["path"]:
             sys.stdout.write(f"{programs.ensure()}\n")
         case _:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
-import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from layout import CACHE, HERE, run, say
@@ -46,28 +47,56 @@ def _stamp(version: str) -> str:
     return "-s -w " + " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in values.items())
 
 
-def _build(target: Path) -> None:
+def _go_build(target: Path, flags: str, *packages: str) -> None:
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
-    options = {"cwd": HERE / "programs", "env": environment}
+    command = ("go", "build", "-trimpath", "-ldflags", flags, "-o", f"{target}/", *packages)
+    run(*command, cwd=HERE / "programs", env=environment)
+
+
+def _build_helm(target: Path) -> None:
+    say("building helm (about two minutes, once)")
+    target.mkdir()
+    _go_build(target, "-s -w", TOOLS[0])
+
+
+def _build(target: Path) -> None:
+    target.mkdir()
     version = _version()
     say(f"building Kubernetes {version} from Go modules (about 6 minutes on two cores, once)")
-    run("go", "build", "-trimpath", "-ldflags", _stamp(version), "-o", target / "hyper", "./hyper", **options)
+    _go_build(target, _stamp(version), "./hyper")
     say("building containerd, helm and CoreDNS (about a minute, once)")
-    run("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{target}/", "./coredns", *TOOLS, **options)
+    _go_build(target, "-s -w", "./coredns", *TOOLS)
     run("cc", "-Os", "-static", "-o", target / "pause", HERE / "pause.c")
     for name in COMPONENTS:
         (target / name).symlink_to("hyper")
 
 
-def ensure() -> Path:
-    """The folder with all programs, built when it is not in the cache."""
+def _key() -> str:
     digest = hashlib.sha256()
     for path in _sources():
         digest.update(str(path.relative_to(HERE)).encode() + b"\0" + path.read_bytes())
-    folder = CACHE / f"programs-{digest.hexdigest()[:16]}"
-    if not folder.is_dir():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-            _build(Path(scratch))
-            shutil.copytree(scratch, folder, symlinks=True)
+    return digest.hexdigest()[:16]
+
+
+def _kept(name: str, build: Callable[[Path], None]) -> Path:
+    """The cached folder of this name, filled by ``build`` on first use, by one process at a time."""
+    folder = CACHE / f"{name}-{_key()}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+                build(made := Path(scratch) / name)
+                made.rename(folder)
     return folder
+
+
+def ensure() -> Path:
+    """The folder with all programs, built when it is not in the cache."""
+    return _kept("programs", _build)
+
+
+def helm() -> Path:
+    """Helm alone, for who needs no cluster."""
+    whole = CACHE / f"programs-{_key()}" / "helm"
+    return whole if whole.exists() else _kept("helm", _build_helm) / "helm"

@@ -1,0 +1,21 @@
+{{/* "true" when an operator, here or elsewhere, supervises this release's gateway. */}}
+{{- define "ib-mcp.supervised" -}}
+{{- if or .Values.operator.enabled .Values.operator.supervisedFrom }}true{{ end -}}
+{{- end -}}
+
+{{/* Namespaces that the operator supervises, as a JSON list. */}}
+{{- define "ib-mcp.scope" -}}
+{{- prepend .Values.operator.scope (include "ib-mcp.namespace" .) | uniq | toJson -}}
+{{- end -}}
+
+{{/* Secrets of notices that the operator mounts, as a JSON list. */}}
+{{- define "ib-mcp.channelSecrets" -}}
+{{- $names := .Values.operator.channelSecrets -}}
+{{- range .Values.operator.notifications }}{{ $names = append $names .secretRef.name }}{{ end -}}
+{{- $names | uniq | toJson -}}
+{{- end -}}
+
+{{/* Name of a cluster-wide object: (list $ "what"). */}}
+{{- define "ib-mcp.clusterName" -}}
+{{- printf "%s-%s-%s" (include "ib-mcp.namespace" (index . 0)) (include "ib-mcp.fullname" (index . 0)) (index . 1) -}}
+{{- end -}}

@@ -1,0 +1,147 @@
+"""What an installation makes: names, images, security, tokens, and what survives an upgrade."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chart.conftest import CHART, VALUES, Object, Render, containers, one, pods
+
+
+@pytest.fixture(params=VALUES, ids=lambda path: path.stem)
+def objects(request: pytest.FixtureRequest, render: Render) -> list[Object]:
+    return render("--values", request.param)
+
+
+def test_every_container_is_restricted(objects: list[Object]) -> None:
+    """The restricted Pod Security standard, hooks and sidecars included."""
+    for name, spec in pods(objects):
+        security = spec["securityContext"]
+        assert security["runAsNonRoot"] is True, name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
+        assert all("hostPath" not in volume for volume in spec.get("volumes", [])), name
+        for container in containers(spec):
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False, (name, container["name"])
+            assert own["readOnlyRootFilesystem"] is True, (name, container["name"])
+            assert own["capabilities"] == {"drop": ["ALL"]}, (name, container["name"])
+            assert "hostPort" not in str(container.get("ports", "")), (name, container["name"])
+
+
+def test_no_pod_holds_a_kubernetes_token_and_every_one_has_its_limits(objects: list[Object]) -> None:
+    for name, spec in pods(objects):
+        if "operator" in name:
+            continue
+        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["enableServiceLinks"] is False, name
+        assert all("memory" in container["resources"]["limits"] for container in containers(spec)), name
+
+
+def test_the_whole_installation_asks_for_less_than_500_mib(render: Render) -> None:
+    def mebibytes(text: str) -> int:
+        return int(text.removesuffix("Mi"))
+
+    total = 0
+    for name, spec in pods(render()):
+        if name.endswith("-test"):
+            continue
+        running = [c for c in containers(spec) if c in spec["containers"] or c.get("restartPolicy") == "Always"]
+        total += sum(mebibytes(container["resources"]["requests"]["memory"]) for container in running)
+    assert total < 500
+
+
+def test_names_stay_within_their_limits_whatever_the_release_is_called(render: Render) -> None:
+    for item in render("--values", CHART / "ci/everything-values.yaml", release="a" * 53):
+        name = item["metadata"]["name"]
+        assert len(name) <= (52 if item["kind"] == "StatefulSet" else 63), name
+        assert not name.endswith("-")
+
+
+def test_every_object_is_in_the_namespace_asked_for(render: Render) -> None:
+    found = render("--values", CHART / "ci/everything-values.yaml")
+    namespaced = [item for item in found if item["metadata"]["name"] != "text"]
+    cluster_wide = {"CustomResourceDefinition", "ClusterRole", "ValidatingAdmissionPolicy"}
+    cluster_wide |= {"ValidatingAdmissionPolicyBinding"}
+    homes = {item["metadata"].get("namespace") for item in namespaced if item["kind"] not in cluster_wide}
+    assert homes == {"elsewhere"}
+
+
+def test_a_digest_wins_over_the_tag_and_the_tag_defaults_to_the_version(render: Render) -> None:
+    everything = one(render("--values", CHART / "ci/everything-values.yaml"), "StatefulSet", "-gateway")
+    gateway = everything["spec"]["template"]["spec"]["containers"][0]
+    assert gateway["image"].startswith("local/gateway:1@sha256:0123")
+    plain = one(render(), "Deployment", "-mcp")["spec"]["template"]["spec"]["containers"][0]
+    assert plain["image"] == "ghcr.io/ib-mcp/mcp:0.1.0"
+
+
+def test_the_gateway_is_replaced_on_request_only_and_its_sidecar_outlives_it(render: Render) -> None:
+    spec = one(render(), "StatefulSet", "-gateway")["spec"]
+    assert spec["replicas"] == 1
+    assert spec["updateStrategy"] == {"type": "OnDelete"}
+    sidecar = spec["template"]["spec"]["initContainers"][-1]
+    assert (sidecar["name"], sidecar["restartPolicy"]) == ("keepalive", "Always")
+
+
+def test_a_new_chart_version_or_an_mcp_setting_leaves_the_gateways_template_alone(
+    render: Render, tmp_path: Path
+) -> None:
+    newer = shutil.copytree(CHART, tmp_path / "ib-mcp")
+    chart = newer / "Chart.yaml"
+    chart.write_text(chart.read_text().replace("\nversion: 0.1.0\n", "\nversion: 0.2.0\n"))
+    before, after = render(), render("--set", "mcp.replicas=3", chart=newer)
+    assert after != before
+    templates = [one(objects, "StatefulSet", "-gateway")["spec"]["template"] for objects in (before, after)]
+    assert templates[0] == templates[1]
+
+
+def test_probes_of_the_gateway_pod_never_ask_the_broker(render: Render) -> None:
+    spec = one(render(), "StatefulSet", "-gateway")["spec"]["template"]["spec"]
+    paths = {
+        container[probe]["httpGet"]["path"]
+        for container in containers(spec)
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+        if probe in container
+    }
+    assert paths == {"/livez", "/readyz"}
+
+
+def test_an_autoscaled_server_is_given_no_number_of_pods(render: Render) -> None:
+    assert "replicas" not in one(render("--set", "mcp.autoscaling.enabled=true"), "Deployment", "-mcp")["spec"]
+
+
+def test_existing_secrets_are_used_and_none_is_made(render: Render) -> None:
+    found = render("--set", "keepalive.token.existingSecret=guard,mcp.token.existingSecret=agents")
+    assert not [item for item in found if item["kind"] == "Secret"]
+    assert '"guard"' in json.dumps(one(found, "Deployment", "-mcp"))
+
+
+def test_agents_reach_nothing_but_the_mcp_path_from_outside(render: Render) -> None:
+    found = render("--values", CHART / "ci/everything-values.yaml")
+    (rule,) = one(found, "Ingress", "-mcp")["spec"]["rules"]
+    assert [path["path"] for path in rule["http"]["paths"]] == ["/mcp"]
+    (route,) = one(found, "HTTPRoute", "-mcp")["spec"]["rules"]
+    assert [match["path"]["value"] for match in route["matches"]] == ["/mcp"]
+    assert route["timeouts"] == {"request": "0s", "backendRequest": "0s"}
+
+
+def test_the_notes_name_three_steps_that_work_and_warn_of_what_is_risky(
+    helm: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """Helm prints the notes for a dry run of an installation."""
+    options = ("--dry-run=client", "--namespace", "home")
+    plain = helm("install", "demo", CHART, *options).stdout.partition("NOTES:")[2]
+    assert "kubectl -n home port-forward svc/demo-ib-mcp-gateway 5000" in plain
+    assert "http://localhost:5000" in plain
+    assert "get secret demo-ib-mcp-mcp -o jsonpath='{.data.token}'" in plain
+    assert "WARNING" not in plain
+    risky = (
+        "--set",
+        "keepalive.compete=true,networkPolicy.enabled=false,mcp.ingress.enabled=true,mcp.ingress.host=a.b",
+    )
+    assert helm("install", "demo", CHART, *options, "--set", risky).stdout.count("WARNING") == 3
