@@ -100,6 +100,7 @@ class Simulator:
         moved = epoch - self.clock.now()
         self.clock.set(epoch)
         self.session.shift(moved)
+        self.logins.shift(moved)
         self.player.shift(moved)
         self.limits.forget()
 

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -96,7 +97,10 @@ def _gated_http(gate: Gate) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            if not gate.silent:
+            if gate.silent:
+                # Or an idle connection would be closed in good order after a while.
+                self._unset_keepalive_if_required()
+            else:
                 super().data_received(data)
 
     return GatedHTTP
@@ -151,10 +155,12 @@ class Listener:
 
     async def start(self) -> None:
         """Bind and serve. OSError when the address cannot be had."""
-        # Bound and never listening: the port stays ours while connections to it are refused.
-        self._reserve = _bound(self.host, self.port)
-        try:
+        if sys.platform == "linux":
+            # Bound and never listening: the port stays ours while connections to it are refused.
+            # Other systems do not let a second socket listen there.
+            self._reserve = _bound(self.host, self.port)
             self.port = self._reserve.getsockname()[1]
+        try:
             self._config.load()
             self._lifespan = self._config.lifespan_class(self._config)
             await self._lifespan.startup()
@@ -162,7 +168,7 @@ class Listener:
                 raise RuntimeError("the app failed to start; its error is in the log")
             await self._serve(self._listen())
         except BaseException:
-            self._reserve.close()
+            self._release_port()
             raise
         self._unwatch = self._gate.watch(self._follow_gate)
 
@@ -183,6 +189,9 @@ class Listener:
         while self._state.connections:  # noqa: ASYNC110
             await asyncio.sleep(0)
         await self._lifespan.shutdown()
+        self._release_port()
+
+    def _release_port(self) -> None:
         if self._reserve is not None:
             self._reserve.close()
 
@@ -197,6 +206,7 @@ class Listener:
         """From here on connections are accepted by the kernel, if not yet answered."""
         listening = _bound(self.host, self.port)
         listening.listen(_BACKLOG)
+        self.port = listening.getsockname()[1]
         return listening
 
     async def _serve(self, listening: socket.socket) -> None:

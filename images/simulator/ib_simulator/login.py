@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 from ib_simulator.users import USERS, User
 
@@ -62,6 +62,11 @@ class Logins:
             attempt.approved = approved
         return len(waiting)
 
+    def shift(self, seconds: float) -> None:
+        """The clock was set by that much."""
+        for attempt in self._attempts.values():
+            attempt.began_at += seconds
+
     @property
     def waiting(self) -> int:
         return sum(attempt.approved is None for attempt in self._attempts.values())
@@ -74,7 +79,3 @@ class Logins:
 def cookies(token: str, user: User) -> dict[str, str]:
     """What a login sets; the gateway keeps these by name."""
     return {"XYZAB": token, "XYZAB_AM.LOGIN": token[::-1], "USERID": str(user.user_id)}
-
-
-def to_json(logins: Logins) -> dict[str, Any]:
-    return {"second_step": logins.second_step, "waiting": logins.waiting}

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 import yaml
 from pydantic import BaseModel
 
@@ -25,6 +26,8 @@ from ib_simulator.actions import ACTIONS, MAX_RATE, Invalid, arguments_of
 
 if TYPE_CHECKING:
     from ib_simulator.app import Simulator
+
+log = structlog.get_logger("ib_simulator")
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -162,7 +165,10 @@ class Player:
         self._cancel()
         while (step := self._next()) is not None and self._began_at + step.at <= self._simulator.clock.now():
             self.done += 1
-            ACTIONS[step.action].run(self._simulator, step.arguments)
+            try:
+                ACTIONS[step.action].run(self._simulator, step.arguments)
+            except Invalid as error:
+                log.warning("a step of the scenario could not be done", step=self.done, reason=str(error))
         if step is None:
             self.armed = True
             return

@@ -53,11 +53,11 @@ class Session:
         self.opened_at: float | None = None
         self.ever_opened = False
         self.competitor = False
-        self.competitor_returns_s: float | None = None
         self.fail = ""
         self.ended = "never signed in"
         self.dropped = ""
         self._login_ends = 0.0
+        self._competitor_returns_s: float | None = None
         self._competitor_back_at: float | None = None
         self._down_until = 0.0
         self._next_reset: float | None = None
@@ -78,7 +78,7 @@ class Session:
         if timing.calendar:
             self._settle_calendar(now)
         if self._competitor_back_at is not None and now >= self._competitor_back_at:
-            self.compete()
+            self._take_over()
         if self.opened_at is not None and now >= max(self.opened_at, self.seen_at) + timing.brokerage_idle:
             self.drop("idle")
         return None
@@ -125,8 +125,8 @@ class Session:
                 self.fail = NEEDS_FORCE
                 return False
             self.competitor = False
-            if self.competitor_returns_s is not None:
-                self._competitor_back_at = now + after + self.competitor_returns_s
+            if self._competitor_returns_s is not None:
+                self._competitor_back_at = now + after + self._competitor_returns_s
         if self.opened_at is None:
             self.opened_at, self.ever_opened = now + after, True
             self.memory = Memory()
@@ -173,13 +173,15 @@ class Session:
 
     def compete(self, returns_s: float | None = None) -> None:
         """Another session of the user takes over; thrown out, it comes back after ``returns_s`` (None: never)."""
+        self._competitor_returns_s = returns_s
+        self._take_over()
+
+    def _take_over(self) -> None:
         self.competitor, self._competitor_back_at = True, None
-        if returns_s is not None:
-            self.competitor_returns_s = returns_s
         self.drop("another session of this user")
 
     def stop_competing(self) -> None:
-        self.competitor, self._competitor_back_at, self.competitor_returns_s = False, None, None
+        self.competitor, self._competitor_back_at, self._competitor_returns_s = False, None, None
         self.fail = ""
 
     def maintain(self, until: float | None) -> None:

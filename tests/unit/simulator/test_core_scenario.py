@@ -122,3 +122,11 @@ def test_a_scenario_given_outside_a_loop_starts_with_the_first_request():
             return (await client.get("/v1/api/tickle")).status_code
 
     assert asyncio.run(ask()) == 401
+
+
+@pytest.mark.looptime
+async def test_a_step_that_cannot_be_done_does_not_stop_the_others():
+    played = scenario.parse("steps:\n  - {at: 1s, do: clear-faults, id: 9}\n  - {at: 2s, do: expire}", "x")
+    simulator = Simulator(signed_in="paper", scenario=played)
+    await asyncio.sleep(3)
+    assert simulator.session.user is None

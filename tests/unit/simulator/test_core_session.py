@@ -164,3 +164,12 @@ def test_setting_the_calendar_keeps_the_age_of_the_session():
     assert session.flags(1_000_359).authenticated
     session.settle(1_000_360)
     assert not session.flags(1_000_360).authenticated
+
+
+def test_a_competitor_without_a_return_does_not_inherit_an_earlier_one():
+    session = opened(0)
+    session.compete(returns_s=30)
+    session.compete()
+    session.open(1, compete=True)
+    session.settle(60)
+    assert session.flags(60).authenticated
