@@ -179,7 +179,8 @@ class Keeper:
             due.append(self._facts_due)
         self._wake.clear()
         try:
-            async with asyncio.timeout(max(0.0, min(min(due) - now, _LONGEST_REST_S))):
+            # At least a millisecond: a clock of coarse steps would never reach what lies within one.
+            async with asyncio.timeout(max(0.001, min(min(due) - now, _LONGEST_REST_S))):
                 await self._wake.wait()
         except TimeoutError:
             pass
