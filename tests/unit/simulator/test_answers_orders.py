@@ -95,6 +95,7 @@ def test_orders_wait_for_the_market_to_open() -> None:
     [
         ({"quantity": "5"}, 400, "incorrect type"),
         ({"price": "150"}, 400, "incorrect type"),
+        ({"price": float("nan")}, 400, "incorrect type"),
         ({"side": "HOLD"}, 400, "Invalid Side"),
         ({"orderType": "MAGIC"}, 400, "Invalid order type"),
         ({"conid": 1}, 400, "Invalid contract"),

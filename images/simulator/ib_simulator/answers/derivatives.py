@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from ib_simulator.answers.refusals import bad_request, conid_in, required
@@ -25,7 +25,7 @@ def list_strikes(world: World, call: Call) -> Answer:
     nothing = Answer({"call": [], "put": []})
     if underlying is None or conid not in searched_of(call.memory) or not underlying.strike_step:
         return nothing
-    if kind != option_kind(world, underlying) or (kind == "FOP" and not call.query.get("exchange")):
+    if kind != world.contracts.option_kind(underlying) or (kind == "FOP" and not call.query.get("exchange")):
         return nothing
     price = world.market.price(underlying, call.now)
     expiries = _expiries(world, underlying, month, call.now)
@@ -35,12 +35,7 @@ def list_strikes(world: World, call: Call) -> Answer:
     return Answer({"call": strikes, "put": strikes})
 
 
-def option_kind(world: World, underlying: Contract) -> str:
-    root = world.contracts.root_of(underlying.conid)
-    return "FOP" if root is not None and root.exchange == "CME" else "OPT"
-
-
-def _expiries(world: World, underlying: Contract, month: str, now: float) -> list[Any]:
+def _expiries(world: World, underlying: Contract, month: str, now: float) -> list[date]:
     return [day for day in world.contracts.expiries(underlying, today(now)) if month_name(day) == month]
 
 
@@ -69,7 +64,7 @@ def get_derivative_contracts(world: World, call: Call) -> Answer:
 
 
 def _options(world: World, call: Call, underlying: Contract, kind: str, month: str) -> list[Contract]:
-    if not underlying.strike_step or kind != option_kind(world, underlying):
+    if not underlying.strike_step or kind != world.contracts.option_kind(underlying):
         return []
     right = call.query.get("right", "").upper()[:1]
     if right not in {"", "C", "P"}:

@@ -19,9 +19,7 @@ def failed(text: str, status: int = 500) -> Refusal:
 
 def unavailable() -> Refusal:
     """503, as for orders and instruments that IBKR cannot find."""
-    return failed(
-        "Details currently unavailable. Please try again later and contact client services if issue persists.", 503
-    )
+    return failed("Details currently unavailable.", 503)
 
 
 def account_of(world: World, call: Call, name: str = "accountId") -> Account:

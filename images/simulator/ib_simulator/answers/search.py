@@ -84,9 +84,8 @@ def _row(world: World, contract: Contract, now: float, *, short: bool) -> dict[s
         sections.append({"secType": "FUT", "months": months, "exchange": root.exchange})
     if contract.strike_step:
         months = ";".join(dict.fromkeys(month_name(expiry) for expiry in world.contracts.expiries(contract, day)))
-        fop = root is not None and root.exchange == "CME"
-        kind, exchange = ("FOP", "CME") if fop else ("OPT", "EUREX" if contract.exchange == "EUREX" else "SMART;CBOE")
-        sections.append({"secType": kind, "months": months, "exchange": exchange})
+        exchange = contract.exchange if contract.exchange in {"CME", "EUREX"} else "SMART;CBOE"
+        sections.append({"secType": world.contracts.option_kind(contract), "months": months, "exchange": exchange})
     return row | {"sections": sections}
 
 

@@ -98,6 +98,11 @@ class Contracts:
 
     # Options
 
+    def option_kind(self, underlying: Contract) -> str:
+        """OPT, or FOP where options are on the future."""
+        root = self._roots.get(underlying.conid)
+        return "FOP" if root is not None and root.exchange == "CME" else "OPT"
+
     def expiries(self, underlying: Contract, today: date) -> list[date]:
         """Of its options, nearest first: Fridays for six weeks, then third Fridays for two years."""
         friday = today + timedelta(days=(4 - today.weekday()) % 7)
@@ -130,14 +135,14 @@ class Contracts:
             return None
         underlying = self._rows[self._optionable[place]]
         root = self._roots.get(underlying.conid)
-        future_option = root is not None and root.exchange == "CME"
+        kind = self.option_kind(underlying)
         strike = round(underlying.strike_step * steps, 3)
         return replace(
             underlying,
             conid=_OPTION_BASE + (code * _STRIKES_PER_EXPIRY + steps) * 2 + put,
-            kind="FOP" if future_option else "OPT",
-            tick=0.05 if future_option or underlying.kind == "IND" else 0.01,
-            multiplier=root.multiplier if root is not None and future_option else 100.0,
+            kind=kind,
+            tick=0.05 if underlying.kind == "IND" else 0.01,
+            multiplier=root.multiplier if root is not None and kind == "FOP" else 100.0,
             strike_step=0.0,
             underlying=underlying.conid,
             expiry=trading_day(_EPOCH + timedelta(weeks=weeks)),
