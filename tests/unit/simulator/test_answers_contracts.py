@@ -250,7 +250,7 @@ def test_a_scan_ranks_what_it_is_asked_for(location: str) -> None:
 def test_scan_filters_are_kept() -> None:
     ask = Asker()
     asked = {"instrument": "STK", "type": "MOST_ACTIVE", "location": "STK.US.MAJOR"}
-    rows = ask("run_scanner", body=asked | {"filter": [{"code": "priceBelow", "value": 20}]})["contracts"]
+    rows = ask("run_scanner", body=asked | {"filter": [{"code": "priceBelow", "value": "20"}]})["contracts"]
     prices = [float(row["31"].lstrip("H")) for row in ask.snapshot(*(row["con_id"] for row in rows), fields="31")]
     assert 0 < len(prices) < 10
     assert max(prices) <= 20.1

@@ -165,11 +165,20 @@ def _tests(filters: Any) -> list[tuple[Callable[[Quote, float], bool], float]]:
     for row in filters:
         code = str(row.get("code")) if isinstance(row, dict) else ""
         known = code in _FILTERS or code.removesuffix("Above").removesuffix("Below") in _MORE_FILTERS
-        if not known or not isinstance(row.get("value"), int | float):
+        value = _number(row.get("value")) if known else None
+        if value is None:
             raise bad_request(f"invalid filter {code[:40]}")
         if code in _FILTERS:
-            tests.append((_FILTERS[code][1], float(row["value"])))
+            tests.append((_FILTERS[code][1], value))
     return tests
+
+
+def _number(value: object) -> float | None:
+    """A number that is sent as one or as text."""
+    try:
+        return float(value) if isinstance(value, int | float | str) else None
+    except ValueError:
+        return None
 
 
 def _candidates(world: World, instrument: str, location: str, now: float) -> list[Contract]:
