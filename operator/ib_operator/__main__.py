@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -38,9 +41,25 @@ async def _run(settings: OperatorSettings) -> None:
                 sys.stderr.write(f"The port {settings.host}:{settings.port} cannot be opened: {error.strerror}.\n")
                 raise SystemExit(2) from None
             log.info("watching", namespaces=settings.namespaces)
-            await operator.watch.run()
+            await _until_stopped(operator.watch.run())
         finally:
             await runner.cleanup()
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work``, which ends with an error only, until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tasks = [asyncio.create_task(stop.wait()), asyncio.ensure_future(work)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 if __name__ == "__main__":

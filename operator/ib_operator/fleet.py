@@ -71,6 +71,11 @@ class Fleet:
         if before != session:
             supervisor.poke()
 
+    def forget(self, uid: str) -> None:
+        """Drop the pod or session with this uid, which the API server no longer has."""
+        self._forget_pod(uid)
+        self._forget_session(uid)
+
     def problem(self) -> str | None:
         """Why the operator should be restarted, or None."""
         now = asyncio.get_running_loop().time()
@@ -91,7 +96,7 @@ class Fleet:
     def _supervise(self, key: Key) -> Supervisor:
         supervisor = self._supervisors.get(key)
         if supervisor is None:
-            supervisor = self._supervisors[key] = Supervisor(key, self._tools)
+            supervisor = self._supervisors[key] = Supervisor(key, self._tools, self.forget)
             self._tasks[key] = asyncio.create_task(supervisor.run(), name="/".join(key))
         return supervisor
 

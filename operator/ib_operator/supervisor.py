@@ -65,7 +65,7 @@ class _Written:
 class Supervisor:
     """``pod`` and ``session`` may change at any time; ``poke`` makes it look at once. ``run`` until cancelled."""
 
-    def __init__(self, key: Key, tools: Tools) -> None:
+    def __init__(self, key: Key, tools: Tools, forget: Callable[[str], None]) -> None:
         self.key = key
         self.pod: Pod | None = None
         self.session: Session | None = None
@@ -73,6 +73,7 @@ class Supervisor:
         self.turned_at = asyncio.get_running_loop().time()
         self.pod_written_at: float | None = None
         self._tools = tools
+        self._forget = forget
         self._history: History | None = None
         self._session_uid: str | None = None
         self._poked = asyncio.Event()
@@ -199,7 +200,7 @@ class Supervisor:
                 try:
                     await self._tools.api.patch_pod(pod, wanted)
                 except ApiError as error:
-                    self._complain(error)
+                    self._complain(error, pod.uid)
                 else:
                     self._pod_written = _Written(pod.uid, wanted, now)
                     self.pod_written_at = asyncio.get_running_loop().time()
@@ -212,10 +213,7 @@ class Supervisor:
                 try:
                     await self._tools.api.apply_status(session, report.applied(session, body))
                 except ApiError as error:
-                    self._complain(error)
-                    if error.is_gone:
-                        # Its end was missed: the watch tells when it is there again.
-                        self.session = None if self.session is session else self.session
+                    self._complain(error, session.uid)
                 else:
                     self._session_written = _Written(session.uid, body, now)
 
@@ -302,8 +300,11 @@ class Supervisor:
         except ApiError as error:
             self._complain(error)
 
-    def _complain(self, error: ApiError) -> None:
+    def _complain(self, error: ApiError, uid: str | None = None) -> None:
         log.warning("the Kubernetes API refused", gateway="/".join(self.key), problem=str(error))
+        if error.is_gone and uid is not None:
+            # Its end was missed; the watch tells when there is another.
+            self._forget(uid)
 
     def _base(self, pod: Pod) -> str:
         address = pod.address or ""

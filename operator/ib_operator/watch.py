@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import kopf
@@ -29,61 +30,61 @@ _SELECTOR = ",".join(f"{name}={value}" for name, value in POD_LABELS.items())
 
 
 class Watch:
-    """``run`` until SIGTERM, SIGINT or a cancellation."""
+    """``run`` until cancelled; ``is_ready`` once the first lists are asked for."""
 
     def __init__(self, settings: OperatorSettings, api: Api, fleet: Fleet) -> None:
         self._settings = settings
         self._api = api
         self._fleet = fleet
+        self._loop = asyncio.get_running_loop()
         self.is_ready = False
 
     async def run(self) -> None:
-        """Watch until a signal or a cancellation ends it."""
-        stop = asyncio.Event()
-        _heed_signals(stop)
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        watching = asyncio.create_task(self._watch_again_and_again(stop), name="watch")
-        try:
-            await asyncio.wait((stopping, watching), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            watching.cancel()
-            await asyncio.gather(stopping, watching, return_exceptions=True)
-
-    async def _watch_again_and_again(self, stop: asyncio.Event) -> None:
         while True:
             serves = await self._serves_sessions(before=None)
-            again = asyncio.Event()
-            look = asyncio.create_task(self._look_for_kinds(serves, again), name="kinds")
-            ready = asyncio.Event()
-            mark = asyncio.create_task(self._mark(ready), name="ready")
+            try:
+                await self._watch(serves)
+            # kopf ends with whatever ended one of its tasks: a kind that is gone, a refused watch, a lost server.
+            except Exception as error:
+                log.warning("the watch ended and begins anew", problem=repr(error))
+            await asyncio.sleep(_RESTART_S)
+
+    async def _watch(self, serves: bool) -> None:
+        """Watch until there is another set of kinds to watch."""
+        # A thread and a loop of its own: kopf cancels every task that its loop got meanwhile when it ends, and takes
+        # over the signals of the main thread.
+        stop = threading.Event()
+        with ThreadPoolExecutor(1, thread_name_prefix="kopf") as thread:
+            watching = self._loop.run_in_executor(thread, self._run_kopf, serves, stop)
+            look = asyncio.create_task(self._look_for_kinds(serves, stop), name="kinds")
+            try:
+                await asyncio.shield(watching)
+            finally:
+                stop.set()
+                look.cancel()
+                await asyncio.gather(look, watching, return_exceptions=True)
+
+    def _run_kopf(self, serves: bool, stop: threading.Event) -> None:
+        async def operate() -> None:
             try:
                 await kopf.operator(
                     registry=self._registry(serves),
                     settings=self._kopf_settings(),
                     namespaces=list(self._settings.namespaces),
                     standalone=True,
-                    stop_flag=again,
-                    ready_flag=ready,
+                    stop_flag=stop,
                 )
-                if not again.is_set():
-                    return
-            # kopf ends with whatever ended one of its tasks: a kind that is gone, a refused watch, a lost server.
-            except Exception as error:
-                log.warning("the watch ended and begins anew", problem=repr(error))
             finally:
-                look.cancel()
-                mark.cancel()
-                await asyncio.gather(look, mark, return_exceptions=True)
-                # kopf sets handlers of its own, which do nothing once it has ended.
-                _heed_signals(stop)
-            await asyncio.sleep(_RESTART_S)
+                # kopf waits for it in a thread that would hold this loop up.
+                stop.set()
 
-    async def _mark(self, ready: asyncio.Event) -> None:
-        await ready.wait()
+        self._loop.call_soon_threadsafe(self._begin)
+        asyncio.run(operate())
+
+    def _begin(self) -> None:
         self.is_ready = True
 
-    async def _look_for_kinds(self, serves: bool, again: asyncio.Event) -> None:
+    async def _look_for_kinds(self, serves: bool, again: threading.Event) -> None:
         while True:
             await asyncio.sleep(_KINDS_LOOK_S)
             if await self._serves_sessions(before=serves) != serves:
@@ -104,7 +105,7 @@ class Watch:
 
     def _registry(self, serves_sessions: bool) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-        fleet, settings = self._fleet, self._settings
+        fleet, loop, settings = self._fleet, self._loop, self._settings
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.ConnectionInfo:
@@ -118,13 +119,13 @@ class Watch:
 
         @kopf.on.event("v1", "pods", labels=POD_LABELS, registry=registry)
         async def pod(event: kopf.RawEvent, **_: Any) -> None:
-            fleet.see_pod(event["type"], event["object"])
+            loop.call_soon_threadsafe(fleet.see_pod, event["type"], event["object"])
 
         if serves_sessions:
 
             @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
             async def session(event: kopf.RawEvent, **_: Any) -> None:
-                fleet.see_session(event["type"], event["object"])
+                loop.call_soon_threadsafe(fleet.see_session, event["type"], event["object"])
 
         return registry
 
@@ -139,12 +140,6 @@ class Watch:
         return settings
 
 
-def _heed_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-
-
 def quieten() -> None:
-    """kopf tells of every event it passes on; its warnings are enough."""
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    """kopf tells of every event and every retry; what ends it is told by us."""
+    logging.getLogger("kopf").setLevel(logging.CRITICAL)
