@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import httpx
@@ -428,4 +429,25 @@ async def test_doubt_of_a_caller_brings_the_next_look_forward() -> None:
         assert kept.state == "authenticated"
         kept.keepalive.keeper.doubt()
         await asyncio.sleep(2.5)
+        assert kept.state == "login_required"
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_gap_holds_whatever_the_gateway_does_and_whoever_asks(seed: int) -> None:
+    random = Random(seed)
+    moods = [OPEN, LOST, LOST, TAKEN, OFFLINE, 401, 429, 500, "silence", "refuse", "cut"]
+    async with keeping(Gateway(says=LOST), auto_reopen=True, compete=seed % 2 == 0) as kept:
+        asked: set[asyncio.Task[httpx.Response]] = set()
+        for _ in range(150):
+            kept.gateway.says, kept.gateway.delay_s = random.choice(moods), random.choice((0, 0, 2, 4))
+            for _ in range(random.randrange(4)):
+                asked.add(asyncio.create_task(kept.reauthenticate()))
+            await asyncio.sleep(random.uniform(1, 40))
+        kept.gateway.says, kept.gateway.delay_s = 401, 0
+        await asyncio.sleep(400)
+        assert all(task.done() and task.result().status_code < 600 for task in asked)
+        times = kept.gateway.times("/ssodh/init")
+        assert len(times) > 5
+        assert all(after - before >= 25 for before, after in pairwise(times))
+        assert (kept.gateway.most_in_flight, kept.gateway.in_flight) == (1, 0)
         assert kept.state == "login_required"

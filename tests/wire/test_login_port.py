@@ -281,8 +281,14 @@ async def test_other_web_pages_cannot_post_here(headers: dict[str, str]) -> None
         assert gateway.seen == []
 
 
-async def test_other_web_pages_cannot_load_from_here_but_may_link_here() -> None:
-    async with keeping(SignInPages()) as kept:
-        site = {"sec-fetch-site": "cross-site"}
-        assert (await kept.browse.get("/sso/Login", headers=site | {"sec-fetch-mode": "no-cors"})).status_code == 403
-        assert (await kept.browse.get("/", headers=site | {"sec-fetch-mode": "navigate"})).status_code == 200
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_other_web_pages_may_link_to_the_landing_page_only(site: str) -> None:
+    gateway = SignInPages()
+    async with keeping(gateway) as kept:
+        link = {"sec-fetch-site": site, "sec-fetch-mode": "navigate"}
+        assert (await kept.browse.get("/", headers=link)).status_code == 200
+        led = await kept.browse.get("/sso/SecondStep?id=theirs", headers=link)
+        assert (led.status_code, led.headers["location"]) == (303, "/")
+        load = {"sec-fetch-site": site, "sec-fetch-mode": "no-cors"}
+        assert (await kept.browse.get("/sso/Login", headers=load)).status_code == 403
+        assert gateway.seen == []

@@ -24,6 +24,8 @@ from ibkr.session import SessionState, Status
 log = structlog.get_logger("ib_keepalive.keeper")
 
 _STALLED_S = 120.0
+# A clock coarser than the times it is compared with must not make the loop spin.
+_SHORTEST_REST_S = 0.001
 _LONGEST_REST_S = 60.0
 _WATCH_LASTS_S = 60.0
 _UNANSWERED = (Seen.TIMEOUT, Seen.SILENT, Seen.REFUSED, Seen.BROKEN)

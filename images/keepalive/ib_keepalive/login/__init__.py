@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ib_keepalive import hosts
@@ -79,10 +79,13 @@ def _refuse(request: Request, names: tuple[str, ...]) -> Response | None:
             "Open this port as http://localhost:PORT, or list the name in IB_KEEPALIVE_LOGIN_NAMES.",
         )
         return _page(problem, 403)
-    is_navigation = request.method == "GET" and request.headers.get("sec-fetch-mode", "navigate") == "navigate"
-    if not is_navigation and not hosts.admits_origin(request.headers):
+    if hosts.admits_origin(request.headers):
+        return None
+    is_link = request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
+    if not is_link or "origin" in request.headers:
         return _page(pages.problem("Another web page sent this", "Start again from this port's own page."), 403)
-    return None
+    # A link from elsewhere leads to the landing page only: one into the sign-in could end it for somebody else's user.
+    return None if request.scope["path"] == "/" else RedirectResponse("/", 303)
 
 
 def _page(document: str, status: int) -> Response:
