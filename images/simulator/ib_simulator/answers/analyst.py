@@ -15,6 +15,7 @@ from ib_simulator.world.hours import NEW_YORK
 from ib_simulator.world.market import today
 
 PERIODS = ("1D", "7D", "MTD", "1M", "YTD", "1Y")
+MAX_DAYS = 1825
 _SPY = 756733
 
 
@@ -164,7 +165,7 @@ def list_transactions(world: World, call: Call) -> Answer:
         raise bad_request("conids must hold one conid")
     if not isinstance(currency, str) or not currency:
         raise bad_request("currency is missing")
-    if not isinstance(days, int) or days < 1:
+    if not isinstance(days, int) or not 1 <= days <= MAX_DAYS:
         raise bad_request("invalid days")
     conid = as_conid(conids[0])
     last = today(call.now)

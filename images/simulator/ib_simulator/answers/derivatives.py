@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from ib_simulator.answers.refusals import bad_request, conid_in, required
+from ib_simulator.answers.refusals import as_amount, bad_request, conid_in, required
 from ib_simulator.answers.search import searched_of
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
@@ -72,7 +72,9 @@ def _options(world: World, call: Call, underlying: Contract, kind: str, month: s
     price = world.market.price(underlying, call.now)
     possible = world.contracts.strikes(underlying, price)
     if "strike" in call.query:
-        wanted = _number(call.query["strike"])
+        wanted = as_amount(call.query["strike"])
+        if wanted is None:
+            raise bad_request("invalid strike")
         possible = [strike for strike in possible if strike == wanted]
     elif kind != "FOP":
         raise bad_request("missing parameter strike")
@@ -83,13 +85,6 @@ def _options(world: World, call: Call, underlying: Contract, kind: str, month: s
         if world.contracts.is_listed(underlying, expiry, strike, today(call.now))
         for side in (right or "CP")
     ]
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise bad_request("invalid strike") from None
 
 
 def valid_exchanges(contract: Contract) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ib_simulator.answers.refusals import bad_request, body_of
+from ib_simulator.answers.refusals import as_amount, bad_request, body_of
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
 from ib_simulator.world.stored import Model
@@ -168,7 +168,7 @@ def save_model(world: World, call: Call) -> Answer:
 
 
 def _is_target(row: object) -> bool:
-    return isinstance(row, dict) and isinstance(row.get("conid"), int) and isinstance(row.get("target"), int | float)
+    return isinstance(row, dict) and isinstance(row.get("conid"), int) and as_amount(row.get("target")) is not None
 
 
 def draft_model_investment(world: World, call: Call) -> Answer:

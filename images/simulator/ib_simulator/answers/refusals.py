@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from ib_simulator.call import Call, Refusal
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Account
@@ -62,6 +64,17 @@ def as_number(text: object) -> int | None:
     """A whole number from 0 on, or None."""
     digits = str(text)
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
+
+
+def as_amount(value: object) -> float | None:
+    """A finite number, sent as one or as text, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
 
 
 def body_of(call: Call) -> dict[str, object]:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from ib_simulator.answers.quote import Quote
-from ib_simulator.answers.refusals import bad_request, body_of, failed
+from ib_simulator.answers.refusals import as_amount, bad_request, body_of, failed
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
 from ib_simulator.world.contract import Contract
@@ -165,20 +165,12 @@ def _tests(filters: Any) -> list[tuple[Callable[[Quote, float], bool], float]]:
     for row in filters:
         code = str(row.get("code")) if isinstance(row, dict) else ""
         known = code in _FILTERS or code.removesuffix("Above").removesuffix("Below") in _MORE_FILTERS
-        value = _number(row.get("value")) if known else None
+        value = as_amount(row.get("value")) if known else None
         if value is None:
             raise bad_request(f"invalid filter {code[:40]}")
         if code in _FILTERS:
             tests.append((_FILTERS[code][1], value))
     return tests
-
-
-def _number(value: object) -> float | None:
-    """A number that is sent as one or as text."""
-    try:
-        return float(value) if isinstance(value, int | float | str) else None
-    except ValueError:
-        return None
 
 
 def _candidates(world: World, instrument: str, location: str, now: float) -> list[Contract]:

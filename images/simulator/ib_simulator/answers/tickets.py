@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any
 
-from ib_simulator.answers.refusals import as_conid, bad_request, body_of
+from ib_simulator.answers.refusals import as_amount, as_conid, bad_request, body_of
 from ib_simulator.call import Call, Refusal
 from ib_simulator.world import World
 from ib_simulator.world.contract import Contract
@@ -35,7 +34,8 @@ def contract_in(world: World, ticket: dict[str, Any]) -> Contract:
 def check(world: World, account: str, ticket: dict[str, Any]) -> str | None:
     """Refuse a ticket whose form is wrong (400); the text of a rejection (sent with status 200), or None."""
     for name in _NUMBERS:
-        if ticket.get(name) is not None and not _is_number(ticket[name]):
+        value = ticket.get(name)
+        if value is not None and (isinstance(value, str) or as_amount(value) is None):
             raise Refusal(400, {"error": "orders request includes parameter with incorrect type", "statusCode": 400})
     if ticket.get("acctId", account) != account:
         raise bad_request("acctId differs from the account of the request")
@@ -59,10 +59,6 @@ def check(world: World, account: str, ticket: dict[str, Any]) -> str | None:
     if handle and world.book.has_handle(str(handle)):
         return f"Order couldn't be submitted: Local order ID={handle} is already registered."
     return None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def questions(world: World, call: Call, ticket: dict[str, Any]) -> list[Question]:
