@@ -6,7 +6,7 @@ base currencies, so that leaving it out is ambiguous. All names and numbers are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Literal
@@ -100,6 +100,8 @@ def holdings_of(account: Account, seed: int, contracts: Contracts, market: Marke
     rest = [c for kind in ("CASH", "BOND", "CRYPTO") for c in contracts if c.kind == kind]
     chosen += rest if account.is_paper else rest[3:6] + rest[-1:]
     held = [_holding(contract, market, begin, random) for contract in chosen]
+    if account.trading_type == "STKCASH":
+        held = [replace(holding, quantity=abs(holding.quantity)) for holding in held]
     return held + _vertical(contracts, market, begin) if account.is_paper else held
 
 

@@ -1,7 +1,7 @@
 """The order book of one user: orders, their fills, and what a ticket must hold.
 
 Fills are as simple as can be: an order is filled as a whole at the first look at which the market is open and its
-price is reached. They leave positions as they are.
+price is reached. Fills leave positions as they are, and orders attached to a parent wait for ever.
 """
 
 from __future__ import annotations
