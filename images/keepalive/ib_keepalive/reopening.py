@@ -13,7 +13,8 @@ GAP_S = 25.0
 LOADING_S = 60.0
 _DISCONNECTED_S = 30.0
 _CONFIRMED_S = 3.0
-_BACK_OFF_S = (30.0, 60.0, 120.0, 240.0, 480.0)
+_MOST_TRIES = 5
+_FIRST_PAUSE_S = 30.0
 _HEALTHY_S = 600.0
 
 
@@ -29,7 +30,7 @@ def refuse(verdict: Verdict, *, now: float, earliest: float, compete: bool, logi
     if not allowed:
         return refusal(state, login=login)
     if now < earliest:
-        return PacingLimited("The brokerage session was opened or asked for moments ago.", retry_after_s=earliest - now)
+        return PacingLimited("It is too early to ask IBKR for the session again.", retry_after_s=earliest - now)
     return None
 
 
@@ -54,14 +55,14 @@ def follow(budget: Budget, state: SessionState, now: float) -> Budget:
 
 def try_at(budget: Budget, verdict: Verdict, earliest: float) -> float | None:
     """When the keeper may try by itself (loop seconds), or None when it must not."""
-    if verdict.state is not SessionState.REOPENING or budget.tries >= len(_BACK_OFF_S):
+    if verdict.state is not SessionState.REOPENING or budget.tries >= _MOST_TRIES:
         return None
     return max(earliest, budget.next_at, verdict.since + _patience_s(verdict))
 
 
 def spend(budget: Budget, now: float) -> Budget:
-    """The budget after one try."""
-    return replace(budget, tries=budget.tries + 1, next_at=now + _BACK_OFF_S[budget.tries])
+    """The budget after one try; each pause is twice the one before."""
+    return replace(budget, tries=budget.tries + 1, next_at=now + _FIRST_PAUSE_S * 2**budget.tries)
 
 
 def _patience_s(verdict: Verdict) -> float:

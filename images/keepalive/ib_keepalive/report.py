@@ -22,7 +22,7 @@ _SIGNED_IN = (SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.C
 
 @dataclass(slots=True)
 class Ledger:
-    """Counts and times (loop seconds) that only ``/status`` shows."""
+    """Counts and times (loop seconds) that ``/status`` shows; nothing is opened before ``reopen_earliest``."""
 
     latency_ms: float | None = None
     gateway_started: float | None = None
@@ -46,8 +46,11 @@ def build(
 ) -> Status:
     """The status at loop second ``now``, which is epoch second ``wall``."""
 
-    def epoch(at: float | None) -> float | None:
-        return None if at is None else round(wall - (now - at), 3)
+    def epoch(at: float) -> float:
+        return round(wall - (now - at), 3)
+
+    def epoch_if(at: float | None) -> float | None:
+        return None if at is None else epoch(at)
 
     down_until = hours.maintenance_until(wall)
     deadline = None
@@ -57,24 +60,24 @@ def build(
         )
     return Status(
         state=verdict.state,
-        observed_at=epoch(verdict.concluded_at) or wall,
-        state_since=epoch(verdict.since) or wall,
+        observed_at=epoch(verdict.concluded_at),
+        state_since=epoch(verdict.since),
         age_seconds=round(max(0.0, now - verdict.concluded_at), 3),
         mode=facts.mode,
         gateway=GatewayStatus(
             reachable=verdict.reachable,
             latency_ms=ledger.latency_ms,
-            started_at=epoch(ledger.gateway_started),
+            started_at=epoch_if(ledger.gateway_started),
             build=build_name,
         ),
         auth=replace(verdict.flags, message=verdict.flags.message or verdict.reason),
         tickle=TickleStatus(
-            last_ok_at=epoch(ledger.tickled),
+            last_ok_at=epoch_if(ledger.tickled),
             failures=ledger.tickle_failures,
-            next_due=epoch(tickle_due),
+            next_due=epoch_if(tickle_due),
         ),
         reauth=ReauthStatus(
-            last_at=epoch(ledger.reopened),
+            last_at=epoch_if(ledger.reopened),
             last_result=ledger.reopen_result,
             next_allowed_at=epoch(ledger.reopen_earliest) if ledger.reopen_earliest > now else None,
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -46,6 +47,16 @@ class KeepaliveSettings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip().lower() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("gateway_ca_file")
+    @classmethod
+    def _check_authority(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                ssl.create_default_context(cafile=str(value))
+            except OSError as error:
+                raise ValueError(f"{value} is not a readable PEM file with certificates") from error
         return value
 
     @field_validator("gateway_url", "gateway_origin")

@@ -33,13 +33,15 @@ def open_client(settings: KeepaliveSettings, transport: httpx.AsyncBaseTransport
 
 
 def _transport(settings: KeepaliveSettings) -> httpx.AsyncBaseTransport:
+    verification = _verification(settings)
+
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=_verification(settings), limit=_CONNECTIONS, keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(ssl=verification, limit=_CONNECTIONS, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    return _Transport(client=session)
+    return _Transport(verify=verification, client=session)
 
 
 class _Transport(AiohttpTransport):

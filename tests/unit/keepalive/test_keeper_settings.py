@@ -56,3 +56,11 @@ def test_token_may_come_from_a_file_and_is_never_shown(monkeypatch: pytest.Monke
     settings = read(KeepaliveSettings, gateway_url="https://x:5000")
     assert settings.token.get_secret_value() == "token-in-a-file"
     assert "token-in-a-file" not in repr(settings)
+
+
+def test_authority_must_be_a_file_of_certificates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.pem").write_text("nothing")
+    for path in (tmp_path / "missing.pem", tmp_path / "empty.pem"):
+        with pytest.raises(SystemExit):
+            read(KeepaliveSettings, gateway_url="https://x", token="token-of-tests", gateway_ca_file=str(path))
+        assert "IB_KEEPALIVE_GATEWAY_CA_FILE" in capsys.readouterr().err
