@@ -81,13 +81,11 @@ async def agent(
         simulator.sign_in(signed_in, brokerage=brokerage)
     if prepare:
         prepare(simulator)
-    kept = KeepaliveSettings(
-        gateway_url="http://gateway.test", token=GUARD_TOKEN, login_hint="http://localhost:5443/"
-    )
+    kept = KeepaliveSettings(gateway_url="http://gateway.test", token=GUARD_TOKEN, login_hint="http://localhost:5443/")
     keepalive = Keepalive(kept, InProcess(simulator.app), wall=simulator.clock.now)
     async with keepalive, connected(InProcess(keepalive.data), settings) as (server, client):
         async with asyncio.timeout(60):
-            while keepalive.keeper.status().state is SessionState.STARTING:
+            while keepalive.keeper.status().state is SessionState.STARTING:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
         yield Agent(client, server, simulator)
 

@@ -98,7 +98,9 @@ async def test_search_by_symbol_by_name_and_for_nothing() -> None:
         assert rows[0]["currency"] == "USD"
         assert rows[0]["derivatives"] == "OPT"
         assert (await a.read("search_contracts", query="apple")).rows("contracts")[0]["conid"] == 265598
-        assert (await a.read("search_contracts", query="ES", type="FUT")).rows("contracts")[0]["derivatives"] == "FUT FOP"
+        assert (await a.read("search_contracts", query="ES", type="FUT")).rows("contracts")[0][
+            "derivatives"
+        ] == "FUT FOP"
         assert (await a.read("search_contracts", query="no such company")).rows("contracts") == []
 
 

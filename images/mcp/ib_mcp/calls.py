@@ -21,8 +21,9 @@ from fastmcp.tools.base import ToolResult
 
 from ib_mcp import metrics
 from ib_mcp.guard import caller
+from ib_mcp.tools import session
 from ib_mcp.tools.base import DeskTool, result
-from ibkr.errors import IbError, InternalError, OperationUnknown, UpstreamTimeout
+from ibkr.errors import IbError, InternalError, OperationUnknown, SessionReopening, UpstreamTimeout
 
 log = structlog.get_logger(__name__)
 _FAULT = "This server failed to answer because of a fault of its own."
@@ -52,7 +53,7 @@ class Calls(Middleware):
                     return await desk_tool.run(context.message.arguments or {})
                 return await call_next(context)
         except IbError as error:
-            failure = error
+            failure = _for_agents(error)
         except TimeoutError:
             failure = self._late()
         except NotFoundError:
@@ -93,6 +94,13 @@ class Calls(Middleware):
         return UpstreamTimeout(f"No answer within {self._deadline_s:g} s.")
 
 
+def _for_agents(error: IbError) -> IbError:
+    """With the cure that an agent has."""
+    if isinstance(error, SessionReopening):
+        error.action = session.REOPEN
+    return error
+
+
 def _cause(error: FastMCPError) -> IbError:
     """FastMCP wraps what a tool raises; the reason is what matters."""
     reason: BaseException | None = error
@@ -115,8 +123,7 @@ def _caller(context: MiddlewareContext[Any]) -> str:
         request.client.host if request.client else "",
         request.headers.get("user-agent", ""),
     ]
-    session = context.fastmcp_context.session if context.fastmcp_context else None
-    client = session.client_params.client_info if session and session.client_params else None
-    if client is not None:
-        parts += [client.name, client.version]
+    asking = context.fastmcp_context.session.client_params if context.fastmcp_context else None
+    if asking is not None:
+        parts += [asking.client_info.name, asking.client_info.version]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

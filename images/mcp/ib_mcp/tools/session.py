@@ -10,6 +10,7 @@ from ib_mcp.values import iso
 from ibkr.errors import IbError, SessionReopening
 from ibkr.session import SessionState, Status, refusal
 
+REOPEN = "Call reopen_session, or try again in a few seconds."
 _REOPENS_WITHIN_S = 12
 _LOOK_EVERY_S = 0.5
 _UNDECIDED = (SessionState.STARTING, SessionState.REOPENING)
@@ -53,6 +54,6 @@ def describe(status: Status) -> Answer:
 def trouble(status: Status) -> IbError | None:
     """Why the brokerage session cannot be used, with the cure; None when it can."""
     refused = refusal(status.state, login=status.login.url_hint)
-    if isinstance(refused, SessionReopening) and status.state is SessionState.REOPENING:
-        refused.action = "Call reopen_session, or try again in a few seconds."
+    if isinstance(refused, SessionReopening):
+        refused.action = REOPEN
     return refused
