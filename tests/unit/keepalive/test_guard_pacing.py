@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ib_keepalive.guard.schedule import IN_FLIGHT, KEPT_S, MOST_WAITING, Limit, Place, Schedule, TooLong
+from ib_keepalive.guard.schedule import (
+    IN_FLIGHT,
+    KEPT_S,
+    MOST_WAITING,
+    REST_S,
+    STUCK_S,
+    Limit,
+    Place,
+    Schedule,
+    TooLong,
+)
 from ib_keepalive.guard.window import UNSURE_S, Window, arrive
 from ibkr.catalogue import Pacing
 
@@ -260,19 +270,43 @@ def test_the_line_is_bounded():
     assert all(wait >= 1 for _, _, wait in simulation.refused)
 
 
+def lose(schedule: Schedule, at: float, *operations: str) -> None:
+    """Have one request of each operation started at 0 and not answered until ``at``."""
+    places = []
+    for number, operation in enumerate(operations):
+        schedule.join(0.0, "a", operation, number, 8.0)
+        places.append(schedule.start(0.0))
+    for place in places:
+        assert place is not None
+        schedule.finish(place, at, lost=True)
+
+
 def test_requests_that_never_got_an_answer_take_slots_for_a_while_but_never_all():
     schedule = Schedule(TOGETHER, {})
-    for number in range(IN_FLIGHT):
-        schedule.join(0.0, "a", "read", number, 8.0)
-        place = schedule.start(0.0)
-        assert place is not None
-        schedule.finish(place, 10.0, lost=True)
+    lose(schedule, 10.0, "one", "two", "three", "four")
     for number in range(3):
         schedule.join(20.0, "a", "read", number, 8.0)
     assert schedule.start(20.0) is not None
     assert schedule.start(20.0) is None
-    assert schedule.next_change(20.0) == 70.0
-    assert schedule.start(70.0) is not None
+    assert schedule.next_change(20.0) == 10.0 + STUCK_S
+    assert schedule.start(10.0 + STUCK_S) is not None
+
+
+def test_an_operation_without_answers_rests_and_is_then_tried_one_by_one():
+    schedule = Schedule(TOGETHER, {})
+    lose(schedule, 10.0, "ledger")
+    assert schedule.rests_s("ledger", 10.0) == 0
+    lose(schedule, 11.0, "ledger")
+    assert schedule.rests_s("ledger", 12.0) == REST_S - 1
+    assert schedule.rests_s("orders", 12.0) == 0
+    for number in range(3):
+        schedule.join(30.0, "a", "ledger", number, 80.0)
+    tried = schedule.start(30.0)
+    assert tried is not None
+    assert schedule.start(30.0) is None
+    schedule.finish(tried, 31.0)
+    assert schedule.start(31.0) is not None
+    assert schedule.start(31.0) is not None
 
 
 def test_who_leaves_the_line_costs_nothing():

@@ -10,9 +10,9 @@ import httpx
 import structlog
 
 from ib_keepalive.guard.question import Question
-from ib_keepalive.guard.reading import LARGEST_ANSWER, Response
+from ib_keepalive.guard.reading import LARGEST_ANSWER, FinalAnswer, Response
 from ib_keepalive.metrics import Metrics
-from ibkr.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from ibkr.errors import UpstreamTimeout, UpstreamUnreachable
 
 log = structlog.get_logger("ib_keepalive.guard")
 
@@ -33,7 +33,7 @@ class Exchange:
         self._base = str(client.base_url).rstrip("/")
 
     async def send(self, question: Question, within_s: float) -> Response:
-        """The gateway's answer as it is. UpstreamUnreachable, ConnectionBroken, UpstreamTimeout or UpstreamError."""
+        """The gateway's answer as it is. UpstreamUnreachable, ConnectionBroken, UpstreamTimeout or FinalAnswer."""
         operation = question.endpoint.id
         clock = asyncio.get_running_loop().time
         started = clock()
@@ -53,7 +53,7 @@ class Exchange:
         except (httpx.HTTPError, aiohttp.ClientError, OSError):
             outcome = "broken"
             raise ConnectionBroken("The connection to IBKR's gateway broke.", retry_after_s=2) from None
-        except UpstreamError:
+        except FinalAnswer:
             outcome = "too_large"
             raise
         finally:
@@ -80,7 +80,7 @@ class Exchange:
             async for chunk in response.aiter_bytes():
                 size += len(chunk)
                 if size > LARGEST_ANSWER:
-                    raise UpstreamError(f"IBKR's answer is larger than {LARGEST_ANSWER >> 20} MiB.")
+                    raise FinalAnswer(f"IBKR's answer is larger than {LARGEST_ANSWER >> 20} MiB.")
                 chunks.append(chunk)
         return Response(
             response.status_code,

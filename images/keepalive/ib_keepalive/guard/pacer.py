@@ -13,7 +13,7 @@ from ib_keepalive.guard.flight import Flight
 from ib_keepalive.guard.schedule import IN_FLIGHT, Limit, Place, Schedule, TooLong
 from ib_keepalive.metrics import Metrics
 from ibkr.catalogue import Catalogue, Pacing
-from ibkr.errors import PacingLimited
+from ibkr.errors import PacingLimited, UpstreamTimeout
 
 log = structlog.get_logger("ib_keepalive.guard")
 
@@ -69,10 +69,14 @@ class Pacer:
     async def turn(self, flight: Flight, question: Hashable) -> Place:
         """Wait for a turn; give the place back with ``done``.
 
-        PacingLimited when the turn would come later than the flight has patience for.
+        PacingLimited when the turn would come later than the flight has patience for, UpstreamTimeout while IBKR
+        leaves this operation unanswered.
         """
         self.check_box()
         now = _now()
+        rests_s = self._schedule.rests_s(flight.operation, now)
+        if rests_s:
+            raise _silence(flight.operation, rests_s)
         try:
             place = self._schedule.join(now, flight.caller, flight.operation, question, flight.patience.turn_by - now)
         except TooLong as error:
@@ -97,7 +101,15 @@ class Pacer:
 
     def done(self, place: Place, *, lost: bool = False) -> None:
         """Its request ended; ``lost``: without an answer, so that the gateway may still hold its slot."""
-        self._schedule.finish(place, _now(), lost=lost)
+        now = _now()
+        self._schedule.finish(place, now, lost=lost)
+        rests_s = self._schedule.rests_s(place.operation, now)
+        if rests_s:
+            for other in self._schedule.of(place.operation):
+                self._schedule.leave(other, now, keep=False)
+                waiter = self._waiters.pop(other)
+                if not waiter.done():
+                    waiter.set_exception(_silence(place.operation, rests_s))
         self._pump()
 
     def answered(self, status: int, retry_after_s: float | None = None) -> None:
@@ -164,6 +176,10 @@ def _penalty(left: float) -> PacingLimited:
     return PacingLimited(
         "IBKR refuses all requests for a while, because too many were sent.", retry_after_s=math.ceil(left)
     )
+
+
+def _silence(operation: str, rests_s: float) -> UpstreamTimeout:
+    return UpstreamTimeout(f"IBKR does not answer {operation} at the moment.", retry_after_s=math.ceil(rests_s))
 
 
 def _times(calls: int) -> str:

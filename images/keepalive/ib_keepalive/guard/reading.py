@@ -20,6 +20,10 @@ class PreflightMissing(UpstreamError):
     """IBKR forgot that ``/iserver/accounts`` was called; the same call succeeds after it."""
 
 
+class FinalAnswer(UpstreamError):
+    """A complete answer that would be the same the next time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """An answer of the gateway as it arrived."""
@@ -59,7 +63,7 @@ def _read_good(response: Response) -> Any:
     if "html" in response.media:
         if b"/sso/" in response.content or b"login" in response.content.lower():
             raise LoginRequired("IBKR's gateway answered with its sign-in page.")
-        raise UpstreamError("IBKR answered with a web page instead of data.")
+        raise FinalAnswer("IBKR answered with a web page instead of data.")
     try:
         body = json.loads(response.content)
     except (ValueError, RecursionError):
@@ -84,7 +88,7 @@ def _bare_error(body: Any) -> IbError | None:
         return SessionReopening("IBKR's brokerage session is not open at the moment.", retry_after_s=5)
     if any(words in lowered for words in _NO_PREFLIGHT):
         return PreflightMissing(f"IBKR: {message}")
-    return UpstreamError(f"IBKR: {message}")
+    return FinalAnswer(f"IBKR: {message}")
 
 
 def _message(response: Response) -> str:

@@ -16,7 +16,7 @@ from ib_keepalive.guard.reading import PreflightMissing, read_response
 from ib_keepalive.guard.sender import Sender
 from ib_keepalive.guard.warmth import AGAIN_S, is_cold, retry_in_s, underlying_symbols, warms_alone
 from ibkr.catalogue import Catalogue, Endpoint
-from ibkr.errors import IbError, LoginRequired, SessionReopening, UpstreamError, UpstreamUnreachable
+from ibkr.errors import IbError, LoginRequired, PacingLimited, SessionReopening, UpstreamError, UpstreamUnreachable
 
 _ACCOUNTS = "list_brokerage_accounts"
 _SEARCHES = frozenset({"search_contracts", "search_contracts_by_body"})
@@ -121,12 +121,17 @@ class Reads:
         endpoint, memory = question.endpoint, self._memory
         warm_key: Hashable = question.key if warms_alone(endpoint) else endpoint.id
         tries = 0
+        failed: IbError | None = None
         while True:
             tries += 1
             try:
                 response = await self._sender.send(flight, name, lambda: question)
                 body = read_response(response)
             except IbError as error:
+                if failed is not None and isinstance(error, PacingLimited):
+                    # There is no room for another try, so that the first one counts.
+                    raise failed from None
+                failed = error
                 wait_s = await self._recover(flight, endpoint, error, tries, is_warm=warm_key in memory.warm)
             else:
                 memory.called.add(endpoint.id)
@@ -134,7 +139,7 @@ class Reads:
                     memory.warm_up(warm_key)
                     return response.status, response.content, body
                 memory.warm_up(warm_key)
-                wait_s = AGAIN_S
+                failed, wait_s = None, AGAIN_S
             await asyncio.sleep(wait_s)
 
     async def _recover(self, flight: Flight, endpoint: Endpoint, error: IbError, tries: int, *, is_warm: bool) -> float:

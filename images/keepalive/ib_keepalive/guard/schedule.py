@@ -10,7 +10,6 @@ goes before everybody who came later when it returns.
 from __future__ import annotations
 
 import bisect
-from collections import deque
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
@@ -28,8 +27,11 @@ _EARLY_S = 0.5
 _SLOW_S = 5.0
 # Here a caller has one promise, whatever it asks: promises for hours ahead would shut everybody else out.
 _VERY_SLOW_S = 60.0
-# A request that got no answer may hold one of the gateway's slots for long.
+# A request that got no answer may hold one of the gateway's slots for long. An operation that lost two of them rests,
+# and is then tried one by one, so that it cannot take all slots.
 STUCK_S = 60.0
+REST_S = 15.0
+_LOST_TO_REST = 2
 _FIRST_GUESS_S = 0.15
 
 
@@ -79,7 +81,7 @@ class Schedule:
         self._line: list[Place] = []
         self._away: dict[tuple[str, str, Hashable], Place] = {}
         self._running: list[Place] = []
-        self._stuck: deque[float] = deque()
+        self._stuck: list[tuple[float, str]] = []
         self._took: dict[str, float] = {}
         self._round = 0
         self._number = 0
@@ -131,8 +133,10 @@ class Schedule:
         for hold in place.holds:
             arrive(hold, now)
         if lost:
-            self._stuck.append(now + STUCK_S)
-        elif place.started is not None:
+            self._stuck.append((now, place.operation))
+            return
+        self._stuck = [each for each in self._stuck if each[1] != place.operation]
+        if place.started is not None:
             before = self._took.get(place.operation, _FIRST_GUESS_S)
             self._took[place.operation] = before + 0.2 * (now - place.started - before)
 
@@ -163,7 +167,7 @@ class Schedule:
     def next_change(self, now: float) -> float | None:
         """When a waiting place may start if nothing else happens; None when only the end of a running one helps."""
         if not self._line or len(self._running) >= self._slots(now):
-            return self._stuck[0] if self._line and self._stuck else None
+            return self._stuck[0][0] + STUCK_S if self._line and self._stuck else None
         openings = [self._opens(place, now) for place in self._line if not self._is_full(place.operation)]
         return max(min(openings), self._together.opening(now, self.kept_free)) if openings else None
 
@@ -172,8 +176,7 @@ class Schedule:
         return (self._together.take(now), *(() if own is None else (own.take(now),)))
 
     def _slots(self, now: float) -> int:
-        while self._stuck and self._stuck[0] <= now:
-            self._stuck.popleft()
+        self._stuck = [each for each in self._stuck if now < each[0] + STUCK_S]
         return min(self.most_at_once, max(1, IN_FLIGHT - len(self._stuck)))
 
     def _may_start(self, operation: str, order: tuple[int, int], now: float) -> bool:
@@ -182,8 +185,19 @@ class Schedule:
         window = self._windows.get(operation)
         return window is None or window.free(now) > len(self._promised(operation, order, now))
 
+    def rests_s(self, operation: str, now: float) -> float:
+        """Seconds for which ``operation`` is not to be sent, because IBKR left it unanswered twice."""
+        lost = [at for at, other in self._stuck if other == operation and now < at + STUCK_S]
+        return max(0.0, lost[-1] + REST_S - now) if len(lost) >= _LOST_TO_REST else 0.0
+
+    def of(self, operation: str) -> list[Place]:
+        """Who waits in the line for ``operation``."""
+        return [place for place in self._line if place.operation == operation]
+
     def _is_full(self, operation: str) -> bool:
         most = self._concurrent.get(operation)
+        if sum(other == operation for _, other in self._stuck) >= _LOST_TO_REST:
+            most = 1
         return most is not None and sum(place.operation == operation for place in self._running) >= most
 
     def _opens(self, place: Place, now: float) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ib_keepalive.guard.exchange import ConnectionBroken
 from ib_keepalive.guard.question import Question
+from ib_keepalive.guard.reading import FinalAnswer
 from ibkr.catalogue import Endpoint
 from ibkr.errors import IbError, UpstreamError, UpstreamUnreachable
 
@@ -26,7 +27,7 @@ def retry_in_s(endpoint: Endpoint, error: IbError, tries: int, *, is_warm: bool)
     if isinstance(error, UpstreamUnreachable):
         repeatable = endpoint.method == "GET" or not isinstance(error, ConnectionBroken)
         return 0.3 if repeatable and tries < 2 else None
-    if endpoint.method != "GET" or not isinstance(error, UpstreamError):
+    if endpoint.method != "GET" or not isinstance(error, UpstreamError) or isinstance(error, FinalAnswer):
         return None
     if endpoint.warms_up and not is_warm and error.status in _COLD_STATUSES and tries <= _COLD_TRIES:
         return 2.0 if "history" in endpoint.path else AGAIN_S
