@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -126,3 +127,27 @@ def _check(path: Path, expected: str) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
         raise ValueError(f"{path.name} has sha256 {found}, expected {expected}")
+
+
+def go_program(package: str, version: str) -> Path:
+    """Path of the program that the Go package builds; Unavailable without Go."""
+    go = shutil.which("go")
+    if go is None:
+        raise Unavailable("Go is not installed")
+    name = package.rsplit("/", 1)[-1]
+
+    def install(folder: Path) -> None:
+        environment = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}
+        subprocess.run([go, "install", f"{package}@{version}"], check=True, env=environment, timeout=FETCH_SECONDS)
+
+    return _kept(f"{name}-{version}", install) / name
+
+
+def kubernetes_swagger(version: str) -> Path:
+    """The API description of a Kubernetes version, from its Go module; Unavailable without Go."""
+    go = shutil.which("go")
+    if go is None:
+        raise Unavailable("Go is not installed")
+    command = [go, "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/", timeout=FETCH_SECONDS)
+    return Path(json.loads(found.stdout)["Dir"]) / "api/openapi-spec/swagger.json"

@@ -1,0 +1,140 @@
+"""The rendered chart before judges of others: kubeconform, kube-score and cyclonus."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+import external
+from chart import schemas
+from chart.conftest import VALUES, Object, Render
+
+# The floor of Chart.yaml and the version of hack/cluster.
+VERSIONS = ("1.30.14", "1.37.1")
+# Kinds of other projects: their schemas come with their controllers.
+FOREIGN = "HTTPRoute,Certificate,BrokerageSession"
+WAIVERS = yaml.safe_load(Path(__file__).with_name("waivers.yaml").read_text())
+
+
+def program(package: str, version: str) -> Path:
+    try:
+        return external.go_program(package, version)
+    except external.Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def known(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The schemas of one Kubernetes version."""
+    folder = tmp_path_factory.mktemp("schemas")
+    try:
+        schemas.write(external.kubernetes_swagger(request.param), folder)
+    except external.Unavailable as reason:
+        pytest.skip(str(reason))
+    return folder
+
+
+def conform(objects: list[Object], known: Path) -> subprocess.CompletedProcess[str]:
+    kubeconform = program("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0")
+    options = ("-strict", "-skip", FOREIGN, "-schema-location", f"{known}/{schemas.LOCATION}")
+    text = yaml.safe_dump_all(objects)
+    return subprocess.run([kubeconform, *options], input=text, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_kubernetes_knows_every_field(render: Render, values: Path, known: Path) -> None:
+    done = conform(render("--values", values), known)
+    assert done.returncode == 0, done.stdout
+
+
+def test_an_unknown_field_would_be_found(render: Render, known: Path) -> None:
+    objects = render()
+    next(item for item in objects if item["kind"] == "Deployment")["spec"]["replica"] = 1
+    assert "replica" in conform(objects, known).stdout
+
+
+def test_kube_score_finds_nothing_that_has_no_reasoned_waiver(render: Render) -> None:
+    kube_score = program("github.com/zegl/kube-score/cmd/kube-score", "v1.20.0")
+    done = subprocess.run(
+        [kube_score, "score", "--output-format", "json", "-"],
+        input=yaml.safe_dump_all(render("--set", "operator.enabled=true")),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = {
+        f"{scored['object_meta']['name'].removeprefix('demo-ib-mcp-')}: {check['check']['id']}"
+        for scored in json.loads(done.stdout)
+        for check in scored["checks"]
+        if not check["skipped"] and check["grade"] < 10
+    }
+    waived = {entry["finding"] for entry in WAIVERS}
+    assert found - waived == set()
+    assert waived - found == set(), "waivers of nothing"
+    assert all(len(entry["reason"]) > 20 for entry in WAIVERS)
+
+
+def traffic(source: dict[str, str], target: dict[str, str], port: int, protocol: str = "TCP") -> Object:
+    def end(labels: dict[str, str]) -> Object:
+        home = labels.pop("namespace", "home")
+        pod = {"PodLabels": labels, "NamespaceLabels": {"kubernetes.io/metadata.name": home}, "Namespace": home}
+        return {"Internal": pod, "IP": "10.0.0.1"}
+
+    return {"Source": end(source), "Destination": end(target), "ResolvedPort": port, "Protocol": protocol}
+
+
+def part(component: str) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": "ib-mcp",
+        "app.kubernetes.io/instance": "demo",
+        "app.kubernetes.io/component": component,
+    }
+
+
+GATEWAY, MCP, TEST, STRANGER = part("gateway"), part("mcp"), part("test"), {"app": "stranger"}
+TABLE = [
+    (MCP, GATEWAY, 8080, True),
+    (STRANGER, GATEWAY, 8080, False),
+    (MCP, GATEWAY, 8081, False),
+    (TEST, GATEWAY, 8081, True),
+    (STRANGER, GATEWAY, 8081, False),
+    (STRANGER, GATEWAY, 5000, False),
+    (MCP, GATEWAY, 5000, False),
+    (STRANGER, GATEWAY, 5443, False),
+    (STRANGER, MCP, 8080, True),
+    (STRANGER, MCP, 9999, False),
+    (MCP, STRANGER, 443, False),
+    (MCP, STRANGER, 53, True),
+    (GATEWAY, STRANGER, 443, True),
+    (GATEWAY, STRANGER, 80, False),
+]
+
+
+def test_the_policies_allow_what_the_parts_need_and_no_more(render: Render, tmp_path: Path) -> None:
+    cyclonus = program("github.com/mattfenwick/cyclonus/cmd/cyclonus", "v0.5.6")
+    policies = [item for item in render() if item["kind"] == "NetworkPolicy"]
+    (folder := tmp_path / "policies").mkdir()
+    for policy in policies:  # one file each: of a file with several cyclonus reads the first
+        _spell_out(policy["spec"])
+        (folder / f"{policy['metadata']['name']}.yaml").write_text(yaml.safe_dump(policy))
+    asked = [traffic(dict(source), dict(target), port) for source, target, port, _ in TABLE]
+    (tmp_path / "traffic.json").write_text(json.dumps(asked))
+    files = ("--policy-path", folder, "--traffic-path", tmp_path / "traffic.json")
+    command = [cyclonus, "analyze", "--mode", "query-traffic", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    answers = re.findall(r"IS ALLOWED\? \|\s+(TRUE|FALSE)", done.stdout)
+    assert [answer == "TRUE" for answer in answers] == [allowed for *_, allowed in TABLE]
+
+
+def _spell_out(spec: Object) -> None:
+    """Write port numbers for names and the default protocol, which cyclonus cannot know."""
+    numbers = {"guard": 8080, "control": 8081, "http": 8080}
+    for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
+        for port in rule.get("ports", []):
+            port["port"] = numbers.get(port["port"], port["port"])
+            port.setdefault("protocol", "TCP")
