@@ -89,11 +89,13 @@ def _signed(notice: Notice, key: str | None, wall: float) -> tuple[bytes, dict[s
 
 
 async def _post(client: httpx.AsyncClient, url: str, body: bytes, headers: dict[str, str]) -> None:
+    if not url.startswith(("https://", "http://")):
+        raise Misconfigured("the key url of its Secret is no http or https URL")
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             response = await client.post(url, content=body, headers=headers)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise Misconfigured("the key url of its Secret is no http or https URL") from error
+    except httpx.InvalidURL:
+        raise Misconfigured("the key url of its Secret is no http or https URL") from None
     # The text of these errors may hold the URL, which is a secret with many services.
     except (TimeoutError, httpx.TransportError) as error:
         raise TryLater(f"no answer ({type(error).__name__})") from None
