@@ -13,7 +13,7 @@ from fastmcp import Client, FastMCP
 
 from ib_keepalive.app import Keepalive
 from ib_keepalive.settings import KeepaliveSettings
-from ib_mcp import guard
+from ib_mcp import guards
 from ib_mcp.server import create_server
 from ib_mcp.settings import McpSettings
 from ib_simulator.app import Simulator
@@ -92,11 +92,11 @@ async def agent(
 
 @asynccontextmanager
 async def connected(
-    transport: httpx.AsyncBaseTransport, settings: dict[str, Any] | None = None
+    transport: httpx.AsyncBaseTransport | None, settings: dict[str, Any] | None = None
 ) -> AsyncIterator[tuple[FastMCP, Client[Any]]]:
-    """A server on the guard behind ``transport``, and a client of it."""
+    """A server on the guard behind ``transport`` (None: at its URL, over sockets), and a client of it."""
     given = McpSettings(**({"guard_url": GUARD, "guard_token": GUARD_TOKEN} | (settings or {})))
-    async with guard.connect(given, transport) as found:
+    async with guards.connect(given, transport) as found:
         server = create_server(given, found)
         async with Client(server) as client:
             yield server, client

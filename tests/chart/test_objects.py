@@ -121,6 +121,15 @@ def test_existing_secrets_are_used_and_none_is_made(render: Render) -> None:
     assert '"guard"' in json.dumps(one(found, "Deployment", "-mcp"))
 
 
+def test_the_guards_of_other_releases_are_given_with_their_tokens_from_secrets(render: Render) -> None:
+    found = one(render("--values", CHART / "ci/everything-values.yaml"), "Deployment", "-mcp")
+    env = {entry["name"]: entry for entry in found["spec"]["template"]["spec"]["containers"][0]["env"]}
+    (guard,) = json.loads(env["IB_MCP_EXTRA_GUARDS"]["value"])
+    variable = guard["token"].removeprefix("$(").removesuffix(")")
+    assert env[variable]["valueFrom"]["secretKeyRef"] == {"name": "live-ib-mcp-guard", "key": "token"}
+    assert list(env).index(variable) < list(env).index("IB_MCP_EXTRA_GUARDS")
+
+
 def test_agents_reach_nothing_but_the_mcp_path_from_outside(render: Render) -> None:
     found = render("--values", CHART / "ci/everything-values.yaml")
     (rule,) = one(found, "Ingress", "-mcp")["spec"]["rules"]
@@ -140,8 +149,5 @@ def test_the_notes_name_three_steps_that_work_and_warn_of_what_is_risky(
     assert "http://localhost:5000" in plain
     assert "get secret demo-ib-mcp-mcp -o jsonpath='{.data.token}'" in plain
     assert "WARNING" not in plain
-    risky = (
-        "--set",
-        "keepalive.compete=true,networkPolicy.enabled=false,mcp.ingress.enabled=true,mcp.ingress.host=a.b",
-    )
+    risky = "keepalive.compete=true,networkPolicy.enabled=false,mcp.ingress.enabled=true,mcp.ingress.host=a.b"
     assert helm("install", "demo", CHART, *options, "--set", risky).stdout.count("WARNING") == 3

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from ib_mcp.guard import Guard
+from ib_mcp.guards import account_meant
 from ibkr.errors import InvalidRequest, UpstreamError
 
 # A person signing in with another user changes the list; a wrong account is refused by IBKR anyway.
@@ -43,6 +44,11 @@ class Accounts:
 
     async def resolve(self, account: str | None) -> str:
         """The account id that is meant: the given one (id or alias), the default, or the only one."""
+        chosen = await self._choose(account)
+        account_meant.set(chosen)
+        return chosen
+
+    async def _choose(self, account: str | None) -> str:
         known = await self.all()
         ids = [str(row["accountId"]) for row in known]
         wanted = account or self._default

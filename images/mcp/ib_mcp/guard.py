@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,9 +14,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import anyio
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
-from ib_mcp.settings import McpSettings
 from ib_mcp.values import exact
 from ibkr import catalogue
 from ibkr.catalogue import Endpoint
@@ -43,13 +40,6 @@ class Reply:
     body: Any
     age_ms: int
     source: str
-
-
-@asynccontextmanager
-async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Guard]:
-    """A guard client with a connection pool of its own; ``transport`` replaces the sockets in tests."""
-    async with transport or AiohttpTransport(trust_env=False) as pool:
-        yield Guard(pool, str(settings.guard_url).rstrip("/"), settings.guard_token.get_secret_value())
 
 
 class Guard:
@@ -87,6 +77,10 @@ class Guard:
         return Reply(
             _decode(response), int(response.headers.get("ib-age-ms", 0)), response.headers.get("ib-source", "upstream")
         )
+
+    def each(self) -> dict[str, Guard]:
+        """The guards that this one stands for, by name."""
+        return {"default": self}
 
     async def status(self) -> Status:
         """What the keeper knows about the session; answered without IBKR."""

@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 
-from ib_mcp import guard
+from ib_mcp import guards
 from ib_mcp.app import create_app
 from ib_mcp.server import create_server
 from ib_mcp.settings import HttpSettings, McpSettings
@@ -32,7 +32,7 @@ def serve_http(settings: HttpSettings) -> None:
 
 
 async def _serve_http(settings: HttpSettings, listener: socket.socket) -> None:
-    async with guard.connect(settings) as client:
+    async with guards.connect(settings) as client:
         app = create_app(settings, create_server(settings, client))
         _settle()
         log.info("listening", host=settings.host, port=listener.getsockname()[1])
@@ -53,7 +53,7 @@ def serve_stdio(settings: McpSettings) -> None:
 
 
 async def _serve_stdio(settings: McpSettings) -> None:
-    async with guard.connect(settings) as client:
+    async with guards.connect(settings) as client:
         server = create_server(settings, client)
         _settle()
         await server.run_stdio_async(show_banner=False)

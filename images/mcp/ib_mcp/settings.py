@@ -6,12 +6,20 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ib_mcp.toolsets import is_wanted, known_tag
 
 Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class ExtraGuard(BaseModel):
+    """The guard of one more gateway."""
+
+    name: str = Field(min_length=1, description="How answers call it.")
+    url: HttpUrl = Field(description="Base URL of its data port.")
+    token: SecretStr = Field(description="Its bearer token.")
 
 
 class McpSettings(BaseSettings):
@@ -21,6 +29,9 @@ class McpSettings(BaseSettings):
 
     guard_url: HttpUrl = Field(description="Base URL of the guard's data port, without /v1/api.")
     guard_token: SecretStr = Field(description="Bearer token of the guard.")
+    extra_guards: tuple[ExtraGuard, ...] = Field(
+        (), description='Guards of more gateways as JSON: [{"name": "live", "url": "...", "token": "..."}].'
+    )
     default_account: str | None = Field(None, description="Account used by tools that are given none.")
     include_tags: Names = Field((), description="Only tools with one of these tags (comma-separated); empty means all.")
     exclude_tags: Names = Field((), description="No tools with one of these tags; wins over INCLUDE_TAGS.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 
 from ib_mcp.desk import Desk
+from ib_mcp.guard import Guard
 from ib_mcp.tools.base import Answer, change_tool, read_tool
 from ib_mcp.values import iso
 from ibkr.errors import IbError, SessionReopening
@@ -19,20 +20,32 @@ _UNDECIDED = (SessionState.STARTING, SessionState.REOPENING)
 @read_tool("Session")
 async def get_session_status(desk: Desk) -> Answer:
     """Is IBKR signed in and usable, live or paper, and if not what to do."""
-    return describe(await desk.guard.status())
+    return _answer({name: await guard.status() for name, guard in desk.guard.each().items()})
 
 
 @change_tool("Session", idempotent=True)
 async def reopen_session(desk: Desk) -> Answer:
     """Open the brokerage session again after session_reopening. No cure for login_required."""
-    status = await desk.guard.status()
+    return _answer({name: await _reopen(guard) for name, guard in desk.guard.each().items()})
+
+
+async def _reopen(guard: Guard) -> Status:
+    status = await guard.status()
     if status.state is not SessionState.AUTHENTICATED:
-        status = await desk.guard.reauthenticate()
+        status = await guard.reauthenticate()
         with anyio.move_on_after(_REOPENS_WITHIN_S):
             while status.state in _UNDECIDED:
                 await anyio.sleep(_LOOK_EVERY_S)
-                status = await desk.guard.status()
-    return describe(status)
+                status = await guard.status()
+    return status
+
+
+def _answer(sessions: dict[str, Status]) -> Answer:
+    """The one session, or the sessions by gateway."""
+    described = {name: describe(status) for name, status in sessions.items()}
+    if len(described) == 1:
+        return described.popitem()[1]
+    return {"usable": any(session["usable"] for session in described.values()), "gateways": described}
 
 
 def describe(status: Status) -> Answer:
