@@ -26,6 +26,7 @@ log = structlog.get_logger("ib_operator.watch")
 
 _KINDS_LOOK_S = 15.0
 _RESTART_S = 2.0
+_GOODBYE_S = 0.25
 _SELECTOR = ",".join(f"{name}={value}" for name, value in POD_LABELS.items())
 
 
@@ -77,6 +78,8 @@ class Watch:
             finally:
                 # kopf waits for it in a thread that would hold this loop up.
                 stop.set()
+                # TLS connections say goodbye after they are closed; a loop that ends before leaks their sockets.
+                await asyncio.sleep(_GOODBYE_S)
 
         self._loop.call_soon_threadsafe(self._begin)
         asyncio.run(operate())
