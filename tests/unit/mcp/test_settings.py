@@ -1,0 +1,73 @@
+"""Settings of the MCP server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from ib_mcp.auth import HashedBearer
+from ib_mcp.settings import HttpSettings, McpSettings
+from ib_mcp.toolsets import is_wanted
+from ibkr import settings
+
+GUARD = {"guard_url": "http://127.0.0.1:8080", "guard_token": "g"}
+
+
+def test_stdio_needs_no_token() -> None:
+    assert McpSettings(**GUARD).guard_token.get_secret_value() == "g"
+
+
+@pytest.mark.parametrize("token", [None, "", "  \n"])
+def test_http_needs_a_token_unless_told_otherwise_on_loopback(token: str | None) -> None:
+    with pytest.raises(ValidationError, match="is missing"):
+        HttpSettings(**GUARD, token=token)
+    assert HttpSettings(**GUARD, token=token, no_auth=True).token is not None or token is None
+    with pytest.raises(ValidationError, match="loopback"):
+        HttpSettings(**GUARD, token=token, no_auth=True, host="0.0.0.0")
+
+
+def test_lists_and_secrets_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret ibkr:read ibkr:trade\n")
+    monkeypatch.setenv("IB_MCP_GUARD_URL", "http://guard:8080")
+    monkeypatch.setenv("IB_MCP_GUARD_TOKEN", "g")
+    monkeypatch.setenv("IB_MCP_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("IB_MCP_INCLUDE_TAGS", "market data, Portfolio,")
+    monkeypatch.setenv("IB_MCP_ALLOWED_HOSTS", "mcp.example.com,ibkr-mcp")
+    read = settings.read(HttpSettings)
+    assert read.include_tags == ("Market Data", "Portfolio")
+    assert read.allowed_hosts == ("mcp.example.com", "ibkr-mcp")
+    assert "secret" not in repr(read)
+
+
+def test_a_tag_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ValidationError, match="FYIs and Notifications"):
+        McpSettings(**GUARD, exclude_tags="Orders,Typo")
+
+
+@pytest.mark.parametrize(
+    ("tags", "included", "excluded", "wanted"),
+    [
+        ({"Orders"}, (), (), True),
+        ({"Orders"}, ("Orders",), (), True),
+        ({"Orders"}, ("Scanner",), (), False),
+        ({"Orders", "Scanner"}, ("Scanner",), (), True),
+        ({"Orders", "Scanner"}, ("Scanner",), ("Orders",), False),
+    ],
+)
+def test_excluded_wins_over_included(
+    tags: set[str], included: tuple[str, ...], excluded: tuple[str, ...], wanted: bool
+) -> None:
+    assert is_wanted(tags, included, excluded) is wanted
+
+
+async def test_tokens_have_scopes_and_are_kept_as_digests() -> None:
+    verifier = HashedBearer("plain\nrich ibkr:read ibkr:trade\n\n")
+    assert "plain" not in repr(vars(verifier))
+    read = await verifier.verify_token("plain")
+    trade = await verifier.verify_token("rich")
+    assert read is not None
+    assert trade is not None
+    assert (read.scopes, trade.scopes) == (["ibkr:read"], ["ibkr:read", "ibkr:trade"])
+    assert await verifier.verify_token("plain ibkr:read") is None
