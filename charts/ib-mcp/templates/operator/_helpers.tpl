@@ -17,5 +17,5 @@
 
 {{/* Name of a cluster-wide object: (list $ "what"). */}}
 {{- define "ib-mcp.clusterName" -}}
-{{- printf "%s-%s-%s" (include "ib-mcp.namespace" (index . 0)) (include "ib-mcp.fullname" (index . 0)) (index . 1) -}}
+{{- printf "%s-%s-%s" (index . 1) (include "ib-mcp.namespace" (index . 0)) (include "ib-mcp.fullname" (index . 0)) | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
