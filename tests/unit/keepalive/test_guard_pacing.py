@@ -22,7 +22,7 @@ from ib_keepalive.guard.schedule import (
     Schedule,
     TooLong,
 )
-from ib_keepalive.guard.window import UNSURE_S, Window, arrive
+from ib_keepalive.guard.window import UNSURE_S, Window
 from ibkr.catalogue import Pacing
 
 TOGETHER = Pacing(9, 1.0)
@@ -320,11 +320,11 @@ def test_who_leaves_the_line_costs_nothing():
 def test_a_window_opens_exactly_when_it_says(calls, times, ahead):
     window = Window(calls, 1.0)
     for time in sorted(times):
-        arrive(window.take(time), time)
+        window.take(time).answer(time)
     now = max(times, default=0.0)
     said = window.opening(now, ahead)
     for _ in range(ahead):
         now = window.opening(now)
-        arrive(window.take(now), now)
+        window.take(now).answer(now)
     assert window.opening(now) == pytest.approx(said)
     assert window.free(window.opening(now) + 1e-9) >= 1

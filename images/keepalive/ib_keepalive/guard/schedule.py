@@ -4,25 +4,26 @@ Every place in the line has a tag: the round in which its caller is served. A ca
 last, a caller without any joins the present round, so nobody with many questions delays one with few.
 
 A caller that would wait too long is told how long, and its place is kept: it is "away", does not hold others up, and
-goes before everybody who came later when it returns.
+goes first when it returns at the time it was told.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
-from ib_keepalive.guard.window import Hold, Window, arrive
+from ib_keepalive.guard.window import Hold, Window
 from ibkr.catalogue import Pacing
 
 IN_FLIGHT = 4
 MOST_WAITING = 256
 MOST_AWAY = 512
-MOST_AWAY_EACH = 32
+MOST_AWAY_EACH = 16
 # How long after the promised moment a place is kept.
 KEPT_S = 3.0
-_EARLY_S = 0.5
+# Clocks differ, and messages take a moment.
+_PUNCTUAL_S = 0.5
 # In windows as slow as this one a call is kept free for whom it was promised to; faster ones soon have another.
 _SLOW_S = 5.0
 # Here a caller has one promise, whatever it asks: promises for hours ahead would shut everybody else out.
@@ -58,7 +59,7 @@ class Place:
     caller: str
     operation: str
     question: Hashable
-    order: tuple[int, int]
+    order: tuple[float, float]
     due: float = 0.0
     kept_until: float = 0.0
     started: float | None = None
@@ -83,7 +84,7 @@ class Schedule:
         self._running: list[Place] = []
         self._stuck: list[tuple[float, str]] = []
         self._took: dict[str, float] = {}
-        self._round = 0
+        self._round = 0.0
         self._number = 0
         self.most_at_once = IN_FLIGHT
         # How many calls are kept free for requests that go upstream outside this line.
@@ -105,6 +106,8 @@ class Schedule:
         if place is None:
             self._number += 1
             place = Place(caller, operation, question, (self._next_round(caller), self._number))
+        elif place.due - _PUNCTUAL_S <= now:
+            place.order = (0, place.due)
         place.due = self._expect(now, place)
         wait_s = place.due - now
         if wait_s > patience_s or (is_new and len(self._line) >= MOST_WAITING):
@@ -118,7 +121,7 @@ class Schedule:
         if not self._line or len(self._running) >= self._slots(now) or self._together.free(now) <= self.kept_free:
             return None
         for index, place in enumerate(self._line):
-            if self._may_start(place.operation, place.order, now):
+            if self._may_start(place.operation, now):
                 del self._line[index]
                 place.started = now
                 place.holds = self._take(place.operation, now)
@@ -131,7 +134,7 @@ class Schedule:
         """Its answer came; ``lost``: it did not, and the gateway may still be waiting for it."""
         self._running.remove(place)
         for hold in place.holds:
-            arrive(hold, now)
+            hold.answer(now)
         if lost:
             self._stuck.append((now, place.operation))
             return
@@ -179,11 +182,11 @@ class Schedule:
         self._stuck = [each for each in self._stuck if now < each[0] + STUCK_S]
         return min(self.most_at_once, max(1, IN_FLIGHT - len(self._stuck)))
 
-    def _may_start(self, operation: str, order: tuple[int, int], now: float) -> bool:
+    def _may_start(self, operation: str, now: float) -> bool:
         if self._is_full(operation):
             return False
         window = self._windows.get(operation)
-        return window is None or window.free(now) > len(self._promised(operation, order, now))
+        return window is None or window.free(now) > len(self._promised(operation, now))
 
     def rests_s(self, operation: str, now: float) -> float:
         """Seconds for which ``operation`` is not to be sent, because IBKR left it unanswered twice."""
@@ -204,45 +207,55 @@ class Schedule:
         window = self._windows.get(place.operation)
         if window is None:
             return now
-        promised = self._promised(place.operation, place.order, now)
+        promised = self._promised(place.operation, now)
         if promised and window.free(now):
             return min(other.kept_until for other in promised)
         return window.opening(now)
 
-    def _promised(self, operation: str, order: tuple[int, int], now: float) -> list[Place]:
-        """Places before ``order`` whose callers were told that they may come now."""
+    def _promised(self, operation: str, now: float) -> list[Place]:
+        """Places whose callers were told that they may come now."""
         window = self._windows.get(operation)
         if window is None or window.seconds < _SLOW_S:
             return []
         return [
             place
             for place in self._away.values()
-            if place.operation == operation and place.order < order and place.due - _EARLY_S <= now < place.kept_until
+            if place.operation == operation and place.due - _PUNCTUAL_S <= now < place.kept_until
         ]
 
     def _expect(self, now: float, place: Place) -> float:
+        """When it starts: after those before it in the line, and those who are promised an earlier time."""
+        after = self._starts(place.operation, now)
         line = [other for other in self._line if other.order < place.order]
-        away = [other for other in self._away.values() if other.order < place.order and other is not place]
-        start = max(self._together.opening(now, len(line)), self._slot_at(now, line))
-        sooner = sum(other.due <= start for other in away)
-        if sooner:
-            start = max(start, self._together.opening(now, len(line) + sooner))
-        window = self._windows.get(place.operation)
-        if window is not None:
-            same = sum(other.operation == place.operation for other in (*line, *away))
-            start = max(start, window.opening(now, same))
+        same = sum(other.operation == place.operation for other in line)
+        ahead, work = len(line), sum(map(self._lasts, line))
+        start = after(ahead, same, work)
+        for other in sorted(self._away.values(), key=_due) if place.order[0] else ():
+            if other.due > start:
+                break
+            if other is not place and now <= other.due + _PUNCTUAL_S:
+                ahead, same = ahead + 1, same + (other.operation == place.operation)
+                work += self._lasts(other)
+                start = max(start, after(ahead, same, work))
         return start
 
-    def _slot_at(self, now: float, line: list[Place]) -> float:
-        """When one of the slots is free, after all of ``line`` had one."""
-        slots = self._slots(now)
-        if len(line) + len(self._running) < slots:
-            return now
-        work = sum(self._took.get(other.operation, _FIRST_GUESS_S) for other in line)
-        work += sum(self._took.get(other.operation, _FIRST_GUESS_S) / 2 for other in self._running)
-        return now + work / slots
+    def _starts(self, operation: str, now: float) -> Callable[[int, int, float], float]:
+        """When ``operation`` starts after others, ``same`` of its kind, that need ``work`` seconds of the slots."""
+        together, window = self._together.openings(now), self._windows.get(operation)
+        own = None if window is None else window.openings(now)
+        slots, running = self._slots(now), len(self._running)
+        under_way = sum(map(self._lasts, self._running)) / 2
 
-    def _next_round(self, caller: str) -> int:
+        def after(ahead: int, same: int, work: float) -> float:
+            start = together(ahead) if own is None else max(together(ahead), own(same))
+            return start if ahead + running < slots else max(start, now + (work + under_way) / slots)
+
+        return after
+
+    def _lasts(self, place: Place) -> float:
+        return self._took.get(place.operation, _FIRST_GUESS_S)
+
+    def _next_round(self, caller: str) -> float:
         own = [place.order[0] for place in (*self._line, *self._away.values()) if place.caller == caller]
         return max(self._round, *own, 0) + 1
 
@@ -261,5 +274,9 @@ class Schedule:
             self._away = {key: place for key, place in self._away.items() if place.kept_until > now}
 
 
-def _order(place: Place) -> tuple[int, int]:
+def _due(place: Place) -> float:
+    return place.due
+
+
+def _order(place: Place) -> tuple[float, float]:
     return place.order

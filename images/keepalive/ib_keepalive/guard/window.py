@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 # IBKR counts a request when it arrives there: after its start, before its answer, at most about this much later.
 UNSURE_S = 0.25
 # Clocks tick in steps, and windows may count their own edge.
 _EDGE_S = 0.01
+_SMOOTHING = 0.2
 
 
 @dataclass(eq=False, slots=True)
 class Hold:
     """One call in a window; ``arrived`` is the latest moment at which IBKR can have counted it."""
 
+    window: Window
+    started: float
     arrived: float
+
+    def answer(self, now: float) -> None:
+        """Note that the answer came: the request had arrived by then."""
+        self.arrived = min(self.arrived, now)
+        self.window.learn(self.arrived - self.started)
 
 
 class Window:
@@ -24,10 +33,11 @@ class Window:
         self.calls = calls
         self.seconds = seconds
         self._holds: list[Hold] = []
+        self._lag = 0.0
 
     def take(self, now: float) -> Hold:
         """Count a call that starts now, whether or not there is room."""
-        hold = Hold(now + UNSURE_S)
+        hold = Hold(self, now, now + UNSURE_S)
         self._holds.append(hold)
         return hold
 
@@ -37,21 +47,28 @@ class Window:
 
     def opening(self, now: float, ahead: int = 0) -> float:
         """The earliest start of a call that has ``ahead`` others before it, all starting as early as they may."""
+        return self.openings(now)(ahead)
+
+    def openings(self, now: float) -> Callable[[int], float]:
+        """``opening`` at ``now`` for many values of ``ahead``."""
         expiries = self._expiries(now)
-        # Starts and what is counted already leave the window in one sequence: the n-th start waits for entry
-        # n + len(expiries) - calls of it, and entries beyond the present ones are earlier starts, a period later.
-        index, periods = ahead + len(expiries) - self.calls, 0
-        while index >= len(expiries):
-            index -= self.calls
-            periods += 1
-        return (now if index < 0 else max(now, expiries[index])) + periods * (self.seconds + _EDGE_S)
+        count, calls, period = len(expiries), self.calls, self.seconds + _EDGE_S + self._lag
+
+        def opening(ahead: int) -> float:
+            # Starts and what is counted already leave the window in one sequence: the n-th start waits for entry
+            # n + count - calls of it, and entries beyond the present ones are earlier starts, a period later.
+            index = ahead + count - calls
+            periods = 0 if index < count else (index - count) // calls + 1
+            index -= periods * calls
+            return (now if index < 0 else max(now, expiries[index])) + periods * period
+
+        return opening
+
+    def learn(self, lag: float) -> None:
+        """How long a call took until its answer, as far as that is in doubt: later ones will take about as long."""
+        self._lag += _SMOOTHING * (lag - self._lag)
 
     def _expiries(self, now: float) -> list[float]:
         lasts = self.seconds + _EDGE_S
         self._holds = [hold for hold in self._holds if hold.arrived + lasts > now]
         return sorted(hold.arrived + lasts for hold in self._holds)
-
-
-def arrive(hold: Hold, answered: float) -> None:
-    """Note that the answer came: the request had arrived by then."""
-    hold.arrived = min(hold.arrived, answered)
