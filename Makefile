@@ -42,7 +42,7 @@ cluster-down: ## Remove that cluster and everything it made
 	@python3 hack/cluster down
 
 images: ## Build the images for that cluster into .run/images
-	hack/images .run/images keepalive mcp simulator
+	hack/images .run/images keepalive mcp operator simulator
 
 bench: $(VENV)/.dev ## Measure the figures of docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import kopf
 import structlog
+from kopf._core.engines.peering import Identity
 
-from ib_operator.api import Api, ApiError, read_token
+from ib_operator.api import Api, ApiError, read_token, trust
 from ib_operator.fleet import Fleet
 from ib_operator.objects import GROUP, PLURAL, POD_LABELS, VERSION
 from ib_operator.report import MANAGER
@@ -26,12 +29,24 @@ log = structlog.get_logger("ib_operator.watch")
 
 _KINDS_LOOK_S = 15.0
 _RESTART_S = 2.0
+# What cannot work ends sooner.
+_STANDS_S = 1.5
 _GOODBYE_S = 0.25
 _SELECTOR = ",".join(f"{name}={value}" for name, value in POD_LABELS.items())
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Connection(kopf.ConnectionInfo):
+    """kopf's connection with our trust in the API server."""
+
+    context: ssl.SSLContext | None
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        return self.context or super().as_ssl_context()
+
+
 class Watch:
-    """``run`` until cancelled; ``is_ready`` once the first lists are asked for."""
+    """``run`` until cancelled; ``is_ready`` while the watch stands."""
 
     def __init__(self, settings: OperatorSettings, api: Api, fleet: Fleet) -> None:
         self._settings = settings
@@ -58,10 +73,13 @@ class Watch:
         with ThreadPoolExecutor(1, thread_name_prefix="kopf") as thread:
             watching = self._loop.run_in_executor(thread, self._run_kopf, serves, stop)
             look = asyncio.create_task(self._look_for_kinds(serves, stop), name="kinds")
+            stands = self._loop.call_later(_STANDS_S, self._stand)
             try:
                 await asyncio.shield(watching)
             finally:
                 stop.set()
+                stands.cancel()
+                self.is_ready = False
                 look.cancel()
                 await asyncio.gather(look, watching, return_exceptions=True)
 
@@ -72,6 +90,8 @@ class Watch:
                     registry=self._registry(serves),
                     settings=self._kopf_settings(),
                     namespaces=list(self._settings.namespaces),
+                    # Otherwise it looks for the name of the user, whom a container need not have.
+                    identity=Identity(MANAGER),
                     standalone=True,
                     stop_flag=stop,
                 )
@@ -81,10 +101,9 @@ class Watch:
                 # TLS connections say goodbye after they are closed; a loop that ends before leaks their sockets.
                 await asyncio.sleep(_GOODBYE_S)
 
-        self._loop.call_soon_threadsafe(self._begin)
         asyncio.run(operate())
 
-    def _begin(self) -> None:
+    def _stand(self) -> None:
         self.is_ready = True
 
     async def _look_for_kinds(self, serves: bool, again: threading.Event) -> None:
@@ -112,10 +131,9 @@ class Watch:
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.ConnectionInfo:
-            return kopf.ConnectionInfo(
+            return _Connection(
                 server=settings.api_url,
-                ca_path=None if settings.api_ca_file is None else str(settings.api_ca_file),
-                insecure=settings.api_ca_file is None,
+                context=trust(settings),
                 scheme="Bearer",
                 token=read_token(settings.api_token_file),
             )

@@ -16,7 +16,7 @@ from e2e.kube import Release, describe, run
 
 _NAMESPACES: list[str] = []
 CLUSTER = Path(__file__).parents[2] / "hack/cluster"
-_PARTS = ("gateway", "keepalive", "mcp", "simulator")
+_PARTS = ("gateway", "keepalive", "mcp", "operator", "simulator")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
