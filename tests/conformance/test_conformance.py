@@ -15,7 +15,7 @@ import external
 from conformance import suite
 from conformance.fixtures import add_fixtures
 from ib_mcp.app import create_app
-from ib_mcp.guard import connect
+from ib_mcp.guards import connect
 from ib_mcp.serve import web_server
 from ib_mcp.server import create_server
 from ib_mcp.settings import HttpSettings
