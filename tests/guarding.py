@@ -119,6 +119,7 @@ async def guarded(gateway: Any, session: Session | None = None, **more: Any) -> 
 async def guarded_in_process(gateway: Any, session: Session | None = None, **more: Any) -> AsyncIterator[Guarded]:
     """The same without sockets, for tests in virtual time."""
     session, metrics = session or Session(), Metrics()
+    more.setdefault("wall", asyncio.get_running_loop().time)
     async with (
         guard_before("http://gateway.test", session, metrics, transport=InProcess(gateway), **more) as guard,
         httpx.AsyncClient(

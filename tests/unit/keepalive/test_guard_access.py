@@ -63,11 +63,15 @@ def test_the_token_is_not_kept():
 
 
 @pytest.mark.parametrize(
-    "headers", [{b"origin": b"https://evil.example"}, {b"origin": b"null"}, {b"sec-fetch-mode": b"navigate"}]
+    "headers", [{b"origin": b"https://evil.example"}, {b"origin": b"null"}, {b"sec-fetch-site": b"none"}]
 )
 def test_web_pages_are_refused(headers: dict[bytes, bytes]):
     with pytest.raises(OperationForbidden):
         refuse_browsers(headers)
+
+
+def test_a_program_that_looks_a_little_like_a_browser_is_let_in():
+    refuse_browsers({b"sec-fetch-mode": b"cors", b"accept-language": b"*", b"user-agent": b"node"})
 
 
 def test_a_caller_without_a_word_waits_as_usual():

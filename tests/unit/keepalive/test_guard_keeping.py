@@ -71,19 +71,27 @@ OPEN = status_of(SessionState.AUTHENTICATED, since=5)
 )
 def test_another_session_makes_the_memory_forget(other: Status):
     memory = Memory()
-    memory.observe(replace(OPEN, mode="paper"))
+    memory.observe(replace(OPEN, mode="paper"), now=10, wall=10)
     memory.called.add("list_brokerage_accounts")
     before = memory.epoch
-    assert memory.observe(other)
+    assert memory.observe(other, now=11, wall=11)
     assert memory.epoch > before
     assert not memory.called
 
 
+@pytest.mark.parametrize("drift", [0.0, 0.002, -0.002, 3600.0, -86400.0])
+def test_the_same_session_told_by_another_clock_is_no_other_session(drift: float):
+    memory = Memory()
+    memory.observe(replace(OPEN, gateway=GatewayStatus(started_at=2)), now=10, wall=1000)
+    later = replace(OPEN, state_since=OPEN.state_since + drift, gateway=GatewayStatus(started_at=2 + drift))
+    assert not memory.observe(later, now=20, wall=1010 + drift)
+
+
 def test_learning_the_mode_is_no_other_session():
     memory = Memory()
-    memory.observe(OPEN)
+    memory.observe(OPEN, now=10, wall=10)
     memory.called.add("list_brokerage_accounts")
-    assert not memory.observe(replace(OPEN, mode="paper", observed_at=77, age_seconds=3))
+    assert not memory.observe(replace(OPEN, mode="paper", observed_at=77, age_seconds=3), now=10, wall=10)
     assert memory.called
 
 

@@ -30,10 +30,10 @@ class Token:
 
 
 def refuse_browsers(headers: Mapping[bytes, bytes]) -> None:
-    """OperationForbidden for a request made by a web page: programs send no Origin."""
-    if b"origin" in headers or headers.get(b"sec-fetch-mode", b"") in (b"cors", b"no-cors", b"navigate"):
+    """OperationForbidden for a request made by a web page; only browsers send these two headers."""
+    if b"origin" in headers or b"sec-fetch-site" in headers:
         raise OperationForbidden(
-            "This port does not answer web pages.", action="Call it from a program, without an Origin header."
+            "This port does not answer web pages.", action="Call it from a program, not a browser."
         )
 
 

@@ -180,7 +180,7 @@ class Guard:
 
     def _observe(self) -> Status:
         status = self._status()
-        if self._memory.observe(status):
+        if self._memory.observe(status, now=asyncio.get_running_loop().time(), wall=self._wall()):
             self._reads.change_session()
             self._snapshots.change_session()
         return status

@@ -112,7 +112,7 @@ class Reads:
         status, content, body = await self._send(flight, asked, question.key)
         kept = Kept(endpoint, content, status, asyncio.get_running_loop().time())
         if self._memory.epoch == epoch:
-            if endpoint.id in _SEARCHES and isinstance(body, list) and question.argument("name") != "true":
+            if endpoint.id in _SEARCHES and isinstance(body, list) and not _is_by_name(question):
                 self._memory.note_search(body)
             self._cache.put(question.key, kept)
         return kept
@@ -155,6 +155,11 @@ class Reads:
         if wait_s is None or asyncio.get_running_loop().time() + wait_s > flight.patience.turn_by:
             raise error
         return wait_s
+
+
+def _is_by_name(question: Question) -> bool:
+    """Whether it is a contract search that IBKR does not count as one for the derivatives."""
+    return question.argument("name") == "true" or b'"name":true' in (question.body or b"")
 
 
 def _is_rare(endpoint: Endpoint) -> bool:
