@@ -143,10 +143,10 @@ class Listener:
             timeout_keep_alive=75,
         )
         self._state = ServerState()
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
         self._reserve: socket.socket | None = None
+        self._arriving: set[asyncio.Task[None]] = set()
         self._unwatch: Callable[[], None] | None = None
-        self._reopening: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -166,7 +166,7 @@ class Listener:
             await self._lifespan.startup()
             if self._lifespan.should_exit:
                 raise RuntimeError("the app failed to start; its error is in the log")
-            await self._serve(self._listen())
+            self._open()
         except BaseException:
             self._release_port()
             raise
@@ -176,18 +176,14 @@ class Listener:
         """Break every connection, cancel what runs, then end the app's lifespan."""
         if self._unwatch is not None:
             self._unwatch()
-        if self._reopening is not None:
-            await self._reopening
         self._close()
-        for connection in list(self._state.connections):
-            connection.transport.abort()
-        running = list(self._state.tasks)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await _cancelled(self._arriving)
         # An aborted connection is gone some rounds of the loop later.
-        while self._state.connections:  # noqa: ASYNC110
+        while self._state.connections:
+            for connection in list(self._state.connections):
+                connection.transport.abort()
             await asyncio.sleep(0)
+        await _cancelled(self._state.tasks)
         await self._lifespan.shutdown()
         self._release_port()
 
@@ -202,38 +198,56 @@ class Listener:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    def _listen(self) -> socket.socket:
-        """From here on connections are accepted by the kernel, if not yet answered."""
-        listening = _bound(self.host, self.port)
-        listening.listen(_BACKLOG)
-        self.port = listening.getsockname()[1]
-        return listening
+    # asyncio's own Server is not used: closing it loses what was accepted and not yet connected.
 
-    async def _serve(self, listening: socket.socket) -> None:
+    def _open(self) -> None:
+        self._listening = _bound(self.host, self.port)
+        self._listening.setblocking(False)
+        self._listening.listen(_BACKLOG)
+        self.port = self._listening.getsockname()[1]
+        asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
+
+    def _close(self) -> None:
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
+
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            connection, _ = listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        connection.setblocking(False)
+        task = asyncio.create_task(self._connect(connection))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+        # One that is cancelled before it began did not close it.
+        task.add_done_callback(lambda task: connection.close() if task.cancelled() else None)
+
+    async def _connect(self, connection: socket.socket) -> None:
         def protocol() -> asyncio.Protocol:
             return self._config.http_protocol_class(  # type: ignore[call-arg]
                 config=self._config, server_state=self._state, app_state=self._lifespan.state
             )
 
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(protocol, sock=listening, ssl=self._tls, backlog=_BACKLOG)
-
-    def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection, ssl=self._tls)
+        except OSError:
+            connection.close()
 
     def _follow_gate(self) -> None:
         if self._gate.refusing:
             self._close()
-        elif self._server is None and self._reopening is None:
-            self._reopening = asyncio.create_task(self._reopen(self._listen()))
+        elif self._listening is None:
+            self._open()
 
-    async def _reopen(self, listening: socket.socket) -> None:
-        await self._serve(listening)
-        self._reopening = None
-        if self._gate.refusing:
-            self._close()
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    running = list(tasks)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 def _bound(host: str, port: int) -> socket.socket:
