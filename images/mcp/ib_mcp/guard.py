@@ -15,7 +15,7 @@ import aiohttp
 import anyio
 import httpx
 
-from ib_mcp.values import exact
+from ib_mcp.values import read_json
 from ibkr import catalogue
 from ibkr.catalogue import Endpoint
 from ibkr.errors import TokenRequired, UpstreamError, UpstreamTimeout, UpstreamUnreachable, from_envelope
@@ -52,7 +52,7 @@ class Guard:
     def __init__(self, transport: httpx.AsyncBaseTransport, base_url: str, token: str) -> None:
         self._transport = transport
         self._base_url = base_url
-        self._headers = (("Authorization", f"Bearer {token}"), ("Accept", "application/json"))
+        self._headers = ((b"Authorization", b"Bearer " + token.encode()), (b"Accept", b"application/json"))
         self._catalogue = catalogue.load()
 
     async def call(
@@ -102,7 +102,7 @@ class Guard:
         content = None
         if body is not None:
             content = json.dumps(body, separators=(",", ":")).encode()
-            headers.append(("Content-Type", "application/json"))
+            headers.append((b"Content-Type", b"application/json"))
         request = httpx.Request(
             method,
             _url(f"{self._base_url}{path}?{urlencode(query)}" if query else f"{self._base_url}{path}"),
@@ -124,13 +124,13 @@ class Guard:
         return response
 
 
-def _context_headers() -> list[tuple[str, str]]:
+def _context_headers() -> list[tuple[bytes, bytes]]:
     headers = []
     if name := caller.get():
-        headers.append(("ib-caller", name))
+        headers.append((b"ib-caller", name.encode()))
     left = anyio.current_effective_deadline() - anyio.current_time()
     if left < math.inf:
-        headers.append(("ib-deadline-ms", str(max(0, int((left - _RETURN_S) * 1000)))))
+        headers.append((b"ib-deadline-ms", b"%d" % max(0, int((left - _RETURN_S) * 1000))))
     return headers
 
 
@@ -149,7 +149,7 @@ def _decode(response: httpx.Response) -> Any:
     content: Any = None
     if response.content:
         try:
-            content = json.loads(response.content, parse_float=exact, parse_constant=str)
+            content = read_json(response.content)
         except ValueError as error:
             if response.is_success:
                 raise UpstreamError("IBKR answered with something that is not JSON.") from error

@@ -7,11 +7,14 @@ hold it, as its digits in text. Arithmetic is done in ``Decimal``.
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+from pydantic_core import from_json
 
 from ibkr.errors import InvalidRequest
 from ibkr.field_values import number as read_number
@@ -20,12 +23,27 @@ Scalar = int | float | str | bool | None
 
 _TAG = re.compile(r"<[^>]*>")
 _LARGEST_EXACT = 2**53
+# Shorter numbers are the same as floats; reading the usual answer without looking at each is several times faster.
+_LONG_NUMBER = re.compile(rb"[0-9.eE+-]{17}")
 
 
 def exact(text: str) -> float | str:
     """A JSON number as a float where that is the same number, else its own digits as text."""
     value = float(text)
     return value if len(text) < 16 or Decimal(repr(value)) == Decimal(text) else text
+
+
+def read_json(content: bytes) -> Any:
+    """JSON with its numbers kept as ``exact`` does; NaN and the like as text. ValueError when it is none."""
+    if _LONG_NUMBER.search(content) is None:
+        try:
+            return from_json(content, allow_inf_nan=False)
+        except ValueError:
+            pass
+    try:
+        return json.loads(content, parse_float=exact, parse_constant=str)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def plain(value: Decimal | None) -> int | float | str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -11,6 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 import mcp_types
 from fastmcp.tools.base import Tool, ToolResult
 from pydantic import PrivateAttr, TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from ib_mcp.desk import Desk
 from ibkr.errors import InvalidRequest
@@ -51,6 +51,32 @@ def tags_of(function: Function) -> frozenset[str]:
     return marks.tags
 
 
+def description_of(function: Function) -> str:
+    return " ".join(inspect.cleandoc(function.__doc__ or "").split())
+
+
+def schema_of(function: Function) -> dict[str, Any]:
+    """Of the arguments, as models see it."""
+    return small_schema(_arguments(function, None).json_schema())
+
+
+def _arguments(function: Function, desk: Desk | None) -> TypeAdapter[Any]:
+    """Checks the arguments of a call and begins it."""
+    hints = get_type_hints(function, include_extras=True)
+    signature = inspect.signature(function)
+    arguments = [
+        parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in list(signature.parameters.values())[1:]
+    ]
+
+    def bound(**given: Any) -> Awaitable[Any]:
+        return function(desk, **given)
+
+    bound.__signature__ = signature.replace(parameters=arguments, return_annotation=Any)  # type: ignore[attr-defined]
+    bound.__annotations__ = {parameter.name: parameter.annotation for parameter in arguments}
+    return TypeAdapter(bound)  # type: ignore[arg-type]
+
+
 class DeskTool(Tool):
     """A tool bound to the desk of one server."""
 
@@ -59,24 +85,12 @@ class DeskTool(Tool):
     @classmethod
     def bind(cls, function: Function, desk: Desk) -> DeskTool:
         """``function``'s first parameter gets the desk, the others are the tool's arguments."""
-        hints = get_type_hints(function, include_extras=True)
-        signature = inspect.signature(function)
-        arguments = [
-            parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in list(signature.parameters.values())[1:]
-        ]
-
-        def bound(**given: Any) -> Awaitable[Any]:
-            return function(desk, **given)
-
-        bound.__signature__ = signature.replace(parameters=arguments, return_annotation=Any)  # type: ignore[attr-defined]
-        bound.__annotations__ = {parameter.name: parameter.annotation for parameter in arguments}
-        adapter: TypeAdapter[Any] = TypeAdapter(bound)  # type: ignore[arg-type]
+        adapter = _arguments(function, desk)
         marks: Marks = function.marks  # type: ignore[attr-defined]
         tool = cls(
             name=function.__name__,
             title=function.__name__.replace("_", " ").capitalize(),
-            description=" ".join(inspect.cleandoc(function.__doc__ or "").split()),
+            description=description_of(function),
             parameters=small_schema(adapter.json_schema()),
             tags=set(marks.tags),
             annotations=marks.annotations,
@@ -105,7 +119,7 @@ class DeskTool(Tool):
 
 def result(answer: Answer, *, is_error: bool = False) -> ToolResult:
     """The same JSON as text and as structured content."""
-    text = json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
+    text = to_json(answer).decode()
     return ToolResult.model_construct(
         content=[mcp_types.TextContent.model_construct(type="text", text=text)],
         structured_content=answer,
