@@ -16,7 +16,20 @@ from gateway.rig import LOOK_SECONDS, Rig
 from ib_simulator.users import USERS
 
 OWNER = USERS["paper"]
-SIGN_IN_SECONDS = 20
+SIGN_IN_SECONDS = 30
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+async def signed_in(rig: Rig) -> None:
+    """Have the paper user's session open, by a sign-in where there is none."""
+    if rig.status()["state"] != "authenticated":
+        await sign_in(rig)
+
+
+async def signed_out(rig: Rig) -> None:
+    """Have nobody signed in."""
+    rig.broker.do("sign-out")
+    await rig.reaches("login_required")
 
 
 async def sign_in(rig: Rig) -> None:
@@ -47,7 +60,7 @@ async def give_password(browser: httpx.AsyncClient) -> str:
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Page]:
     """A page of the machine's own Chromium, which is not downloaded for this: skips where there is none."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         pytest.skip("Chromium is not installed")
     async with async_playwright() as playwright:

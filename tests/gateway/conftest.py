@@ -9,9 +9,9 @@ from gateway.leaks import leaks
 from gateway.rig import Rig, assembled
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """All programs of one module's tests; signed out at first."""
+    """All programs, signed out at first; at the end everything that they wrote is looked through."""
     try:
         external.java()
         external.gateway()

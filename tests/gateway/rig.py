@@ -85,7 +85,7 @@ class Rig:
         status: dict[str, Any] = httpx.get(f"{self.running.control_url}/status").raise_for_status().json()
         return status
 
-    async def reaches(self, state: str, seconds: float = 30) -> dict[str, Any]:
+    async def reaches(self, state: str, seconds: float = 60) -> dict[str, Any]:
         """The status as soon as the keeper says ``state``."""
         seen: list[str] = []
 
@@ -120,7 +120,7 @@ class Rig:
         return None
 
 
-async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait for what a process or its control API shows: there is nothing else to wait on. TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:

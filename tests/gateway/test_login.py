@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import httpx
 
-from gateway.browser import OWNER, chromium, finish, give_password
+from gateway.browser import OWNER, chromium, finish, give_password, signed_out
 from gateway.rig import Rig
 
 
 async def test_an_agent_is_sent_to_the_login_page_while_nobody_is_signed_in(rig: Rig) -> None:
-    await rig.reaches("login_required")
+    await signed_out(rig)
     refused = await rig.call("list_accounts")
     assert refused["error"]["code"] == "login_required"
     assert refused["error"]["login"] == rig.running.login_url
 
 
 async def test_the_session_opens_once_the_second_step_is_approved(rig: Rig) -> None:
+    await signed_out(rig)
     async with httpx.AsyncClient(base_url=rig.running.login_url, follow_redirects=True) as browser:
         second_step = await give_password(browser)
         assert "Approve on your phone" in (await browser.get(second_step)).text
@@ -32,8 +33,7 @@ async def test_the_session_opens_once_the_second_step_is_approved(rig: Rig) -> N
 
 
 async def test_a_person_signs_in_with_a_browser_and_sees_the_page_turn_green(rig: Rig) -> None:
-    rig.broker.do("sign-out")
-    await rig.reaches("login_required")
+    await signed_out(rig)
     async with chromium() as page:
         strangers: list[str] = []
         complaints: list[str] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.browser import sign_in
+from gateway.browser import signed_in
 from gateway.rig import Rig
 
 TICKLE = "/v1/api/tickle"
@@ -13,7 +13,7 @@ LOST = {"session": "0", "iserver": {"authStatus": {"authenticated": False, "comp
 
 
 async def test_a_nightly_reset_is_mended_before_the_gateway_gives_the_login_up(rig: Rig) -> None:
-    await sign_in(rig)
+    await signed_in(rig)
     # Directly after the gateway's own tickle the keeper has 30 s; later it may be too late, see below.
     await rig.broker.sees(TICKLE, of_the_gateway=True, seconds=TICKLE_SECONDS + 10)
     rig.broker.do("timing", reset=2)

@@ -7,7 +7,7 @@ import time
 
 import httpx
 
-from gateway.browser import sign_in
+from gateway.browser import sign_in, signed_in
 from gateway.rig import Rig, until
 
 SLOTS = 5
@@ -16,16 +16,16 @@ CHAIN = "/v1/api/iserver/auth/ssodh/init"
 
 
 async def test_stuck_requests_of_agents_leave_a_slot_for_the_keeper(rig: Rig) -> None:
-    await sign_in(rig)
+    await signed_in(rig)
     account = await _account(rig)
     with rig.broker.fault("hang", path=POSITIONS):
         asked = time.time()
         async with _api(rig, deadline_s=2) as api:
             pages = (api.get(f"/portfolio/{account}/positions/{page}") for page in range(2 * SLOTS))
-            answers = await asyncio.gather(*pages)
-            assert 0 < rig.broker.state()["held"] < SLOTS
-        told = {(answer.status_code, answer.json()["error"]["code"]) for answer in answers}
-        assert told <= {(504, "upstream_timeout"), (429, "pacing_limited")}
+            told = {answer.json()["error"]["code"] for answer in await asyncio.gather(*pages)}
+            assert "upstream_timeout" in told
+            assert told <= {"upstream_timeout", "pacing_limited"}
+            assert rig.broker.state()["held"] < SLOTS
 
         await until(lambda: rig.status()["observed_at"] > asked)
         assert rig.status()["state"] == "authenticated"
@@ -38,11 +38,11 @@ async def test_a_gateway_without_free_slots_is_called_hung_and_recovers_by_itsel
         with rig.broker.fault("hang", path=POSITIONS):
             stuck = [asyncio.create_task(raw.get(f"/v1/api/portfolio/any/positions/{page}")) for page in range(SLOTS)]
             await until(lambda: rig.broker.state()["held"] == SLOTS)
-            status = await rig.reaches("hung", 60)
+            status = await rig.reaches("hung")
             assert status["gateway"]["reachable"]
             refused = await rig.call("get_account_balances")
             assert refused["error"]["code"] == "upstream_timeout"
-        await rig.reaches("authenticated", 60)
+        await rig.reaches("authenticated")
         await asyncio.gather(*stuck)
     assert "error" not in await rig.call("get_account_balances")
     assert len(rig.broker.requests("/sso/Dispatcher")) == signed_in_once
