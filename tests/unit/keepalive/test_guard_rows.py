@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ib_keepalive.guard import lines
 from ib_keepalive.guard.question import Question
 from ib_keepalive.guard.rows import Rows, Wish, read_wish
 from ibkr import catalogue
@@ -130,17 +131,29 @@ def test_the_age_is_that_of_the_oldest_part():
     assert rows.read_at(wish("1,2")) == 1.0
 
 
-def test_the_longest_unread_instruments_give_up_their_lines():
+def test_an_instrument_given_up_starts_cold_and_keeps_its_last_values_meanwhile():
     rows = Rows()
-    for number in range(1, 6):
-        rows.take([str(number)], ["31"], [], float(number))
-    rows.take(["1"], ["31"], [], 9.0)
-    assert rows.idle(["9"], lines=4) == ["2", "3"]
-    assert rows.idle(["2", "9"], lines=5) == ["3"]
-    assert rows.idle(["1"], lines=5) == []
-    rows.take(["2@NYSE"], ["31"], [], 10.0)
-    rows.drop("2@NYSE")
-    assert not rows.has(["2"])
+    rows.take(["1"], ["31"], [row("1", f31="10")], 0.0)
+    rows.renew("1")
+    assert rows.answer(wish("1")) == [row("1", f31="10")]
+    assert rows.read_at(wish("1")) == 0.0
+    assert not rows.is_fresh("1", ["31"], since=0.1)
+    rows.take(["1"], ["31"], [row("1")], 100.0)
+    assert rows.poll_at("1", ["31"], 100.0) == pytest.approx(100.3)
+
+
+def test_the_instruments_asked_for_longest_ago_give_up_their_lines(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lines, "MOST", 4)
+    held = lines.Lines()
+    held.hold(["1", "2", "3", "4"])
+    held.hold(["1"])
+    assert held.excess(["9"]) == ["2"]
+    assert held.excess(["2", "9", "8"]) == ["3", "4"]
+    assert held.excess(["1"]) == []
+    held.hold(["2@NYSE"])
+    assert held.give_up("2") == ["2", "2@NYSE"]
+    assert held.excess(["9"]) == []
+    assert held.give_up_all() == ["3", "4", "1"]
 
 
 @given(

@@ -111,7 +111,7 @@ async def wait_for(
         if not limit.expired():
             raise
         if flight.place is None:
-            raise UpstreamTimeout("IBKR did not answer within the time this request had.") from None
+            raise UpstreamTimeout("IBKR's answer was not there within the time this request had.") from None
         raise late(flight) from None
     except asyncio.CancelledError:
         current = asyncio.current_task()

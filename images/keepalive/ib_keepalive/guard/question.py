@@ -77,13 +77,12 @@ def with_body(question: Question, content: bytes) -> Question:
     """``question`` with the request's body, after checking all its parameters. InvalidRequest says what is wrong."""
     endpoint = question.endpoint
     given: dict[str, Any] = {}
+    body: bytes | None = None
     if endpoint.method == "GET":
         if content:
             raise InvalidRequest("A GET takes no body.", action="Send the parameters in the query.")
-        body = None
     else:
-        given = _read_object(content)
-        body = json.dumps(given, separators=(",", ":"), sort_keys=True).encode()
+        given, body = _read_object(content)
     _check_required(endpoint, dict(question.query), given)
     _check_limits(endpoint, dict(question.query), given)
     return replace(question, body=body)
@@ -104,16 +103,18 @@ def _read_query(raw: bytes) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(pairs))
 
 
-def _read_object(content: bytes) -> dict[str, Any]:
+def _read_object(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """The JSON object in a body, and its canonical form."""
     if not content.strip():
-        return {}
+        return {}, b"{}"
     try:
         value = json.loads(content, parse_constant=_refuse_constant)
+        canonical = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not valid JSON.") from None
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object.")
-    return value
+    return value, canonical
 
 
 def _refuse_constant(name: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ib_keepalive.guard.flight import Abandoned, Flight, wait_for
+from ib_keepalive.guard.lines import Lines
 from ib_keepalive.guard.memory import Memory
 from ib_keepalive.guard.pacer import Pacer
 from ib_keepalive.guard.patience import Patience
@@ -20,9 +21,10 @@ from ibkr.errors import IbError, LoginRequired, SessionReopening, UpstreamError,
 
 OPERATION = "get_price_snapshot"
 _MOST_CONIDS, _MOST_FIELDS = 100, 50
-# IBKR holds a line for every instrument once asked for, a hundred by default, until it is told otherwise.
-_LINES = 100
+# More lines than these are given up all at once.
 _ONE_BY_ONE = 10
+# How many more requests may find out which instruments spoil one.
+_SPLITS = 16
 _AVAILABILITY = "6509"
 # Callers that come at the same time share a request; one alone does not wait for others.
 _GATHER_S = 0.005
@@ -49,6 +51,7 @@ class _Round:
     alone: bool
     needs: list[_Need] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
+    splits: int = _SPLITS
 
     def has_room(self, conids: Iterable[str], fields: Iterable[str]) -> bool:
         return (
@@ -85,6 +88,7 @@ class Rounds:
         self._open: list[_Round] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._last: tuple[str, float] = ("", float("-inf"))
+        self._lines = Lines()
         self._spoilers: set[str] = set()
 
     def __len__(self) -> int:
@@ -98,6 +102,7 @@ class Rounds:
 
     def change_session(self) -> None:
         self._open.clear()
+        self._lines.clear()
         self._spoilers.clear()
 
     async def fetch(self, conids: tuple[str, ...], fields: tuple[str, ...], caller: str, patience: Patience) -> int:
@@ -179,14 +184,16 @@ class Rounds:
         if asked is None:
             raise Abandoned
         instruments, fields = asked
+        self._lines.hold(instruments)
         if refused is None:
             if self._memory.epoch == epoch:
                 self._rows.take(instruments, fields, body, asyncio.get_running_loop().time())
             return {}
         if len(instruments) == 1:
             self._spoilers.update(instruments)
-        if len(instruments) == 1 or shared.flight.asking == 1:
+        if len(instruments) == 1 or shared.flight.asking == 1 or not shared.splits:
             return dict.fromkeys(instruments, refused)
+        shared.splits -= 1
         half = len(instruments) // 2
         return await self._ask(shared, instruments[:half]) | await self._ask(shared, instruments[half:])
 
@@ -208,16 +215,19 @@ class Rounds:
             return body
 
     async def _make_room(self, shared: _Round) -> None:
-        """Give up lines that nobody read for longest, when this round needs more than IBKR has."""
-        idle = self._rows.idle(shared.conids(), _LINES)
-        if len(idle) > _ONE_BY_ONE:
+        """Give up lines that nobody asked for longest, when this round needs more than IBKR has."""
+        excess = self._lines.excess(shared.conids())
+        if len(excess) > _ONE_BY_ONE:
             await self._give_up(shared, "unsubscribe_all_market_data", None)
-            self._rows.clear()
-            return
-        for conid in idle:
-            self._rows.drop(conid)
-            number = conid.partition("@")[0]
-            await self._give_up(shared, "unsubscribe_market_data", b'{"conid":%d}' % int(number))
+            gone = self._lines.give_up_all()
+        else:
+            gone = []
+            for conid in excess:
+                number = int(conid.partition("@")[0])
+                await self._give_up(shared, "unsubscribe_market_data", b'{"conid":%d}' % number)
+                gone += self._lines.give_up(conid)
+        for conid in gone:
+            self._rows.renew(conid)
 
     async def _give_up(self, shared: _Round, operation: str, body: bytes | None) -> None:
         row = self._catalogue[operation]

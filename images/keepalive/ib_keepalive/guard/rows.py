@@ -24,6 +24,7 @@ _QUICK_QUIET_S = 1.0
 _QUICK = frozenset({"7051", "7059", "7295", "7296", "7741", "7762"})
 _FIRST_POLLS_S, _POLL_S = 0.3, 0.5
 _BLANK_POLLS = 3
+_MOST_ROWS = 2000
 _BASE = ("conid", "conidEx", "server_id", "_updated", "6119", "6509")
 _AVAILABILITY = "6509"
 # No data for this user, so that waiting is in vain.
@@ -73,7 +74,7 @@ class Row:
 
 
 class Rows:
-    """The rows of one brokerage session, least recently read first: what IBKR holds market-data lines for."""
+    """The rows of one brokerage session, the least recently read of very many forgotten."""
 
     def __init__(self) -> None:
         self._rows: OrderedDict[str, Row] = OrderedDict()
@@ -89,6 +90,8 @@ class Rows:
             row = self._rows.setdefault(conid, Row(now))
             self._rows.move_to_end(conid)
             _update(row, tuple(fields), found.get(conid, {}), now)
+        while len(self._rows) > _MOST_ROWS:
+            self._rows.popitem(last=False)
 
     def is_fresh(self, conid: str, fields: Sequence[str], since: float) -> bool:
         """Whether all ``fields`` were read after ``since``, or shortly before."""
@@ -105,9 +108,10 @@ class Rows:
         missing = [name for name in fields if name not in row.values]
         if not missing or str(row.base.get(_AVAILABILITY, ""))[:1] in _NO_DATA:
             return None
-        if all(now >= row.first[name] + _WARM_S for name in missing):
+        asked = [row.first.get(name, now) for name in missing]
+        if now >= max(asked) + _WARM_S:
             return None
-        since_news = now - max(row.news, *(row.first[name] for name in missing))
+        since_news = now - max(row.news, *asked)
         are_quick = all(len(name) == 2 or name in _QUICK for name in missing)
         if row.values and since_news >= (_QUICK_QUIET_S if are_quick else _QUIET_S):
             return None
@@ -131,23 +135,19 @@ class Rows:
     def read_at(self, wish: Wish) -> float:
         """When the oldest part of the answer was read."""
         rows = [self._rows[conid] for conid in wish.conids]
-        return min(min((row.read[name] for name in wish.fields), default=row.seen) for row in rows)
+        return min(min((row.read.get(name, row.seen) for name in wish.fields), default=row.seen) for row in rows)
 
     def has(self, conids: Iterable[str]) -> bool:
         """Whether there is a row for each."""
         return all(conid in self._rows for conid in conids)
 
-    def idle(self, wanted: Iterable[str], lines: int) -> list[str]:
-        """The instruments to give up, least recently read first, so that ``wanted`` fits into ``lines``."""
-        kept = set(wanted)
-        excess = len(self._rows.keys() | kept) - lines
-        return [conid for conid in self._rows if conid not in kept][: max(0, excess)]
-
-    def drop(self, conid: str) -> None:
-        """Forget an instrument, on all exchanges."""
-        number = conid.partition("@")[0]
-        for other in [other for other in self._rows if other.partition("@")[0] == number]:
-            del self._rows[other]
+    def renew(self, conid: str) -> None:
+        """IBKR was told to stop this instrument: the next answers for it are first ones again."""
+        row = self._rows.get(conid)
+        if row is not None:
+            row.polls = 0
+            row.first.clear()
+            row.read.clear()
 
 
 def _update(row: Row, fields: Sequence[str], found: dict[str, Any], now: float) -> None:

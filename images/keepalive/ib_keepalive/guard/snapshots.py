@@ -69,9 +69,9 @@ class Snapshots:
         if stale:
             await self._reads.prepare(self._endpoint, caller, patience)
             sharers = await self._rounds.fetch(tuple(stale), wish.fields, caller, patience)
-            # What comes too late is simply absent.
-            with contextlib.suppress(PacingLimited, UpstreamTimeout):
-                sharers = max(sharers, await self._warm_up(wish, caller, patience))
+        # Also when somebody else has just read them: values may still be on their way. What comes too late is absent.
+        with contextlib.suppress(PacingLimited, UpstreamTimeout):
+            sharers = max(sharers, await self._warm_up(wish, caller, patience))
         if self._memory.epoch != epoch or not self._rows.has(wish.conids):
             raise SessionReopening("IBKR's session changed while the prices were read.", retry_after_s=1)
         content = json.dumps(self._rows.answer(wish), separators=(",", ":")).encode()

@@ -64,10 +64,9 @@ _EACH = frozenset({"get_position", "list_positions_in_contract", "list_contract_
 
 
 def _lacks_contract(body: Any) -> bool:
-    rows = [row for part in body.values() for row in part] if isinstance(body, dict) else body
-    return isinstance(rows, list) and any(
-        isinstance(row, dict) and not any(row.get(name) for name in _CONTRACT_NAMES) for row in rows
-    )
+    parts = list(body.values()) if isinstance(body, dict) else [body]
+    rows = [row for part in parts if isinstance(part, list) for row in part]
+    return any(isinstance(row, dict) and not any(row.get(name) for name in _CONTRACT_NAMES) for row in rows)
 
 
 def _lacks_orders(body: Any) -> bool:

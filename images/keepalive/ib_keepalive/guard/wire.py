@@ -47,12 +47,9 @@ def error_answer(error: IbError) -> Answer:
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
-    headers = [
-        (b"content-type", answer.media),
-        (b"content-length", str(len(answer.content)).encode()),
-        *_PREPARED,
-        *answer.headers,
-    ]
+    headers = [*_PREPARED, *answer.headers]
+    if answer.status != 204:
+        headers += [(b"content-type", answer.media), (b"content-length", str(len(answer.content)).encode())]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.content})
 
