@@ -118,6 +118,19 @@ async def test_the_first_snapshot_already_has_its_values():
         assert again.headers["ib-source"] == "cache"
 
 
+async def test_a_caller_that_comes_while_the_feed_wakes_gets_the_values_too():
+    broker = simulator()
+    async with guarded_in_process(broker.app) as guard:
+
+        async def ask(after_s: float) -> httpx.Response:
+            await asyncio.sleep(after_s)
+            return await guard.get(prices(AAPL))
+
+        answers = await asyncio.gather(*(ask(number / 10) for number in range(8)))
+        assert all("31" in answer.json()[0] for answer in answers)
+        assert asked(broker, "get_price_snapshot") < 8
+
+
 async def test_prices_are_never_older_than_half_a_second():
     broker = simulator()
     async with guarded_in_process(broker.app) as guard:
