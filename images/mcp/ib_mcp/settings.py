@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ib_mcp import tokens
 from ib_mcp.toolsets import is_wanted, known_tag
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -79,6 +80,8 @@ class HttpSettings(McpSettings):
             raise ValueError(f"is needed: without it only a loopback address may be served, not {host}")
         if not no_auth and (value is None or not value.get_secret_value().strip()):
             raise ValueError("is missing (or serve a loopback address with --no-auth)")
+        if value is not None:
+            tokens.read(value.get_secret_value())
         return value
 
 

@@ -62,6 +62,19 @@ def test_excluded_wins_over_included(
     assert is_wanted(tags, included, excluded) is wanted
 
 
+@pytest.mark.parametrize("token", ["my secret phrase", "sha256:12ab", "one ibkr:read\ntwo ibkr:write"])
+def test_a_token_that_may_be_meant_otherwise_is_refused_and_not_shown(
+    token: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IB_MCP_TOKEN", token)
+    with pytest.raises(SystemExit):
+        settings.read(HttpSettings, **GUARD)
+    said = capsys.readouterr().err
+    assert "IB_MCP_TOKEN" in said
+    assert "phrase" not in said
+    assert "12ab" not in said
+
+
 async def test_tokens_have_scopes_and_are_kept_as_digests() -> None:
     verifier = HashedBearer("plain\nrich ibkr:read ibkr:trade\n\n")
     assert "plain" not in repr(vars(verifier))

@@ -1,0 +1,30 @@
+"""The tokens that agents show, and what each may do."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+READ, TRADE = "ibkr:read", "ibkr:trade"
+
+_DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
+
+
+def read(lines: str) -> dict[bytes, list[str]]:
+    """Scopes by SHA-256 digest. A line is a token or ``sha256:`` and its digest, then scopes; none means reading.
+
+    ValueError, without the token, for a line that is written otherwise.
+    """
+    return dict(_entry(line) for line in lines.splitlines() if line.strip())
+
+
+def _entry(line: str) -> tuple[bytes, list[str]]:
+    token, *scopes = line.split()
+    if not {READ, TRADE}.issuperset(scopes):
+        raise ValueError(f"holds a line with something that is no scope; write TOKEN {READ} {TRADE}")
+    if not token.startswith("sha256:"):
+        return hashlib.sha256(token.encode()).digest(), scopes or [READ]
+    digest = _DIGEST.fullmatch(token)
+    if digest is None:
+        raise ValueError("holds a digest that is not sha256: and 64 hexadecimal digits")
+    return bytes.fromhex(digest[1]), scopes or [READ]
