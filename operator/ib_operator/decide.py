@@ -83,7 +83,10 @@ def decide(observation: Observation, policy: Policy, history: History, now: floa
         history.seen,
         lasted_s=now - (now if history.seen_since is None else history.seen_since),
         wall=observation.wall,
-        is_hushed=policy.paused or in_maintenance or until(policy.quiet, observation.wall) is not None,
+        is_hushed=policy.paused
+        or not policy.channels
+        or in_maintenance
+        or until(policy.quiet, observation.wall) is not None,
     )
     row = ROWS[history.seen]
     window = until(policy.windows, observation.wall)

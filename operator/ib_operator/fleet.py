@@ -67,7 +67,7 @@ class Fleet:
         if before is not None and before.uid != uid and before.name < session.name:
             log.warning("two BrokerageSessions name the same gateway", used=before.name, ignored=session.name)
             return
-        supervisor.session = session
+        supervisor.see(session)
         if before != session:
             supervisor.poke()
 

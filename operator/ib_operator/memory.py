@@ -16,7 +16,7 @@ from ib_operator.states import Reason
 
 def recall(pod: Pod | None, session: Session | None, now: float, wall: float) -> History:
     """The history as far as the BrokerageSession's status, or else the pod's condition, tells it."""
-    if session is None or not session.status:
+    if session is None:
         shown = _reason(pod.condition.reason) if pod is not None and pod.condition is not None else None
         return History(shown=shown)
     status = session.status
@@ -39,9 +39,14 @@ def recall(pod: Pod | None, session: Session | None, now: float, wall: float) ->
 
 
 def join(known: History, recalled: History) -> History:
-    """``known`` with what a session's status, seen later than its pod, adds to it."""
+    """``known`` with what a session's status, seen later than its pod, adds to it.
+
+    Of a session without a status nothing is shown yet.
+    """
     return replace(
         known,
+        shown=recalled.shown,
+        shown_since=known.shown_since if recalled.shown is known.shown else recalled.shown_since,
         budget=known.budget if known.budget.attempts >= recalled.budget.attempts else recalled.budget,
         attempted_at=recalled.attempted_at if known.attempted_at is None else known.attempted_at,
         handled=recalled.handled if known.handled is None else known.handled,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,11 @@ class Supervisor:
         self._session_written: _Written | None = None
         self._rollout_at = float("-inf")
         self._problems: tuple[str, ...] = ()
+
+    def see(self, session: Session) -> None:
+        """Take the session as it is now; its status is of use only until it was written from here."""
+        known = self._session_written is not None and self._session_written.uid == session.uid
+        self.session = replace(session, status={}) if known else session
 
     def poke(self) -> None:
         self._poked.set()

@@ -156,6 +156,8 @@ class Watch:
         settings.posting.enabled = False
         settings.posting.reporting_component = MANAGER
         settings.watching.label_selectors["v1", "pods"] = _SELECTOR
+        # A thousand pods at once would be the process's peak of memory.
+        settings.watching.chunk_size = 100
         settings.networking.request_timeout = 30
         settings.process.ultimate_exiting_timeout = None
         return settings

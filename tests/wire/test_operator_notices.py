@@ -14,7 +14,7 @@ import pytest
 from ib_operator import channels
 from ib_operator.channels import Notice
 from ib_operator.policy import Channel
-from operating import HINT, NOON, eventually, operating, says
+from operating import HINT, NOON, eventually, operating, says, session_body
 
 pytestmark = pytest.mark.looptime
 
@@ -96,6 +96,15 @@ async def test_nobody_is_told_while_paused_or_in_a_window(secrets: Path, spec: d
     async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK], **spec) as operated:
         await asyncio.sleep(3600)
         assert not operated.notices
+
+
+async def test_a_session_that_appears_after_its_pod_is_told_of(secrets: Path) -> None:
+    async with operating(says("login_required"), channels=secrets, with_session=False) as operated:
+        await asyncio.sleep(60)
+        operated.show_session(session_body(notifications=[_WEBHOOK]), "ADDED")
+        await eventually(lambda: bool(operated.notices))
+        await eventually(lambda: len(operated.kubernetes.events) == 2)
+    assert [event["involvedObject"]["kind"] for event in operated.kubernetes.events] == ["Pod", "BrokerageSession"]
 
 
 async def test_a_webhook_can_prove_who_sent_it(secrets: Path) -> None:

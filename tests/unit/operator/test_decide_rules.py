@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from ib_operator import budget
 from ib_operator.budget import Attempt
 from ib_operator.decide import SOON_S, Decision, History, attempted, decide, refused
 from ib_operator.hours import epoch
-from ib_operator.policy import Policy, read
+from ib_operator.policy import Channel, Policy, read
 from ib_operator.sight import FRESH_S, Observation
 from ib_operator.states import ROWS, Phase, Reason
 from ibkr.session import AuthStatus, MaintenanceStatus, ReauthStatus, SessionState, Status
@@ -23,8 +23,6 @@ from ibkr.session import AuthStatus, MaintenanceStatus, ReauthStatus, SessionSta
 # A Tuesday at noon in New York.
 NOON = epoch("2026-11-24T17:00:00Z") or 0.0
 WINDOW = {"start": "13:00", "end": "14:00", "timeZone": "America/New_York"}
-SEEN: set[Reason] = set()
-ATTEMPTS: set[Attempt] = set()
 
 
 class Gateway(RuleBasedStateMachine):
@@ -39,6 +37,7 @@ class Gateway(RuleBasedStateMachine):
             {
                 "reauth": {"compete": compete, "maxAttempts": most, "enabled": enabled},
                 "maintenanceWindows": [WINDOW] if windows else [],
+                "notifications": [{"name": "home", "type": "webhook", "secretRef": {"name": "home"}}],
             }
         )
         self.now = 0.0
@@ -50,7 +49,8 @@ class Gateway(RuleBasedStateMachine):
         self.episode: list[float] = []
 
     @rule(
-        state=st.sampled_from(SessionState), looks=st.integers(1, 40), age=st.sampled_from([0.0, 30.0, 200.0]),
+        state=st.sampled_from([*SessionState, SessionState.COMPETING, SessionState.REOPENING]),
+        looks=st.integers(1, 40), age=st.sampled_from([0.0, 30.0, 200.0]),
         maintenance=st.sampled_from([False, False, False, True]), chance=st.floats(0, 1),
         outcome=st.sampled_from("srl"),
     )  # fmt: skip
@@ -102,7 +102,6 @@ class Gateway(RuleBasedStateMachine):
         self.now += decision.next_look_s
 
     def note(self, attempt: Attempt) -> None:
-        ATTEMPTS.add(attempt)
         if attempt in (Attempt.LOST, Attempt.COMPETE):
             self.episode.append(self.now)
             waits = [later - earlier for earlier, later in zip(self.episode, self.episode[1:], strict=False)]
@@ -119,7 +118,6 @@ class Gateway(RuleBasedStateMachine):
 
     def check(self, observation: Observation, before: History, decision: Decision) -> None:
         status = observation.status
-        SEEN.add(decision.reason)
         assert ROWS[decision.reason].phase is decision.phase
         is_open = status is not None and status.state is SessionState.AUTHENTICATED and status.age_seconds <= FRESH_S
         if is_open:
@@ -153,18 +151,34 @@ class Gateway(RuleBasedStateMachine):
             assert decision.notice is None
 
 
-def test_no_history_breaks_a_rule_and_every_reason_is_reachable() -> None:
-    from hypothesis.stateful import run_state_machine_as_test
-
+def test_no_history_breaks_a_rule() -> None:
     run_state_machine_as_test(
         Gateway,
         settings=settings(
-            max_examples=150, stateful_step_count=40, deadline=None, derandomize=True,
+            max_examples=100, stateful_step_count=40, deadline=None, derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip
-    assert set(Reason) == SEEN
-    assert set(Attempt) == ATTEMPTS
+
+
+def test_every_reason_and_every_kind_of_attempt_is_reachable() -> None:
+    window = {"maintenanceWindows": [{"start": "12:00", "end": "13:00", "timeZone": "America/New_York"}]}
+    every = [state for state in SessionState for _ in range(30)]
+    seen = [decision for _, decision in _play(every, Policy())]
+    for spec in ({"reauth": {"compete": True}}, window, {"paused": True}, {"reauth": {"enabled": False}}):
+        seen += [decision for _, decision in _play(every, read(spec))]
+    seen += [decision for _, decision in _play([SessionState.REOPENING] * 300, Policy())]
+    blind = Observation(wall=NOON, status=None, pod="running", pod_age_s=1000)
+    for look in (
+        blind,
+        replace(blind, pod="missing"),
+        replace(blind, status=_status(SessionState.REOPENING), requested_at=NOON),
+        replace(blind, status=_status(SessionState.AUTHENTICATED, age_seconds=300.0)),
+    ):
+        seen.append(decide(look, Policy(), History(), 0))
+    assert {decision.reason for decision in seen} == set(Reason)
+    assert {decision.attempt for decision in seen} == {*Attempt, None}
+    assert {decision.phase for decision in seen} == set(Phase)
 
 
 def _status(state: SessionState, **given: Any) -> Status:
@@ -186,7 +200,8 @@ def _play(states: list[SessionState], policy: Policy, history: History | None = 
 
 
 def test_a_lost_session_is_tried_five_times_at_growing_distances_and_then_given_up() -> None:
-    seen = _play([SessionState.AUTHENTICATED] + [SessionState.REOPENING] * 300, Policy())
+    told = Policy(channels=(Channel("home", "webhook", "home"),))
+    seen = _play([SessionState.AUTHENTICATED] + [SessionState.REOPENING] * 300, told)
     tries = [at for at, decision in seen if decision.attempt is not None]
     waits = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert len(tries) == 5
@@ -244,7 +259,12 @@ def test_a_request_is_served_once_while_it_stands_even_with_an_empty_budget() ->
 
 
 def test_maintenance_is_tried_gently_and_nobody_is_told() -> None:
-    windows = read({"maintenanceWindows": [{"start": "12:00", "end": "13:00", "timeZone": "America/New_York"}]})
+    windows = read(
+        {
+            "maintenanceWindows": [{"start": "12:00", "end": "13:00", "timeZone": "America/New_York"}],
+            "notifications": [{"name": "home", "type": "webhook", "secretRef": {"name": "home"}}],
+        }
+    )
     seen = _play([SessionState.REOPENING] * 200, windows)
     inside = [(at, decision) for at, decision in seen if at < 3600]
     tries = [at for at, decision in inside if decision.attempt is not None]
