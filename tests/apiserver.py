@@ -94,7 +94,7 @@ class Runner:
 
     def __init__(self, folder: Path, accounts: dict[str, str]) -> None:
         self._folder = folder
-        self._store, self._peer, self.port = (_free_port() for _ in range(3))
+        self._store, self._peer, self.port = (free_port() for _ in range(3))
         self._running: list[subprocess.Popen[bytes]] = []
         lines = [f'{_ADMIN},admin,admin,"system:masters"']
         for name, account in accounts.items():
@@ -182,7 +182,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
