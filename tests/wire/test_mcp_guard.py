@@ -183,14 +183,21 @@ async def test_a_read_that_times_out_is_no_refused_connection() -> None:
             await client.call("list_portfolio_accounts")
 
 
-async def test_a_fault_of_our_own_is_masked() -> None:
-    def odd(request: httpx.Request) -> httpx.Response:
-        # A list of what no account list holds.
-        return httpx.Response(200, json=5)
+@pytest.mark.parametrize("body", [5, "text", {"unexpected": 1}])
+async def test_an_answer_of_another_form_is_an_upstream_error(body: Any) -> None:
+    async with connected(httpx.MockTransport(lambda _: httpx.Response(200, json=body))) as (_, client):
+        answer = await client.call_tool("get_account_balances", {}, raise_on_error=False)
+    assert answer.structured_content is not None
+    assert answer.structured_content["error"]["code"] == "upstream_error"
 
-    async with connected(httpx.MockTransport(odd)) as (_, client):
-        answer = await client.call_tool("list_accounts", {}, raise_on_error=False)
+
+async def test_a_fault_of_our_own_is_masked() -> None:
+    def faulty(request: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError("a secret of the code")
+
+    async with connected(httpx.MockTransport(faulty)) as (_, client):
+        answer = await client.call_tool("get_account_balances", {}, raise_on_error=False)
     assert answer.is_error
     assert answer.structured_content is not None
     assert answer.structured_content["error"]["code"] == "internal_error"
-    assert "Traceback" not in str(answer.content)
+    assert "secret" not in str(answer.content)

@@ -26,8 +26,8 @@ class Accounts:
         """IBKR's account objects, remembered for some seconds."""
         now = asyncio.get_running_loop().time()
         if now >= self._known_until:
-            body = (await self._guard.call("list_portfolio_accounts")).body
-            self._known = [row for row in body if isinstance(row, dict) and row.get("accountId")]
+            reply = await self._guard.call("list_portfolio_accounts")
+            self._known = [row for row in reply.rows if row.get("accountId")]
             self._known_until = now + _REMEMBER_S if self._known else 0.0
         return self._known
 

@@ -16,7 +16,7 @@ from ib_mcp import lookups
 from ib_mcp.guard import Guard
 from ib_mcp.instruments import Conid, Future, Option, Pair, Stock, Wanted, parse
 from ib_mcp.together import together
-from ib_mcp.values import figure, table
+from ib_mcp.values import figure, pick, table, untrusted
 from ibkr.errors import IbError, InvalidRequest
 
 _MOST_REMEMBERED = 20_000
@@ -167,7 +167,7 @@ def _contract(row: dict[str, Any]) -> Contract:
         kind=kind,
         exchange=str(row.get("listingExchange") or ""),
         currency=currency,
-        name=str(row.get("name") or row.get("fullName") or ""),
+        name=untrusted(pick(row, "name", "fullName"), 80),
         root=ticker,
         underlying=int(row.get("undConid") or 0),
     )

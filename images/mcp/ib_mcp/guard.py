@@ -25,6 +25,7 @@ from ibkr.session import Status
 caller: ContextVar[str] = ContextVar("caller", default="")
 
 _PREFIX = "/v1/api"
+_ODD = "IBKR answered with something else than usual, which this version cannot read."
 # The guard answers in time by itself; these only end a connection on which nothing comes any more.
 _TIMEOUT = httpx.Timeout(60, connect=3).as_dict()
 # The guard's own refusal says more than our running out of time, so it gets a little less.
@@ -40,6 +41,24 @@ class Reply:
     body: Any
     age_ms: int
     source: str
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """The body where an object is expected; an empty answer is an empty one. UpstreamError for anything else."""
+        if self.body is None:
+            return {}
+        if not isinstance(self.body, dict):
+            raise UpstreamError(_ODD)
+        return self.body
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The objects of a list; none for an empty answer. UpstreamError for anything else."""
+        if self.body is None:
+            return []
+        if not isinstance(self.body, list):
+            raise UpstreamError(_ODD)
+        return [row for row in self.body if isinstance(row, dict)]
 
 
 class Guard:

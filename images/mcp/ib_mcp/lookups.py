@@ -34,10 +34,9 @@ async def stocks(guard: Guard, wanted: Iterable[Stock]) -> dict[str, list[Listin
     found: dict[str, list[Listing]] = {}
     names = list(spellings)
     for start in range(0, len(names), _MOST_SYMBOLS):
-        body = (
-            await guard.call("search_stocks", query={"symbols": ",".join(names[start : start + _MOST_SYMBOLS])})
-        ).body
-        for spelling, companies in (body or {}).items():
+        part = ",".join(names[start : start + _MOST_SYMBOLS])
+        body = (await guard.call("search_stocks", query={"symbols": part})).object
+        for spelling, companies in body.items():
             listings = [
                 Listing(int(row["conid"]), str(row.get("exchange") or ""), row.get("isUS") is True)
                 for company in companies or ()
@@ -76,17 +75,17 @@ async def search(guard: Guard, want: Stock) -> list[int]:
 async def matches(guard: Guard, **query: Any) -> list[dict[str, Any]]:
     """Rows of contract search that are instruments (issuers of bonds are not)."""
     try:
-        body = (await guard.call("search_contracts", query=query)).body
+        rows = (await guard.call("search_contracts", query=query)).rows
     except UpstreamError as error:
         if _NOT_FOUND in error.message.lower():
             return []
         raise
-    return [row for row in body or () if isinstance(row, dict) and row.get("symbol") and row.get("conid")]
+    return [row for row in rows if row.get("symbol") and row.get("conid")]
 
 
 async def pair(guard: Guard, want: Pair) -> int:
-    body = (await guard.call("list_currency_pairs", query={"currency": want.quote})).body
-    for row in (body or {}).get(want.quote) or ():
+    body = (await guard.call("list_currency_pairs", query={"currency": want.quote})).object
+    for row in body.get(want.quote) or ():
         if row.get("symbol") == f"{want.base}.{want.quote}":
             return int(row["conid"])
     raise InvalidRequest(
@@ -96,8 +95,8 @@ async def pair(guard: Guard, want: Pair) -> int:
 
 async def futures(guard: Guard, want: Future) -> list[int]:
     """Conids of the futures that expire then, nearest first; InvalidRequest lists the expiries that there are."""
-    body = (await guard.call("list_futures", query={"symbols": want.symbol, "exchange": want.exchange})).body
-    rows = sorted((body or {}).get(want.symbol) or (), key=lambda row: int(row["expirationDate"]))
+    body = (await guard.call("list_futures", query={"symbols": want.symbol, "exchange": want.exchange})).object
+    rows = sorted(body.get(want.symbol) or (), key=lambda row: int(row["expirationDate"]))
     found = [int(row["conid"]) for row in rows if str(row["expirationDate"]).startswith(want.expiry)]
     if not found and rows:
         expiries = ", ".join(str(row["expirationDate"]) for row in rows[:12])
@@ -131,7 +130,7 @@ async def option_market(guard: Guard, underlying: int, symbol: str) -> OptionMar
 async def strikes(guard: Guard, underlying: int, market: OptionMarket, month: str) -> list[Decimal]:
     """Strikes of a month in order; not each exists in every expiry."""
     query = {"conid": underlying, "sectype": market.kind, "month": month, "exchange": market.exchange}
-    body = (await guard.call("list_strikes", query=query)).body or {}
+    body = (await guard.call("list_strikes", query=query)).object
     listed = {decimal(strike) for side in ("call", "put") for strike in body.get(side) or ()}
     return sorted(strike for strike in listed if strike is not None)
 
@@ -159,12 +158,11 @@ async def derivatives(
         "right": right,
         "exchange": market.exchange,
     }
-    body = (await guard.call("get_derivative_contracts", query=query)).body
-    return [row for row in body or () if isinstance(row, dict) and row.get("conid")]
+    return [row for row in (await guard.call("get_derivative_contracts", query=query)).rows if row.get("conid")]
 
 
 async def definitions(guard: Guard, conids: list[int]) -> list[dict[str, Any]]:
     """Rows of ``/trsrv/secdef``; conids that IBKR does not know are missing."""
-    body = (await guard.call("get_security_definitions", query={"conids": ",".join(map(str, conids))})).body
-    rows = body.get("secdef") if isinstance(body, dict) else None
+    body = (await guard.call("get_security_definitions", query={"conids": ",".join(map(str, conids))})).object
+    rows = body.get("secdef")
     return [row for row in rows or () if isinstance(row, dict) and row.get("conid")]

@@ -54,10 +54,9 @@ async def quotes(desk: Desk, contracts: Sequence[Contract], fields: Sequence[Fie
         },
     )
     rows: dict[str, dict[str, Any]] = {}
-    for row in reply.body or ():
-        if isinstance(row, dict):
-            rows[str(row.get("conid"))] = row
-            rows[str(row.get("conidEx"))] = row
+    for row in reply.rows:
+        rows[str(row.get("conid"))] = row
+        rows[str(row.get("conidEx"))] = row
     return [read(contract, rows.get(contract.conidex, {}), fields, reply.age_ms) for contract in contracts]
 
 

@@ -114,13 +114,13 @@ def _shown(name: str, value: Any) -> Any:
 
 
 async def _rules(desk: Desk, conid: int) -> Answer:
-    body = (await desk.guard.call("get_contract_rules", body={"conid": conid, "isBuy": True})).body or {}
+    body = (await desk.guard.call("get_contract_rules", body={"conid": conid, "isBuy": True})).object
     return {"rules": {name: body[key] for name, key in _RULES.items() if pick(body, key) is not None}}
 
 
 async def _hours(desk: Desk, conid: int) -> Answer:
     """Of six days around today, in UTC."""
-    body = (await desk.guard.call("get_contract_trading_schedule", query={"conid": conid})).body or {}
+    body = (await desk.guard.call("get_contract_trading_schedule", query={"conid": conid})).object
     rows = [
         (iso_date(day), kind, iso(window.get("opening")), iso(window.get("closing")))
         for day, hours in sorted((body.get("schedules") or {}).items())

@@ -45,7 +45,7 @@ async def get_price_history(
             "startTime": bars.end_text(end) if end else None,
         },
     )
-    history = bars.read(reply.body or {})
+    history = bars.read(reply.object)
     rows = history.bars[-limit:]
     answer: Answer = {
         "symbol": contract.symbol,

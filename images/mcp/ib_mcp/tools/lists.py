@@ -27,7 +27,7 @@ async def get_watchlists(
     cursor: Cursor = None,
 ) -> Answer:
     """The user's watchlists, or the instruments in one."""
-    body = (await desk.guard.call("list_watchlists", query={"SC": "USER_WATCHLIST"})).body or {}
+    body = (await desk.guard.call("list_watchlists", query={"SC": "USER_WATCHLIST"})).object
     lists = (body.get("data") or {}).get("user_lists") or []
     if watchlist is None:
         return {"watchlists": table(("id", "name"), ((row.get("id"), untrusted(row.get("name"), 80)) for row in lists))}
@@ -39,7 +39,7 @@ async def get_watchlists(
 
 
 async def _watchlist(desk: Desk, list_id: str, limit: int, cursor: str | None) -> Answer:
-    body = (await desk.guard.call("get_watchlist", query={"id": list_id})).body or {}
+    body = (await desk.guard.call("get_watchlist", query={"id": list_id})).object
     instruments = [row for row in body.get("instruments") or () if pick(row, "conid", "C")]
     shown, more = cut(instruments, cursor, limit)
     rows = (
@@ -64,7 +64,7 @@ async def get_alerts(
 ) -> Answer:
     """Price and other alerts of an account, or the conditions of one."""
     chosen = await desk.accounts.resolve(account)
-    rows = (await desk.guard.call("list_alerts", path={"accountId": chosen})).body or []
+    rows = (await desk.guard.call("list_alerts", path={"accountId": chosen})).rows
     if alert_id is not None:
         if all(str(row.get("order_id")) != alert_id for row in rows):
             raise InvalidRequest(f"There is no alert {alert_id}.", action="Take an alert_id from get_alerts.")
@@ -84,7 +84,7 @@ async def get_alerts(
 
 
 async def _alert(desk: Desk, alert_id: str) -> Answer:
-    body = (await desk.guard.call("get_alert", path={"alertId": alert_id}, query={"type": "Q"})).body or {}
+    body = (await desk.guard.call("get_alert", path={"alertId": alert_id}, query={"type": "Q"})).object
     conditions = (
         (
             _CONDITION.get(int(decimal(row.get("condition_type")) or 0), row.get("condition_type")),
@@ -125,10 +125,10 @@ async def get_notifications(desk: Desk, limit: Annotated[int, Field(ge=1, le=10)
             untrusted(row.get("MS"), 200),
             untrusted(row.get("MD"), 2000),
         )
-        for row in (listed.body or [])[:limit]
+        for row in listed.rows[:limit]
     )
     return {
-        "unread": figure((unread.body or {}).get("BN")),
+        "unread": figure(unread.object.get("BN")),
         "warning": UNTRUSTED,
         "notifications": table(("id", "time", "read", "type", "untrusted_title", "untrusted_text"), rows),
     }

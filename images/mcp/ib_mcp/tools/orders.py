@@ -70,7 +70,7 @@ async def get_account_orders(
 ) -> Answer:
     """Orders of today and of this session: working ones, or also filled and cancelled ones."""
     chosen = await desk.accounts.resolve(account)
-    body = (await desk.guard.call("list_live_orders")).body or {}
+    body = (await desk.guard.call("list_live_orders")).object
     orders = [
         order
         for order in body.get("orders") or ()
@@ -116,7 +116,7 @@ async def get_account_trades(
     """Executions of up to 7 days, with commission."""
     chosen = await desk.accounts.resolve(account)
     conid = None if symbol is None else (await desk.contracts.resolve(symbol)).conid
-    body = (await desk.guard.call("list_trades", query={"days": days})).body or []
+    body = (await desk.guard.call("list_trades", query={"days": days})).rows
     trades = [
         trade
         for trade in body
@@ -147,7 +147,7 @@ def _trade(row: dict[str, Any]) -> list[Any]:
 async def get_order_status(desk: Desk, order_id: Annotated[Text, Field(pattern=r"^\d{1,20}$")]) -> Answer:
     """Where one order of today stands."""
     try:
-        body = (await desk.guard.call("get_order_status", path={"orderId": order_id})).body or {}
+        body = (await desk.guard.call("get_order_status", path={"orderId": order_id})).object
     except UpstreamError as error:
         if error.status != 503:
             raise

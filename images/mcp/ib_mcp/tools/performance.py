@@ -20,7 +20,7 @@ async def get_account_performance(desk: Desk, account: Account = None, period: P
     """Net asset value and cumulative return day by day."""
     chosen = await desk.accounts.resolve(account)
     # One question for all periods: IBKR would make us wait a quarter of an hour for the second one.
-    body = (await desk.guard.call("get_performance_all_periods", body={"acctIds": [chosen]})).body or {}
+    body = (await desk.guard.call("get_performance_all_periods", body={"acctIds": [chosen]})).object
     figures = body.get(chosen) or {}
     series = figures.get(period)
     if not isinstance(series, dict):
@@ -67,7 +67,7 @@ async def get_account_transactions(
                 "days": days,
             },
         )
-    ).body or {}
+    ).object
     shown, more = cut(body.get("transactions") or [], cursor, limit)
     columns = ("date", "type", "quantity", "price", "amount", "currency", "exchange_rate", "description")
     realized: dict[str, Any] = body.get("rpnl") or {}

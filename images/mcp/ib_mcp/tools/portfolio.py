@@ -76,7 +76,7 @@ async def get_account_summary(desk: Desk, account: Account = None, all_figures: 
 async def _profit(desk: Desk, account: str) -> Answer:
     """Profit and loss now, or why there is none: it needs the brokerage session."""
     try:
-        rows = ((await desk.guard.call("get_profit_and_loss")).body or {}).get("upnl") or {}
+        rows = (await desk.guard.call("get_profit_and_loss")).object.get("upnl") or {}
     except IbError as error:
         return {"pnl_missing": error.message}
     row = rows.get(f"{account}.Core")
@@ -87,7 +87,7 @@ async def _profit(desk: Desk, account: str) -> Answer:
 
 async def _figures(desk: Desk, account: str, everything: bool) -> Answer:
     """Our figures by name; with ``everything`` IBKR's others too, under its keys (-s securities, -c commodities)."""
-    body: dict[str, Any] = (await desk.guard.call("get_portfolio_summary", path={"accountId": account})).body or {}
+    body = (await desk.guard.call("get_portfolio_summary", path={"accountId": account})).object
     figures: dict[str, Any] = {}
     for key in body if everything else _FIGURES:
         entry = body.get(key)
@@ -102,7 +102,7 @@ async def _figures(desk: Desk, account: str, everything: bool) -> Answer:
 async def get_account_balances(desk: Desk, account: Account = None) -> Answer:
     """Cash and values by currency; BASE is the total in the base currency."""
     chosen = await desk.accounts.resolve(account)
-    body = (await desk.guard.call("get_ledger", path={"accountId": chosen})).body or {}
+    body = (await desk.guard.call("get_ledger", path={"accountId": chosen})).object
     rows = (
         (currency, *(figure(row.get(key)) for key in _LEDGER.values()))
         for currency, row in sorted(body.items(), key=lambda item: (item[0] != "BASE", item[0]))
@@ -120,7 +120,7 @@ async def get_account_positions(
     if symbol is not None:
         contract = await desk.contracts.resolve(symbol)
         path = {"accountId": chosen, "conid": contract.conid}
-        rows, more = (await desk.guard.call("get_position", path=path)).body or [], None
+        rows, more = (await desk.guard.call("get_position", path=path)).rows, None
     else:
         rows, more = await _positions(desk, chosen, offset(cursor), limit)
     return {"account": chosen, "positions": table(_POSITION, map(_position, rows), more)}
@@ -132,7 +132,7 @@ async def _positions(desk: Desk, account: str, start: int, limit: int) -> tuple[
     place = start
     while True:
         path = {"accountId": account, "pageId": place // _PAGE}
-        page = (await desk.guard.call("list_positions", path=path)).body or []
+        page = (await desk.guard.call("list_positions", path=path)).rows
         for row in page[place % _PAGE :]:
             if len(found) == limit:
                 return found, str(place)

@@ -44,8 +44,7 @@ async def run_scanner(
                 "filter": [{"code": code, "value": value} for code, value in (filters or {}).items()],
             },
         )
-    ).body or {}
-    rows = body.get("contracts") if isinstance(body, dict) else body
+    ).object
     found = (
         (
             row.get("symbol"),
@@ -55,7 +54,7 @@ async def run_scanner(
             pick(row, "sec_type"),
             pick(row, "scan_data"),
         )
-        for row in (rows or [])[:limit]
+        for row in (body.get("contracts") or [])[:limit]
     )
     return {"type": type, "location": location, "contracts": table(_ROW, found)}
 
@@ -65,7 +64,7 @@ async def _codes(desk: Desk, find: str) -> Answer:
     words = find.lower().split()
     if not words:
         raise InvalidRequest("find holds no word.", action="Give words such as gainers, volume, Germany, dividend.")
-    body: dict[str, Any] = (await desk.guard.call("get_scanner_parameters")).body or {}
+    body = (await desk.guard.call("get_scanner_parameters")).object
     found = [row for row in _known(body) if all(word in f"{row[1]} {row[2]}".lower() for word in words)]
     return {
         "codes": table(("use_as", "code", "name", "instruments"), found[:_MOST_CODES]),
