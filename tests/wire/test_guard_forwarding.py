@@ -124,47 +124,44 @@ async def test_a_post_without_a_body_sends_an_empty_object():
     assert seen == [b"{}"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "headers", "status", "code"),
-    [
-        ("GET", "/v1/api/portfolio/accounts", {"Authorization": "Bearer wrong"}, 401, "token_required"),
-        ("GET", "/v1/api/portfolio/accounts", {"Authorization": ""}, 401, "token_required"),
-        ("GET", "/status", {"Authorization": ""}, 401, "token_required"),
-        ("POST", "/reauthenticate", {"Authorization": ""}, 401, "token_required"),
-        ("GET", "/v1/api/portfolio/accounts", {"Origin": "https://evil.example"}, 403, "operation_forbidden"),
-        ("GET", "/v1/api/portfolio/accounts/", {}, 404, "operation_unknown"),
-        ("GET", "/v1/api//portfolio/accounts", {}, 404, "operation_unknown"),
-        ("GET", "/v1/api/x/../portfolio/accounts", {}, 404, "operation_unknown"),
-        ("GET", "/v1/api/%70ortfolio/accounts", {}, 404, "operation_unknown"),
-        ("GET", "/v1/portal/portfolio/accounts", {}, 404, "operation_unknown"),
-        ("GET", "/clear", {}, 404, "operation_unknown"),
-        ("GET", "/sso/Login", {}, 404, "operation_unknown"),
-        ("GET", "/", {}, 404, "operation_unknown"),
-        ("POST", "/status", {}, 404, "operation_unknown"),
-        ("GET", "/v1/api/ws", {}, 403, "operation_forbidden"),
-        ("GET", "/v1/api/hmds/scanner/params", {}, 404, "operation_unknown"),
-        ("POST", "/v1/api/iserver/account/DU1/orders", {}, 403, "operation_forbidden"),
-        ("DELETE", "/v1/api/iserver/account/DU1/order/-1", {}, 403, "operation_forbidden"),
-        ("POST", "/v1/api/iserver/account/DU1/orders/whatif", {}, 403, "operation_forbidden"),
-        ("POST", "/v1/api/iserver/reply/abc", {}, 403, "operation_forbidden"),
-        ("POST", "/v1/api/iserver/account", {}, 403, "operation_forbidden"),
-        ("POST", "/v1/api/logout", {}, 403, "operation_forbidden"),
-        ("GET", "/v1/api/iserver/marketdata/unsubscribeall", {}, 403, "operation_forbidden"),
-        ("GET", "/v1/api/md/regsnapshot?conid=1", {}, 403, "operation_forbidden"),
-        ("GET", "/v1/api/iserver/marketdata/history?conid=1", {}, 400, "invalid_request"),
-        ("GET", "/v1/api/iserver/marketdata/snapshot?conids=AAPL&fields=31", {}, 400, "invalid_request"),
-        ("GET", "/v1/api/portfolio/accounts", {"ib-deadline-ms": "soon"}, 400, "invalid_request"),
-    ],
-)  # fmt: skip
-async def test_what_is_refused_never_reaches_the_gateway(
-    method: str, path: str, headers: dict[str, str], status: int, code: str
-):
+REFUSED: list[tuple[str, str, dict[str, str], int, str]] = [
+    ("GET", "/v1/api/portfolio/accounts", {"Authorization": "Bearer wrong"}, 401, "token_required"),
+    ("GET", "/v1/api/portfolio/accounts", {"Authorization": ""}, 401, "token_required"),
+    ("GET", "/status", {"Authorization": ""}, 401, "token_required"),
+    ("POST", "/reauthenticate", {"Authorization": ""}, 401, "token_required"),
+    ("GET", "/v1/api/portfolio/accounts", {"Origin": "https://evil.example"}, 403, "operation_forbidden"),
+    ("GET", "/v1/api/portfolio/accounts/", {}, 404, "operation_unknown"),
+    ("GET", "/v1/api//portfolio/accounts", {}, 404, "operation_unknown"),
+    ("GET", "/v1/api/x/../portfolio/accounts", {}, 404, "operation_unknown"),
+    ("GET", "/v1/api/%70ortfolio/accounts", {}, 404, "operation_unknown"),
+    ("GET", "/v1/portal/portfolio/accounts", {}, 404, "operation_unknown"),
+    ("GET", "/clear", {}, 404, "operation_unknown"),
+    ("GET", "/sso/Login", {}, 404, "operation_unknown"),
+    ("GET", "/", {}, 404, "operation_unknown"),
+    ("POST", "/status", {}, 404, "operation_unknown"),
+    ("GET", "/v1/api/ws", {}, 403, "operation_forbidden"),
+    ("GET", "/v1/api/hmds/scanner/params", {}, 404, "operation_unknown"),
+    ("POST", "/v1/api/iserver/account/DU1/orders", {}, 403, "operation_forbidden"),
+    ("DELETE", "/v1/api/iserver/account/DU1/order/-1", {}, 403, "operation_forbidden"),
+    ("POST", "/v1/api/iserver/account/DU1/orders/whatif", {}, 403, "operation_forbidden"),
+    ("POST", "/v1/api/iserver/reply/abc", {}, 403, "operation_forbidden"),
+    ("POST", "/v1/api/iserver/account", {}, 403, "operation_forbidden"),
+    ("POST", "/v1/api/logout", {}, 403, "operation_forbidden"),
+    ("GET", "/v1/api/iserver/marketdata/unsubscribeall", {}, 403, "operation_forbidden"),
+    ("GET", "/v1/api/md/regsnapshot?conid=1", {}, 403, "operation_forbidden"),
+    ("GET", "/v1/api/iserver/marketdata/history?conid=1", {}, 400, "invalid_request"),
+    ("GET", "/v1/api/iserver/marketdata/snapshot?conids=AAPL&fields=31", {}, 400, "invalid_request"),
+    ("GET", "/v1/api/portfolio/accounts", {"ib-deadline-ms": "soon"}, 400, "invalid_request"),
+]  # fmt: skip
+
+
+async def test_what_is_refused_never_reaches_the_gateway():
     broker = simulator()
     async with guarded(broker.app) as guard:
-        given = {"Authorization": f"Bearer {TOKEN}", "Content-Length": "0"} | headers
-        answer = await send_as_is(guard.client.base_url, method, path, given)
-        assert answer.status_code == status
-        assert error_of(answer)["code"] == code
+        for method, path, headers, status, code in REFUSED:
+            given = {"Authorization": f"Bearer {TOKEN}", "Content-Length": "0"} | headers
+            answer = await send_as_is(guard.client.base_url, method, path, given)
+            assert (answer.status_code, error_of(answer)["code"]) == (status, code), (method, path, headers)
         assert not broker.requests
 
 
@@ -226,15 +223,15 @@ STATES = {
 }
 
 
-@pytest.mark.parametrize(("state", "code"), STATES.items())
-async def test_without_the_session_it_needs_an_operation_is_refused_at_once(state: SessionState, code: str):
-    broker = simulator()
-    session = Session(status_of(state))
+async def test_without_the_session_it_needs_an_operation_is_refused_at_once():
+    broker, session = simulator(), Session()
     async with guarded(broker.app, session) as guard:
-        answer = await guard.get("/iserver/marketdata/history?conid=265598&bar=1d")
-        error = error_of(answer)
-        assert (error["code"], answer.status_code) == (code, BY_CODE[code].status)
-        assert error.get("login") == (LOGIN if code == "login_required" else None)
+        for state, code in STATES.items():
+            session.become(state)
+            answer = await guard.get("/iserver/marketdata/history?conid=265598&bar=1d")
+            error = error_of(answer)
+            assert (error["code"], answer.status_code) == (code, BY_CODE[code].status)
+            assert error.get("login") == (LOGIN if code == "login_required" else None)
         assert not broker.requests
 
 

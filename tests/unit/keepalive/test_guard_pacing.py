@@ -270,6 +270,16 @@ def test_the_line_is_bounded():
     assert all(wait >= 1 for _, _, wait in simulation.refused)
 
 
+def test_a_request_that_was_never_sent_does_not_count():
+    schedule = Schedule(TOGETHER, LIMITS)
+    schedule.join(0.0, "a", "slow", 1, 8.0)
+    place = schedule.start(0.0)
+    assert place is not None
+    schedule.finish(place, 0.1, "unsent")
+    schedule.join(0.2, "a", "slow", 1, 8.0)
+    assert schedule.start(0.2) is not None
+
+
 def lose(schedule: Schedule, at: float, *operations: str) -> None:
     """Have one request of each operation started at 0 and not answered until ``at``."""
     places = []
@@ -278,7 +288,7 @@ def lose(schedule: Schedule, at: float, *operations: str) -> None:
         places.append(schedule.start(0.0))
     for place in places:
         assert place is not None
-        schedule.finish(place, at, lost=True)
+        schedule.finish(place, at, "lost")
 
 
 def test_requests_that_never_got_an_answer_take_slots_for_a_while_but_never_all():

@@ -10,7 +10,7 @@ import structlog
 
 from ib_keepalive.guard.box import Box
 from ib_keepalive.guard.flight import Flight
-from ib_keepalive.guard.schedule import IN_FLIGHT, Limit, Place, Schedule, TooLong
+from ib_keepalive.guard.schedule import IN_FLIGHT, End, Limit, Place, Schedule, TooLong
 from ib_keepalive.metrics import Metrics
 from ibkr.catalogue import Catalogue, Pacing
 from ibkr.errors import PacingLimited, UpstreamTimeout
@@ -88,7 +88,7 @@ class Pacer:
             await waiter
         except BaseException:
             if place.started is not None:
-                self.done(place)
+                self.done(place, "unsent")
             elif place in self._waiters:
                 del self._waiters[place]
                 self._schedule.leave(place, _now(), keep=True)
@@ -99,10 +99,10 @@ class Pacer:
         self._metrics.pacing_wait_seconds.labels(flight.operation).observe(_now() - now)
         return place
 
-    def done(self, place: Place, *, lost: bool = False) -> None:
-        """Its request ended; ``lost``: without an answer, so that the gateway may still hold its slot."""
+    def done(self, place: Place, end: End = "answered") -> None:
+        """Its request ended."""
         now = _now()
-        self._schedule.finish(place, now, lost=lost)
+        self._schedule.finish(place, now, end)
         rests_s = self._schedule.rests_s(place.operation, now)
         if rests_s:
             for other in self._schedule.of(place.operation):

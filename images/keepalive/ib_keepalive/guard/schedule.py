@@ -12,6 +12,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ib_keepalive.guard.window import Hold, Window
 from ibkr.catalogue import Pacing
@@ -34,6 +35,10 @@ STUCK_S = 60.0
 REST_S = 15.0
 _LOST_TO_REST = 2
 _FIRST_GUESS_S = 0.15
+
+
+# A request has an answer, or it was sent and its answer is lost (the gateway may still wait for it), or never sent.
+End = Literal["answered", "lost", "unsent"]
 
 
 class TooLong(Exception):
@@ -130,13 +135,17 @@ class Schedule:
                 return place
         return None
 
-    def finish(self, place: Place, now: float, *, lost: bool = False) -> None:
-        """Its answer came; ``lost``: it did not, and the gateway may still be waiting for it."""
+    def finish(self, place: Place, now: float, end: End = "answered") -> None:
+        """It ended, however that was."""
         self._running.remove(place)
         for hold in place.holds:
-            hold.answer(now)
-        if lost:
+            if end == "unsent":
+                hold.void()
+            else:
+                hold.answer(now)
+        if end == "lost":
             self._stuck.append((now, place.operation))
+        if end != "answered":
             return
         self._stuck = [each for each in self._stuck if each[1] != place.operation]
         if place.started is not None:

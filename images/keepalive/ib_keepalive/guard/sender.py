@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from ib_keepalive.guard.exchange import Exchange
+from ib_keepalive.guard.exchange import ConnectionBroken, Exchange
 from ib_keepalive.guard.flight import Abandoned, Flight
 from ib_keepalive.guard.pacer import Pacer
 from ib_keepalive.guard.question import Question
 from ib_keepalive.guard.reading import Response
-from ibkr.errors import UpstreamTimeout
+from ib_keepalive.guard.schedule import End
+from ibkr.errors import UpstreamTimeout, UpstreamUnreachable
 
 # IBKR's own proxy gives up after 10 s with a 503; these take longer by nature.
 _USUAL_S = 15.0
@@ -45,7 +46,7 @@ class Sender:
             raise Abandoned
         place = await self._pacer.turn(flight, name)
         flight.is_sent = True
-        lost = False
+        end: End = "answered"
         try:
             response = await self._exchange.send(question(), longest_s(flight.operation))
             self._pacer.answered(response.status, response.retry_after_s)
@@ -53,8 +54,11 @@ class Sender:
                 self._pacer.check_box()
             return response
         except UpstreamTimeout:
-            lost = True
+            end = "lost"
+            raise
+        except UpstreamUnreachable as error:
+            end = "answered" if isinstance(error, ConnectionBroken) else "unsent"
             raise
         finally:
             flight.is_sent = False
-            self._pacer.done(place, lost=lost)
+            self._pacer.done(place, end)

@@ -25,6 +25,10 @@ class Hold:
         self.arrived = min(self.arrived, now)
         self.window.learn(self.arrived - self.started)
 
+    def void(self) -> None:
+        """Note that the request was never sent."""
+        self.window.forget(self)
+
 
 class Window:
     """At most ``calls`` arrivals in any ``seconds``. All times are seconds of one clock that never goes back."""
@@ -40,6 +44,11 @@ class Window:
         hold = Hold(self, now, now + UNSURE_S)
         self._holds.append(hold)
         return hold
+
+    def forget(self, hold: Hold) -> None:
+        """Do not count a call after all."""
+        if hold in self._holds:
+            self._holds.remove(hold)
 
     def free(self, now: float) -> int:
         """How many calls may start now."""
