@@ -20,6 +20,8 @@ SOON_S = 5.0
 # A person who has to do something is probably at it.
 ATTENTION_S = 600.0
 _AFTER_ATTEMPT_S = 60.0
+# After a sign-in the gateway opens the session by itself, within seconds.
+_OPENING_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,8 @@ def _next_look_s(history: History, now: float, poll_s: float) -> float:
     if tried_lately and history.seen is not Reason.SESSION_OPEN:
         return soon
     if history.seen in _ATTENDED and lasted < ATTENTION_S:
+        return soon
+    if history.seen is Reason.SESSION_LOST and lasted < _OPENING_S:
         return soon
     if history.seen is Reason.SESSION_LOST and history.budget.next_at is not None:
         return min(poll_s, max(soon, history.budget.next_at - now))

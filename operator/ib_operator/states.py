@@ -73,7 +73,7 @@ ROWS: dict[Reason, Row] = {
         "Nobody is signed in at IBKR: {login}."),
     Reason.SESSION_LOST: Row(
         Phase.REAUTHENTICATING, "True", "False", "False", "Warning", None,
-        "The brokerage session is closed and is being opened again: wait ({attempts} of {most} attempts made)."),
+        "The brokerage session is not open and is being opened: wait ({attempts} of {most} attempts made)."),
     Reason.REAUTH_EXHAUSTED: Row(
         Phase.REAUTHENTICATING, "True", "False", "False", "Warning", _NOW,
         "The brokerage session stays closed after {attempts} attempts: sign in again, {login}."),

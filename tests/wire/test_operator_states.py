@@ -22,7 +22,7 @@ TABLE: dict[Reason, tuple[Any, dict[str, Any], str, str, str, str]] = {
     Reason.LOGIN_REQUIRED: (says("login_required"), {}, "AwaitingLogin", "False", "True False False",
         f"Nobody is signed in at IBKR: {HINT}."),
     Reason.SESSION_LOST: (_LOST, {}, "Reauthenticating", "False", "True False False",
-        "The brokerage session is closed and is being opened again: wait (0 of 5 attempts made)."),
+        "The brokerage session is not open and is being opened: wait (0 of 5 attempts made)."),
     Reason.REAUTH_EXHAUSTED: (_LOST, {"reauth": {"maxAttempts": 0}}, "Reauthenticating", "False", "True False False",
         f"The brokerage session stays closed after 0 attempts: sign in again, {HINT}."),
     Reason.REAUTH_DISABLED: (_LOST, {"reauth": {"enabled": False}}, "Reauthenticating", "False", "True False False",
