@@ -20,13 +20,15 @@ from ibkr.session import Status
 account_meant: ContextVar[str | None] = ContextVar("account_meant", default=None)
 
 _LISTS_ACCOUNTS = "list_portfolio_accounts"
+# Questions have to wait in the guard's line, which is fair and knows their deadlines, not for a connection to it.
+_CONNECTIONS = httpx.Limits(max_connections=1000, max_keepalive_connections=None, keepalive_expiry=15)
 
 
 @asynccontextmanager
 async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Guard]:
     """The guard of ``settings``, or all of them as one; ``transport`` replaces the sockets in tests."""
     async with AsyncExitStack() as stack:
-        pool = AiohttpTransport(trust_env=False) if transport is None else transport
+        pool = AiohttpTransport(trust_env=False, limits=_CONNECTIONS) if transport is None else transport
         await stack.enter_async_context(pool)
         first = Guard(pool, str(settings.guard_url).rstrip("/"), settings.guard_token.get_secret_value())
         more = {
