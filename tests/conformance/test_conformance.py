@@ -14,15 +14,12 @@ from fastmcp import FastMCP
 import external
 from conformance import suite
 from conformance.fixtures import add_fixtures
+from guarding import TOKEN, guarded, simulator
 from ib_mcp.app import create_app
 from ib_mcp.guards import connect
 from ib_mcp.serve import web_server
 from ib_mcp.server import create_server
 from ib_mcp.settings import HttpSettings
-
-# Nothing listens at the guard's address: these scenarios call no tool of ours.
-SETTINGS = HttpSettings(guard_url="http://127.0.0.1:9", guard_token="unused", no_auth=True)
-
 
 Fetched = TypeVar("Fetched")
 
@@ -34,7 +31,7 @@ def with_fixtures(tmp_path_factory: pytest.TempPathFactory) -> suite.Results:
     async def examine() -> suite.Results:
         server: FastMCP = FastMCP("fixtures", version="1", mask_error_details=True, on_duplicate="error")
         add_fixtures(server)
-        return await _against(server, tmp_path_factory.mktemp("fixtures"))
+        return await _against(server, _settings("http://127.0.0.1:9"), tmp_path_factory.mktemp("fixtures"))
 
     return _examine(examine)
 
@@ -44,8 +41,10 @@ def of_the_product(tmp_path_factory: pytest.TempPathFactory) -> suite.Results:
     """The suite against the product's own tools, resources and prompts."""
 
     async def examine() -> suite.Results:
-        async with connect(SETTINGS) as guard:
-            return await _against(create_server(SETTINGS, guard), tmp_path_factory.mktemp("product"))
+        async with guarded(simulator().app) as data_port:
+            settings = _settings(str(data_port.client.base_url))
+            async with connect(settings) as guard:
+                return await _against(create_server(settings, guard), settings, tmp_path_factory.mktemp("product"))
 
     return _examine(examine)
 
@@ -81,10 +80,14 @@ def _or_skip(fetch: Callable[[], Fetched]) -> Fetched:
         pytest.skip(str(reason))
 
 
-async def _against(server: FastMCP, folder: Path) -> suite.Results:
+def _settings(guard_url: str) -> HttpSettings:
+    return HttpSettings(guard_url=guard_url, guard_token=TOKEN, no_auth=True)
+
+
+async def _against(server: FastMCP, settings: HttpSettings, folder: Path) -> suite.Results:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
-    web = web_server(create_app(SETTINGS, server))
+    web = web_server(create_app(settings, server))
     serving = asyncio.create_task(web.serve(sockets=[listener]))
     try:
         return await suite.run(url, folder)
