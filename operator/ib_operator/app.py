@@ -17,7 +17,7 @@ from ib_operator.fleet import Fleet
 from ib_operator.limiter import Limiter
 from ib_operator.metrics import Metrics
 from ib_operator.settings import OperatorSettings
-from ib_operator.supervisor import Tools
+from ib_operator.tools import Tools
 from ib_operator.watch import Watch
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import structlog
 
 from ib_operator.objects import Key, read_pod, read_session
-from ib_operator.supervisor import Supervisor, Tools
+from ib_operator.supervisor import Supervisor
+from ib_operator.tools import Tools
 
 log = structlog.get_logger("ib_operator.fleet")
 

@@ -57,7 +57,16 @@ class Session:
 
     @property
     def requested_at(self) -> float | None:
-        return hours.epoch(self.requested)
+        """In whole seconds, as the status keeps the one that was served."""
+        at = hours.epoch(self.requested)
+        return None if at is None else float(int(at))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Sentences about what the owner wrote and cannot be used."""
+        if self.requested is None or self.requested_at is not None:
+            return self.policy.problems
+        return (*self.policy.problems, f"The annotation {REQUEST} is not used: give a time like 2026-01-31T18:00:00Z.")
 
 
 def read_pod(body: Mapping[str, Any]) -> tuple[Key, Pod] | None:

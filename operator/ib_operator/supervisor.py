@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import httpx
 import structlog
 
-from ib_operator import channels, decide, memory, report, rollout, sidecar
-from ib_operator.api import Api, ApiError
+from ib_operator import decide, memory, report, rollout, sidecar
+from ib_operator.api import ApiError
 from ib_operator.budget import Attempt
 from ib_operator.decide import Decision, History
-from ib_operator.errands import Errands, TryLater
-from ib_operator.hours import utc
-from ib_operator.limiter import Limiter
-from ib_operator.metrics import Metrics
 from ib_operator.objects import Condition, Key, Pod, Session
-from ib_operator.policy import Channel, Policy
+from ib_operator.policy import Policy
 from ib_operator.sidecar import NoStatus
 from ib_operator.sight import Observation
-from ib_operator.states import ROWS
+from ib_operator.telling import Teller
+from ib_operator.tools import Tools
 
 log = structlog.get_logger("ib_operator.supervisor")
 
@@ -35,22 +29,6 @@ _FIRST_LOOK_S = 1.0
 _SPREAD_S = 2.0
 _ROLLOUT_LOOK_S = 60.0
 _DEFAULT = Policy()
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What all supervisors share. ``wall`` is the calendar, ``chance`` gives numbers from 0 to 1."""
-
-    api: Api
-    client: httpx.AsyncClient
-    limiter: Limiter
-    errands: Errands
-    metrics: Metrics
-    channels_dir: Path
-    control_port: int
-    poll_s: float
-    wall: Callable[[], float]
-    chance: Callable[[], float] = random.random
 
 
 @dataclass(slots=True)
@@ -69,7 +47,6 @@ class Supervisor:
         self.key = key
         self.pod: Pod | None = None
         self.session: Session | None = None
-        self.decision: Decision | None = None
         self.turned_at = asyncio.get_running_loop().time()
         self.pod_written_at: float | None = None
         self._tools = tools
@@ -81,7 +58,7 @@ class Supervisor:
         self._pod_written: _Written | None = None
         self._session_written: _Written | None = None
         self._rollout_at = float("-inf")
-        self._problems: tuple[str, ...] = ()
+        self._teller = Teller(key, tools)
 
     def see(self, session: Session) -> None:
         """Take the session as it is now; its status is of use only until it was written from here."""
@@ -117,7 +94,7 @@ class Supervisor:
         observation = await self._look(pod, session)
         history = self._remember(pod, session, now, observation.wall)
         decision = decide.decide(observation, policy, history, now, poll_s=self._tools.poll_s)
-        self._history, self.decision = decision.history, decision
+        self._history = decision.history
         if decision.is_transition:
             self._tools.metrics.transitions.labels(decision.phase.value, decision.reason.value).inc()
         self._tools.metrics.show(self.key, decision.phase)
@@ -125,7 +102,7 @@ class Supervisor:
             report.message(one, decision, observation, policy) for one in (decision.reason, decision.history.seen)
         )
         await self._write(pod, session, decision, observation, (texts[0], texts[1]), now)
-        self._tell(pod, session, decision, observation, (texts[0], texts[1]))
+        self._teller.tell(pod, session, decision, observation, (texts[0], texts[1]))
         wait = decision.next_look_s
         if decision.attempt is None:
             self._slot = None
@@ -222,73 +199,6 @@ class Supervisor:
                 else:
                     self._session_written = _Written(session.uid, body, now)
 
-    def _tell(
-        self,
-        pod: Pod | None,
-        session: Session | None,
-        decision: Decision,
-        observation: Observation,
-        texts: tuple[str, str],
-    ) -> None:
-        involved = session or pod
-        if involved is not None and decision.is_transition:
-            row = ROWS[decision.reason]
-            self._post_event(report.event(involved, row.event, decision.reason.value, texts[0], observation.wall))
-            log.info("reported", gateway="/".join(self.key), phase=decision.phase, reason=decision.reason)
-        if session is None:
-            return
-        problems = session.policy.problems
-        if problems != self._problems:
-            for problem in problems:
-                self._post_event(report.event(session, "Warning", "InvalidSpec", problem, observation.wall))
-            self._problems = problems
-        if decision.notice is not None:
-            status = observation.status
-            deadline = status.login.deadline if status is not None else None
-            notice = channels.Notice(
-                kind=decision.notice.kind,
-                namespace=session.namespace,
-                name=session.name,
-                phase=decision.phase.value,
-                reason=decision.notice.reason.value,
-                message=texts[1],
-                login=status.login.url_hint if status is not None else None,
-                deadline=None if deadline is None else utc(deadline),
-                at=utc(observation.wall),
-            )
-            for channel in session.policy.channels:
-                self._send(channel, notice)
-
-    def _post_event(self, event: Mapping[str, Any]) -> None:
-        async def post() -> None:
-            try:
-                await self._tools.api.create_event(event)
-            except ApiError as error:
-                raise TryLater(str(error)) from error
-
-        def lost(why: str) -> None:
-            log.warning("an Event is lost", reason=event["reason"], why=why)
-
-        self._tools.errands.send("event", post, lost)
-
-    def _send(self, channel: Channel, notice: channels.Notice) -> None:
-        counted = self._tools.metrics.notices
-
-        def lost(why: str) -> None:
-            counted.labels(channel.kind, "lost").inc()
-            log.error("a notice is lost", gateway="/".join(self.key), channel=channel.name, why=why)
-
-        async def deliver() -> None:
-            tools = self._tools
-            try:
-                await channels.send(tools.client, tools.channels_dir, channel, notice, tools.wall())
-            except channels.Misconfigured as problem:
-                lost(str(problem))
-            else:
-                counted.labels(channel.kind, "delivered").inc()
-
-        self._tools.errands.send(f"notice {channel.name}", deliver, lost)
-
     async def _renew(
         self, pod: Pod | None, session: Session | None, policy: Policy, decision: Decision, now: float
     ) -> None:
@@ -301,7 +211,9 @@ class Supervisor:
             if wanted and pod.revision and wanted != pod.revision:
                 await self._tools.api.evict(pod)
                 text = f"The pod of revision {pod.revision} is replaced by one of {wanted}: nothing to do."
-                self._post_event(report.event(session or pod, "Normal", "GatewayReplaced", text, self._tools.wall()))
+                self._teller.post_event(
+                    report.event(session or pod, "Normal", "GatewayReplaced", text, self._tools.wall())
+                )
         except ApiError as error:
             self._complain(error)
 

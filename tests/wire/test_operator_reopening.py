@@ -138,6 +138,15 @@ async def test_the_annotation_opens_it_once_more() -> None:
         assert operated.status["reauth"]["handledRequest"] == asked_at
 
 
+async def test_an_annotation_that_is_no_time_is_told_of() -> None:
+    async with operating(_OPEN) as operated:
+        await eventually(lambda: bool(operated.kubernetes.events))
+        body = operated.kubernetes.sessions["demo"]
+        body["metadata"]["annotations"] = {"ib-mcp.dev/reauthenticate-at": "now"}
+        operated.show_session(body)
+        await eventually(lambda: "give a time like" in operated.kubernetes.events[-1]["message"])
+
+
 async def test_a_restarted_operator_goes_on_with_the_same_budget_and_says_nothing_twice() -> None:
     async with operating(_LOST) as operated:
         await eventually(lambda: len(operated.sidecar.asked) == 3, within=1800)
