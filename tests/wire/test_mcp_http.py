@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -206,6 +207,23 @@ async def test_calls_are_counted_by_tool_and_outcome_without_account_numbers() -
         assert 'ibmcp_tool_calls_total{outcome="invalid_request",tool="get_account_balances"}' in metrics
         assert 'ibmcp_tool_call_seconds_count{tool="list_accounts"}' in metrics
         assert "U1000001" not in metrics
+
+
+async def test_a_call_that_the_agent_gives_up_is_counted_as_such() -> None:
+    stub, asked = StubGuard(), asyncio.Event()
+
+    async def never(request: Request) -> JSONResponse:
+        asked.set()
+        return await asyncio.Future()
+
+    stub.app = Starlette(routes=[Route("/{path:path}", never)])
+    async with serving(stub) as client:
+        call = asyncio.create_task(client.post("/mcp", **question("tools/call", name="get_alerts", arguments={})))
+        await asked.wait()
+        call.cancel()
+        await asyncio.wait([call])
+        metrics = (await client.get("/metrics")).text
+    assert 'ibmcp_tool_calls_total{outcome="cancelled",tool="get_alerts"} 1.0' in metrics
 
 
 async def test_the_guard_learns_who_asks_and_how_long_they_wait_but_no_secret() -> None:

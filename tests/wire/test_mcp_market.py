@@ -50,6 +50,13 @@ async def test_derivatives_pairs_and_indices_are_quoted_at_once() -> None:
         assert all(row["last"] for row in answer.rows("prices"))
 
 
+async def test_one_instrument_on_two_exchanges_has_a_quote_of_each() -> None:
+    async with agent() as a:
+        rows = (await a.read("get_price_snapshot", symbols=["AAPL", "265598@IEX", "AAPL"])).rows("prices")
+        assert [row["conid"] for row in rows] == [265598, 265598]
+        assert all(row["last"] for row in rows)
+
+
 async def test_history_is_oldest_first_and_goes_on_backwards() -> None:
     async with agent() as a:
         newest = await a.read("get_price_history", symbol="AAPL", period="5d", bar="1h", limit=10)

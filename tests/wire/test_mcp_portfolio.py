@@ -137,6 +137,17 @@ async def test_trades_of_some_days_and_of_one_instrument() -> None:
         assert (await a.call("get_account_trades", days=8)).error["code"] == "invalid_request"
 
 
+async def test_several_accounts_have_orders_each_and_trades_of_the_selected_one() -> None:
+    async with agent("live") as a:
+        for account in (MAIN, SAVINGS):
+            orders = (await a.read("get_account_orders", account=account, status="all")).rows("orders")
+            assert {row["account"] for row in orders} <= {account}
+        assert "complete" not in (await a.read("get_account_trades", account=MAIN)).body
+        other = (await a.read("get_account_trades", account=SAVINGS)).body
+        assert other["complete"] is False
+        assert "selected" in other["note"]
+
+
 async def test_every_period_of_performance_is_there_after_one_question_to_ibkr() -> None:
     async with agent() as a:
         for period in ("1D", "7D", "MTD", "1M", "YTD", "1Y"):
@@ -160,6 +171,7 @@ async def test_transactions_of_one_instrument_and_how_long_to_wait_for_the_next(
 
 async def test_a_cursor_that_is_none_of_ours_is_refused() -> None:
     async with agent() as a:
-        refused = await a.call("get_account_positions", cursor="abc")
-        assert refused.error["code"] == "invalid_request"
-        assert "more" in refused.error["action"]
+        for tool in ("get_account_positions", "get_account_orders"):
+            refused = await a.call(tool, cursor="abc")
+            assert refused.error["code"] == "invalid_request"
+            assert "more" in refused.error["action"]

@@ -34,7 +34,7 @@ class Accounts:
     async def default(self) -> str | None:
         """The account that is meant when none is given; None when one has to be given."""
         try:
-            return await self.resolve(None)
+            return await self._choose(None)
         except InvalidRequest:
             return None
 
@@ -51,7 +51,7 @@ class Accounts:
     async def _choose(self, account: str | None) -> str:
         known = await self.all()
         ids = [str(row["accountId"]) for row in known]
-        wanted = account or self._default
+        wanted = account or self._default or None
         if wanted is None:
             if len(ids) == 1:
                 return ids[0]
@@ -62,4 +62,4 @@ class Accounts:
             names = (row.get("accountId"), row.get("accountAlias"), row.get("displayName"))
             if any(str(name).casefold() == wanted.casefold() for name in names if name):
                 return str(row["accountId"])
-        raise InvalidRequest(f"There is no account {wanted!r}.", action=f"Give account, one of: {', '.join(ids)}.")
+        raise InvalidRequest(f"There is no account {wanted[:40]!r}.", action=f"Give account, one of: {', '.join(ids)}.")

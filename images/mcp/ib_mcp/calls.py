@@ -26,7 +26,6 @@ from ib_mcp.tools.base import DeskTool, result
 from ibkr.errors import IbError, InternalError, OperationUnknown, SessionReopening, UpstreamTimeout
 
 log = structlog.get_logger(__name__)
-_FAULT = "This server failed to answer because of a fault of its own."
 # Over stdio there is one agent per process.
 _LOCAL = secrets.token_hex(8)
 
@@ -44,37 +43,31 @@ class Calls(Middleware):
         call_next: CallNext[mcp_types.CallToolRequestParams, ToolResult],
     ) -> ToolResult:
         started = time.perf_counter()
-        tool, failure = context.message.name, None
+        tool, outcome = context.message.name, "cancelled"
         mark = caller.set(_caller(context))
         try:
             with anyio.fail_after(self._deadline_s):
                 if desk_tool := self._tools.get(tool):
                     # FastMCP's own look-up (visibility, authorization, spans) would take a fifth of a call.
-                    return await desk_tool.run(context.message.arguments or {})
-                return await call_next(context)
-        except IbError as error:
-            failure = _for_agents(error)
-        except TimeoutError:
-            failure = self._late()
-        except NotFoundError:
-            failure, tool = (
-                OperationUnknown(f"There is no tool {tool[:64]!r}.", action="Choose one of the listed tools."),
-                "unknown",
-            )
-        except FastMCPError as error:
-            failure = _cause(error)
-        except Exception:
-            log.exception("tool failed", tool=tool)
-            failure = InternalError(_FAULT)
+                    answer = await desk_tool.run(context.message.arguments or {})
+                else:
+                    answer = await call_next(context)
+            outcome = "ok"
+        except Exception as error:
+            if isinstance(error, NotFoundError):
+                # No label of a metric, or callers could make as many as they like.
+                tool = "unknown"
+            failure = self._failure(context.message.name, error)
+            outcome = failure.code
+            answer = result(failure.envelope(), is_error=True)
         finally:
             caller.reset(mark)
             seconds = time.perf_counter() - started
-            outcome = "ok" if failure is None else failure.code
             metrics.TOOL_CALLS.labels(tool, outcome).inc()
             metrics.TOOL_SECONDS.labels(tool).observe(seconds)
-            level = logging.DEBUG if failure is None else logging.INFO
+            level = logging.DEBUG if outcome == "ok" else logging.INFO
             log.log(level, "tool call", tool=tool, outcome=outcome, ms=round(seconds * 1000, 1))
-        return result(failure.envelope(), is_error=True)
+        return answer
 
     async def on_read_resource(
         self,
@@ -90,25 +83,26 @@ class Calls(Middleware):
         finally:
             caller.reset(mark)
 
+    def _failure(self, tool: str, error: Exception) -> IbError:
+        """What the agent is told of ``error``."""
+        match error:
+            case SessionReopening() if session.reopen_session.__name__ in self._tools:
+                error.action = session.REOPEN
+                return error
+            case IbError():
+                return error
+            case TimeoutError():
+                return self._late()
+            case NotFoundError():
+                return OperationUnknown(f"There is no tool {tool[:64]!r}.", action="Choose one of the listed tools.")
+            case FastMCPError() if isinstance(error.__cause__, IbError):
+                # FastMCP wraps what a tool of its own raises.
+                return self._failure(tool, error.__cause__)
+        log.error("tool failed", tool=tool[:64], exc_info=error)
+        return InternalError("This server failed to answer because of a fault of its own.")
+
     def _late(self) -> IbError:
         return UpstreamTimeout(f"No answer within {self._deadline_s:g} s.")
-
-
-def _for_agents(error: IbError) -> IbError:
-    """With the cure that an agent has."""
-    if isinstance(error, SessionReopening):
-        error.action = session.REOPEN
-    return error
-
-
-def _cause(error: FastMCPError) -> IbError:
-    """FastMCP wraps what a tool raises; the reason is what matters."""
-    reason: BaseException | None = error
-    while reason is not None:
-        if isinstance(reason, IbError):
-            return reason
-        reason = reason.__cause__
-    return InternalError(_FAULT)
 
 
 def _caller(context: MiddlewareContext[Any]) -> str:

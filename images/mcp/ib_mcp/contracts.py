@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ib_mcp import lookups
 from ib_mcp.guard import Guard
@@ -21,6 +21,9 @@ from ibkr.errors import IbError, InvalidRequest
 
 _MOST_REMEMBERED = 20_000
 _MOST_CHOICES = 12
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Ambiguous(InvalidRequest):
 
     def __init__(self, text: str, choices: Sequence[Contract]) -> None:
         super().__init__(
-            f"{text!r} fits {len(choices)} instruments or more.",
+            f"{text[:60]!r} fits several instruments.",
             action="Use the conid or SYMBOL@EXCHANGE of one choice.",
         )
         self.choices = choices
@@ -77,28 +80,28 @@ class Contracts:
     async def resolve_all(self, texts: Sequence[str]) -> list[Contract]:
         """As ``resolve`` for each, with as few questions to IBKR as possible."""
         wanted = {text: parse(text) for text in texts}
-        await self._find_conids({text: want for text, want in wanted.items() if text not in self._conids})
-        conids = [self._conids[text] for text in texts]
-        known = await self.describe(conids)
-        return [_as_asked(known[conid], wanted[text]) for text, conid in zip(texts, conids, strict=True)]
+        conids = {text: self._conids[text] for text in wanted if text in self._conids}
+        conids |= await self._find_conids({text: want for text, want in wanted.items() if text not in conids})
+        known = await self.describe(conids.values())
+        return [_as_asked(known[conids[text]], wanted[text]) for text in texts]
 
     async def describe(self, conids: Iterable[int]) -> dict[int, Contract]:
         """Descriptions by conid; InvalidRequest for a conid that IBKR does not know."""
         asked = list(dict.fromkeys(conids))
-        await self._learn([conid for conid in asked if conid not in self._known])
+        known = {conid: self._known[conid] for conid in asked if conid in self._known}
+        known |= await self._learn([conid for conid in asked if conid not in known])
         for conid in asked:
-            if conid not in self._known:
+            if conid not in known:
                 raise InvalidRequest(f"There is no instrument with the conid {conid}.", action=lookups.LOOK_UP)
-        return {conid: self._known[conid] for conid in asked}
+        return {conid: known[conid] for conid in asked}
 
-    async def _find_conids(self, wanted: dict[str, Wanted]) -> None:
-        """Fill in the conids of names that were never asked for before."""
-        if len(self._conids) > _MOST_REMEMBERED:
-            self._conids.clear()
-        stocks = {text: want for text, want in wanted.items() if isinstance(want, Stock)}
-        listed = await lookups.stocks(self._guard, stocks.values()) if stocks else {}
-        for text, want in wanted.items():
-            self._conids[text] = await self._conid(text, want, listed)
+    async def _find_conids(self, wanted: dict[str, Wanted]) -> dict[str, int]:
+        """The conids of names that were never asked for before."""
+        stocks = [want for want in wanted.values() if isinstance(want, Stock)]
+        listed = await lookups.stocks(self._guard, stocks) if stocks else {}
+        found = {text: await self._conid(text, want, listed) for text, want in wanted.items()}
+        _remember(self._conids, found)
+        return found
 
     async def _conid(self, text: str, want: Wanted, listed: dict[str, list[lookups.Listing]]) -> int:
         match want:
@@ -137,15 +140,21 @@ class Contracts:
     async def _choices(self, conids: Sequence[int]) -> list[Contract]:
         return list((await self.describe(conids[:_MOST_CHOICES])).values())
 
-    async def _learn(self, conids: list[int]) -> None:
-        if len(self._known) > _MOST_REMEMBERED:
-            self._known.clear()
+    async def _learn(self, conids: list[int]) -> dict[int, Contract]:
         parts = (
             conids[start : start + lookups.MOST_DEFINITIONS]
             for start in range(0, len(conids), lookups.MOST_DEFINITIONS)
         )
-        for rows in await together(lookups.definitions(self._guard, part) for part in parts):
-            self._known.update((contract.conid, contract) for contract in map(_contract, rows))
+        answers = await together(lookups.definitions(self._guard, part) for part in parts)
+        found = {contract.conid: contract for rows in answers for contract in map(_contract, rows)}
+        _remember(self._known, found)
+        return found
+
+
+def _remember(memory: dict[K, V], more: dict[K, V]) -> None:
+    if len(memory) > _MOST_REMEMBERED:
+        memory.clear()
+    memory.update(more)
 
 
 def _contract(row: dict[str, Any]) -> Contract:

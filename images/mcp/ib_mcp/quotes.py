@@ -55,8 +55,8 @@ async def quotes(desk: Desk, contracts: Sequence[Contract], fields: Sequence[Fie
     )
     rows: dict[str, dict[str, Any]] = {}
     for row in reply.rows:
-        rows[str(row.get("conid"))] = row
         rows[str(row.get("conidEx"))] = row
+        rows.setdefault(str(row.get("conid")), row)
     return [read(contract, rows.get(contract.conidex, {}), fields, reply.age_ms) for contract in contracts]
 
 

@@ -125,7 +125,11 @@ def offset(cursor: str | None) -> int:
     if cursor is None:
         return 0
     if not cursor.isdecimal() or len(cursor) > 6:
-        raise InvalidRequest(
-            f"The cursor {cursor[:40]!r} is none of this tool.", action="Use 'more' of its last answer."
-        )
+        raise foreign_cursor(cursor)
     return int(cursor)
+
+
+def foreign_cursor(cursor: str | None) -> InvalidRequest:
+    return InvalidRequest(
+        f"The cursor {str(cursor)[:40]!r} is none of this tool.", action="Use 'more' of its last answer."
+    )

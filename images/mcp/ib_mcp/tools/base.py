@@ -15,6 +15,8 @@ from pydantic_core import to_json
 from ib_mcp.desk import Desk
 from ibkr.errors import InvalidRequest
 
+_MOST_PROBLEMS = 3
+
 Answer = dict[str, Any]
 Function = Callable[..., Awaitable[Answer | ToolResult]]
 Marked = TypeVar("Marked", bound=Function)
@@ -31,11 +33,9 @@ def read_tool(*tags: str) -> Callable[[Marked], Marked]:
     return _mark(tags, read_only_hint=True, idempotent_hint=True, open_world_hint=True)
 
 
-def change_tool(*tags: str, idempotent: bool = False, destructive: bool = False) -> Callable[[Marked], Marked]:
-    """Mark a function as a tool that changes something at IBKR."""
-    return _mark(
-        tags, read_only_hint=False, idempotent_hint=idempotent, destructive_hint=destructive, open_world_hint=True
-    )
+def session_tool(*tags: str) -> Callable[[Marked], Marked]:
+    """Mark a function as a tool that changes nothing but the session."""
+    return _mark(tags, read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 
 
 def _mark(tags: tuple[str, ...], **hints: bool) -> Callable[[Marked], Marked]:
@@ -102,7 +102,8 @@ class DeskTool(Tool):
         try:
             pending = self._call.validate_python(arguments)
         except ValidationError as error:
-            raise InvalidRequest(f"Wrong arguments: {_said(error)}.", action="Correct the arguments.") from None
+            names = ", ".join(self.parameters["properties"]) or "none"
+            raise InvalidRequest(f"Wrong arguments: {_said(error)}.", action=f"The arguments are: {names}.") from None
         answer = await pending
         return answer if isinstance(answer, ToolResult) else result(answer)
 
@@ -157,5 +158,5 @@ def small_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _said(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems)
+    problems = error.errors(include_url=False, include_input=False, include_context=False)[:_MOST_PROBLEMS]
+    return "; ".join(f"{'.'.join(map(str, problem['loc']))[:40]}: {problem['msg'][:120]}" for problem in problems)

@@ -66,7 +66,9 @@ async def get_option_chain(
         return answer | {"strikes": [], "note": "IBKR lists no strikes for this month."}
     sides = [right] if right else ["C", "P"]
     near = nearest(listed, price, min(strikes, _MOST_QUESTIONS // len(sides)) if greeks else strikes)
-    rows, reason = await _contracts(desk, underlying, market, month, near if greeks else near[:1], sides)
+    # One strike and side are enough to know the expiries of the month.
+    asked = (near, sides) if greeks else (near[len(near) // 2 :][:1], sides[:1])
+    rows, reason = await _contracts(desk, underlying, market, month, *asked)
     expiries = sorted({str(row.get("maturityDate")) for row in rows})
     answer |= {"expiries": [iso_date(day) for day in expiries]}
     if not greeks:

@@ -70,7 +70,8 @@ async def get_account_orders(
 ) -> Answer:
     """Orders of today and of this session: working ones, or also filled and cancelled ones."""
     chosen = await desk.accounts.resolve(account)
-    body = (await desk.guard.call("list_live_orders")).object
+    several = len(await desk.accounts.all()) > 1
+    body = (await desk.guard.call("list_live_orders", query={"accountId": chosen if several else None})).object
     orders = [
         order
         for order in body.get("orders") or ()
@@ -123,7 +124,20 @@ async def get_account_trades(
         if pick(trade, "account", "accountCode") in (None, chosen) and conid in (None, _number(trade.get("conid")))
     ]
     shown, more = cut(trades, cursor, limit)
-    return {"account": chosen, "trades": table(_TRADE, map(_trade, shown), more)}
+    return {"account": chosen, "trades": table(_TRADE, map(_trade, shown), more), **await _of_selected(desk, chosen)}
+
+
+async def _of_selected(desk: Desk, account: str) -> Answer:
+    """A warning where IBKR tells the trades of another account: it has one selected for everybody."""
+    if len(await desk.accounts.all()) == 1:
+        return {}
+    selected = (await desk.guard.call("list_brokerage_accounts")).object.get("selectedAccount")
+    if selected in (None, account, "All"):
+        return {}
+    return {
+        "complete": False,
+        "note": "IBKR tells the trades of the account selected in this session only, which is another one.",
+    }
 
 
 def _trade(row: dict[str, Any]) -> list[Any]:
@@ -168,7 +182,8 @@ async def get_order_status(desk: Desk, order_id: Annotated[Text, Field(pattern=r
 
 def _unknown(order_id: str) -> InvalidRequest:
     return InvalidRequest(
-        f"IBKR knows no order {order_id} in this session.", action="Take an order_id from get_account_orders."
+        f"IBKR knows no order {order_id} of the selected account in this session.",
+        action="Take an order_id from get_account_orders.",
     )
 
 

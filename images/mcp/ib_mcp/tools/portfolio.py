@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ib_mcp.desk import Desk
 from ib_mcp.together import together
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.values import figure, offset, pick, table
+from ib_mcp.values import figure, foreign_cursor, pick, table
 from ibkr.errors import IbError
 
 _PAGE = 100
+_CURSOR = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 
 # IBKR's key of /portfolio/{account}/summary and our name.
 _FIGURES = {
@@ -53,10 +55,10 @@ _POSITION = ("symbol", "conid", "class", "position", "price", "value", "currency
 async def list_accounts(desk: Desk) -> Answer:
     """Accounts: id, alias, type, base currency; live or paper."""
     rows = await desk.accounts.all()
-    status = await desk.guard.status()
+    modes = {name: (await guard.status()).mode for name, guard in desk.guard.each().items()}
     columns = ("account", "alias", "type", "currency")
     return {
-        "mode": status.mode,
+        "mode": modes.popitem()[1] if len(modes) == 1 else modes,
         "default": await desk.accounts.default(),
         "accounts": table(
             columns,
@@ -122,26 +124,40 @@ async def get_account_positions(
         path = {"accountId": chosen, "conid": contract.conid}
         rows, more = (await desk.guard.call("get_position", path=path)).rows, None
     else:
-        rows, more = await _positions(desk, chosen, offset(cursor), limit)
+        rows, more = await _positions(desk, chosen, cursor, limit)
     return {"account": chosen, "positions": table(_POSITION, map(_position, rows), more)}
 
 
-async def _positions(desk: Desk, account: str, start: int, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-    """``limit`` open positions from the ``start``-th of IBKR's list on, page by page."""
+async def _positions(
+    desk: Desk, account: str, cursor: str | None, limit: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """``limit`` open positions from ``cursor`` (page and place in it) on, and the cursor of the next ones."""
+    number, place = _page_and_place(cursor)
     found: list[dict[str, Any]] = []
-    place = start
     while True:
-        path = {"accountId": account, "pageId": place // _PAGE}
-        page = (await desk.guard.call("list_positions", path=path)).rows
-        for row in page[place % _PAGE :]:
+        page = (await desk.guard.call("list_positions", path={"accountId": account, "pageId": number})).rows
+        for row in page[place:]:
             if len(found) == limit:
-                return found, str(place)
+                return found, f"{number}.{place}"
             place += 1
             # A closed position stays in the list for the day.
             if row.get("position"):
                 found.append(row)
-        if len(page) < _PAGE:
+        if len(page) < _page_size(page):
             return found, None
+        number, place = number + 1, 0
+
+
+def _page_and_place(cursor: str | None) -> tuple[int, int]:
+    known = _CURSOR.fullmatch(cursor or "0.0")
+    if known is None:
+        raise foreign_cursor(cursor)
+    return int(known[1]), int(known[2])
+
+
+def _page_size(page: list[dict[str, Any]]) -> int:
+    """How many positions a full page has; IBKR says it in every row that has its contract's details."""
+    return next((int(row["pageSize"]) for row in page if row.get("pageSize")), _PAGE)
 
 
 def _position(row: dict[str, Any]) -> list[Any]:

@@ -6,7 +6,7 @@ import anyio
 
 from ib_mcp.desk import Desk
 from ib_mcp.guard import Guard
-from ib_mcp.tools.base import Answer, change_tool, read_tool
+from ib_mcp.tools.base import Answer, read_tool, session_tool
 from ib_mcp.values import iso
 from ibkr.errors import IbError, SessionReopening
 from ibkr.session import SessionState, Status, refusal
@@ -23,7 +23,7 @@ async def get_session_status(desk: Desk) -> Answer:
     return _answer({name: await guard.status() for name, guard in desk.guard.each().items()})
 
 
-@change_tool("Session", idempotent=True)
+@session_tool("Session")
 async def reopen_session(desk: Desk) -> Answer:
     """Open the brokerage session again after session_reopening. No cure for login_required."""
     return _answer({name: await _reopen(guard) for name, guard in desk.guard.each().items()})
@@ -60,7 +60,7 @@ def describe(status: Status) -> Answer:
     if status.login.deadline is not None:
         answer["login_expected_to_end"] = iso(status.login.deadline)
     if refused := trouble(status):
-        answer |= refused.envelope()["error"] | {"code": refused.code}
+        answer |= refused.envelope()["error"]
     return answer
 
 
