@@ -70,6 +70,8 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_config=None,
         log_level="warning",
         access_log=False,
+        # Longer than clients keep an idle connection: who closes last loses no request that is just being sent.
+        timeout_keep_alive=75,
         server_header=False,
         proxy_headers=False,
         lifespan="off",

@@ -42,7 +42,16 @@ async def _serve_http(settings: HttpSettings, listener: socket.socket) -> None:
 def web_server(app: Starlette) -> uvicorn.Server:
     """What ``app`` is served with."""
     # h11 refuses white space around header names, which httptools lets through.
-    config = uvicorn.Config(app, http="h11", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        # Longer than a proxy keeps an idle connection: who closes last loses no request that is just being sent.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=2,
+    )
     return uvicorn.Server(config)
 
 
