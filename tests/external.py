@@ -43,6 +43,14 @@ def java() -> str:
     return found
 
 
+def compiler() -> str:
+    """Path of a C compiler."""
+    found = shutil.which("cc")
+    if found is None:
+        raise Unavailable("there is no C compiler (cc) for the library that binds the gateway to loopback")
+    return found
+
+
 def gateway() -> Path:
     """Folder of IBKR's unchanged gateway program (``dist``, ``build``, ``root``), 12 MB."""
     folder = _kept(f"gateway-{GATEWAY_JAR_SHA256[:16]}", _fetch_gateway)

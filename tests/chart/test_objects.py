@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
-from chart.conftest import CHART, VALUES, Object, Render, containers, one, pods
+from chart.conftest import CHART, REPOSITORY, VALUES, Object, Render, containers, one, pods
 
 
 @pytest.fixture(params=VALUES, ids=lambda path: path.stem)
@@ -109,6 +110,12 @@ def test_probes_of_the_gateway_pod_never_ask_the_broker(render: Render) -> None:
         if probe in container
     }
     assert paths == {"/livez", "/readyz"}
+
+
+def test_the_gateway_is_configured_as_the_tests_of_the_real_program_configure_it(render: Render) -> None:
+    conf = yaml.safe_load(one(render(), "ConfigMap", "-gateway")["data"]["conf.yaml"])
+    command = [str(REPOSITORY / "images/gateway/render-conf")]
+    assert conf == yaml.safe_load(subprocess.run(command, env={}, capture_output=True, text=True, check=True).stdout)
 
 
 def test_an_autoscaled_server_is_given_no_number_of_pods(render: Render) -> None:

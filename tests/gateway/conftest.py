@@ -14,6 +14,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """All programs, signed out at first; at the end everything that they wrote is looked through."""
     try:
         external.java()
+        external.compiler()
         external.gateway()
     except external.Unavailable as reason:
         pytest.skip(str(reason))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +49,6 @@ class Gateway:
     backend_port: int
     authority: Authority
     port: int = field(default_factory=lambda: free_port())
-    conf: Mapping[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -79,7 +76,6 @@ class Gateway:
                 LISTEN_PORT=str(self.port),
                 BACKEND=f"https://{BACKEND_NAME}:{self.backend_port}",
                 AUTH_DELAY_MS="1",
-                **self.conf,
             )
         )
         class_path = f"{self.folder / 'conf'}:{program / external.GATEWAY_JAR}:{program / 'build/lib/runtime'}/*"
@@ -133,11 +129,9 @@ def render(**values: str) -> str:
 
 
 def _compile_shim(folder: Path) -> Path:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        raise external.Unavailable("there is no C compiler (cc) for the bind shim")
     shim = folder / "loopback.so"
-    subprocess.run([compiler, "-Wall", "-Werror", "-shared", "-fPIC", "-o", shim, IMAGE / "loopback.c"], check=True)
+    command = [external.compiler(), "-Wall", "-Werror", "-shared", "-fPIC", "-o", shim, IMAGE / "loopback.c"]
+    subprocess.run(command, check=True)
     return shim
 
 

@@ -70,11 +70,12 @@ class Broker:
 
 @dataclass(frozen=True)
 class Rig:
-    """``running`` is `ib-mcp up --gateway`, ``gateway`` IBKR's program in front of ``broker``."""
+    """``gateway`` is IBKR's program in front of ``broker``, ``running`` `ib-mcp up`, ``control`` its control port."""
 
     broker: Broker
     gateway: Gateway
     running: stack.Running
+    control: httpx.Client
 
     def logs(self) -> dict[str, str]:
         """What each program wrote so far, except for what `ib-mcp up` prints for its owner."""
@@ -82,7 +83,7 @@ class Rig:
         return {file.name: file.read_text("utf-8") for file in files}
 
     def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = httpx.get(f"{self.running.control_url}/status").raise_for_status().json()
+        status: dict[str, Any] = self.control.get("/status").raise_for_status().json()
         return status
 
     async def reaches(self, state: str, seconds: float = 60) -> dict[str, Any]:
@@ -137,8 +138,11 @@ def assembled(folder: Path) -> Iterator[Rig]:
         gateway = Gateway(folder, broker.port, authority)
         gateway.start()
         try:
-            with stack.up(folder, "--gateway", gateway.url) as running:
-                yield Rig(broker, gateway, running)
+            with (
+                stack.up(folder, "--gateway", gateway.url) as running,
+                httpx.Client(base_url=running.control_url) as control,
+            ):
+                yield Rig(broker, gateway, running, control)
         finally:
             gateway.stop()
 
