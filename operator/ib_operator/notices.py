@@ -20,13 +20,17 @@ Kind = Literal["needed", "reminder", "recovered"]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """``reason`` was told ``count`` times, first and last at these epoch seconds, in the present episode if open."""
+    """``reason`` was told ``count`` times, first and last at these epoch seconds, in the present episode if open.
+
+    ``signed_in``: a session was open since, so a person has done what was asked.
+    """
 
     reason: Reason
     first_at: float
     last_at: float
     count: int = 1
     is_open: bool = True
+    signed_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ def due(
     if is_hushed:
         return told, None
     if row.phase is Phase.AUTHENTICATED:
+        told = tuple(replace(one, signed_in=one.reason is Reason.LOGIN_REQUIRED) for one in told)
         if lasted_s < RECOVERED_AFTER_S or not any(one.is_open for one in told):
             return told, None
         return tuple(replace(one, is_open=False) for one in told), Due("recovered", reason)
@@ -56,8 +61,9 @@ def due(
         return told, None
     before = next((one for one in told if one.reason is reason), None)
     others = tuple(one for one in told if one.reason is not reason)
-    if before is None or not before.is_open:
-        if before is not None and wall - before.last_at < SAME_AGAIN_S:
+    if before is None or not before.is_open or before.signed_in:
+        # A sign-in does not come and go by itself: its loss is news at any time.
+        if before is not None and not before.signed_in and wall - before.last_at < SAME_AGAIN_S:
             return told, None
         return (*others, Told(reason, wall, wall)), Due("needed", reason)
     if wall < _reminder_at(before):

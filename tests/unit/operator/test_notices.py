@@ -38,7 +38,16 @@ def test_a_recovery_is_told_only_where_something_was_told() -> None:
         (Told(Reason.SESSION_COMPETING, 1e9, 1e9),), Reason.SESSION_OPEN, lasted_s=HOUR, wall=1e9 + 60, is_hushed=False
     )
     assert message == Due("recovered", Reason.SESSION_OPEN)
-    assert due(told, Reason.SESSION_OPEN, lasted_s=HOUR, wall=1e9 + 120, is_hushed=False) == (told, None)
+    assert due(told, Reason.SESSION_OPEN, lasted_s=HOUR, wall=1e9 + 120, is_hushed=False)[1] is None
+
+
+def test_a_sign_in_that_is_lost_at_once_is_told_of_at_once() -> None:
+    told: tuple[Told, ...] = (Told(Reason.LOGIN_REQUIRED, 1e9, 1e9),)
+    told, message = due(told, Reason.SESSION_OPEN, lasted_s=5, wall=1e9 + 30, is_hushed=False)
+    assert message is None
+    told, message = due(told, Reason.LOGIN_REQUIRED, lasted_s=0, wall=1e9 + 60, is_hushed=False)
+    assert message == Due("needed", Reason.LOGIN_REQUIRED)
+    assert due(told, Reason.LOGIN_REQUIRED, lasted_s=5, wall=1e9 + 65, is_hushed=False)[1] is None
 
 
 def test_a_new_loss_soon_after_a_recovery_waits_ten_minutes() -> None:
