@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agents import Agent, agent
+from ib_simulator.faults import FaultSpec
 
 pytestmark = pytest.mark.looptime
 
@@ -143,6 +144,15 @@ async def test_greeks_of_one_expiry_within_the_budget_of_questions() -> None:
         assert 0 < call["delta"] < 1
         assert call["timing"] == "live"
         assert call["complete"]
+
+
+async def test_a_chain_that_takes_too_long_is_told_as_far_as_it_is_known() -> None:
+    async with agent() as a:
+        a.simulator.faults.add(FaultSpec(kind="hang", endpoint="get_derivative_contracts", after=3))
+        answer = await a.read("get_option_chain", symbol="AAPL", expiry="20261218", strikes=6, greeks=True)
+        assert 1 <= len(answer.rows("options")) <= 3
+        assert answer.body["complete"] is False
+        assert answer.body["note"]
 
 
 async def test_options_on_a_future_are_found_at_its_exchange() -> None:

@@ -88,12 +88,17 @@ class Contracts:
     async def describe(self, conids: Iterable[int]) -> dict[int, Contract]:
         """Descriptions by conid; InvalidRequest for a conid that IBKR does not know."""
         asked = list(dict.fromkeys(conids))
-        known = {conid: self._known[conid] for conid in asked if conid in self._known}
-        known |= await self._learn([conid for conid in asked if conid not in known])
+        known = await self.known(asked)
         for conid in asked:
             if conid not in known:
                 raise InvalidRequest(f"There is no instrument with the conid {conid}.", action=lookups.LOOK_UP)
         return {conid: known[conid] for conid in asked}
+
+    async def known(self, conids: Iterable[int]) -> dict[int, Contract]:
+        """Descriptions of those that IBKR describes."""
+        asked = list(dict.fromkeys(conids))
+        known = {conid: self._known[conid] for conid in asked if conid in self._known}
+        return known | await self._learn([conid for conid in asked if conid not in known])
 
     async def _find_conids(self, wanted: dict[str, Wanted]) -> dict[str, int]:
         """The conids of names that were never asked for before."""
@@ -138,7 +143,7 @@ class Contracts:
         return conids[0]
 
     async def _choices(self, conids: Sequence[int]) -> list[Contract]:
-        return list((await self.describe(conids[:_MOST_CHOICES])).values())
+        return list((await self.known(conids[:_MOST_CHOICES])).values())
 
     async def _learn(self, conids: list[int]) -> dict[int, Contract]:
         parts = (

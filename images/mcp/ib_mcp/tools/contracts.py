@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ib_mcp import lookups
+from ib_mcp.contracts import Contract
 from ib_mcp.desk import Desk
 from ib_mcp.instruments import Stock
 from ib_mcp.together import together
 from ib_mcp.tools.arguments import Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.values import figure, iso, iso_date, pick, table
+from ib_mcp.values import figure, iso, iso_date, pick, table, untrusted
 from ibkr.errors import IbError, SessionCompeting, SessionReopening
 
 _FOUND = ("symbol", "conid", "exchange", "currency", "name", "derivatives")
@@ -37,6 +38,7 @@ _RULES = {
     "price_increment": "increment",
     "preview_required": "forceOrderPreview",
     "accounts": "canTradeAcctIds",
+    "problem": "error",
 }
 
 
@@ -53,9 +55,8 @@ async def search_contracts(
     except (SessionReopening, SessionCompeting) as error:
         # The portal's list of stocks needs no brokerage session.
         return await _stocks_only(desk, query, limit, error)
-    conids = [int(row["conid"]) for row in rows[:limit]]
-    known = await desk.contracts.describe(conids) if conids else {}
-    found = ((*_identity(known[conid]), _derivatives(row)) for conid, row in zip(conids, rows[:limit], strict=True))
+    known = await desk.contracts.known(int(row["conid"]) for row in rows[:limit])
+    found = ((*_identity(row, known.get(int(row["conid"]))), _derivatives(row)) for row in rows[:limit])
     return {"contracts": table(_FOUND, found), **({"note": f"{len(rows) - limit} more"} if len(rows) > limit else {})}
 
 
@@ -68,14 +69,17 @@ async def _search(desk: Desk, query: str, kind: str | None) -> list[dict[str, An
 async def _stocks_only(desk: Desk, query: str, limit: int, reason: IbError) -> Answer:
     symbol = query.upper()
     listed = await lookups.stocks(desk.guard, [Stock(symbol)])
-    known = await desk.contracts.describe(listing.conid for listing in listed.get(symbol, [])[:limit])
+    known = await desk.contracts.known(listing.conid for listing in listed.get(symbol, [])[:limit])
     return {
-        "contracts": table(_FOUND, ((*_identity(contract), None) for contract in known.values())),
+        "contracts": table(_FOUND, ((*_identity({}, contract), None) for contract in known.values())),
         "note": f"Only stocks with exactly this symbol were searched. {reason.message}",
     }
 
 
-def _identity(contract: Any) -> tuple[Any, ...]:
+def _identity(row: dict[str, Any], contract: Contract | None) -> tuple[Any, ...]:
+    """From the description, or from what the search itself tells."""
+    if contract is None:
+        return row["symbol"], int(row["conid"]), row.get("description"), None, untrusted(row.get("companyName"), 80)
     return contract.symbol, contract.conid, contract.exchange, contract.currency, contract.name
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
+import anyio
 from pydantic import Field
 
 from ib_mcp import lookups
@@ -20,9 +21,11 @@ from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.prices import remarks
 from ib_mcp.values import decimal, iso_date, plain, table
 from ibkr import fields as known_fields
-from ibkr.errors import IbError, InvalidRequest
+from ibkr.errors import IbError, InvalidRequest, UpstreamTimeout
 
 _MOST_QUESTIONS = 24
+# Of the time that is left: the quotes come after.
+_SHARE_OF_LOOKUPS = 0.6
 _GREEKS = (
     "bid",
     "ask",
@@ -117,17 +120,20 @@ async def _contracts(
     desk: Desk, underlying: Contract, market: OptionMarket, month: str, strikes: Sequence[Decimal], sides: Sequence[str]
 ) -> tuple[list[dict[str, Any]], Answer]:
     """IBKR's rows of these options in every expiry of the month, and the reason when some are missing."""
+    found: list[dict[str, Any]] = []
     reasons: list[IbError] = []
 
-    async def ask(strike: Decimal, side: str) -> list[dict[str, Any]]:
+    async def ask(strike: Decimal, side: str) -> None:
         try:
-            return await lookups.derivatives(desk.guard, underlying.conid, market, month, strike, side)
+            found.extend(await lookups.derivatives(desk.guard, underlying.conid, market, month, strike, side))
         except IbError as error:
             reasons.append(error)
-            return []
 
-    rows = await together(ask(strike, side) for strike in strikes for side in sides)
-    found = [row for some in rows for row in some]
+    left = anyio.current_effective_deadline() - anyio.current_time()
+    with anyio.move_on_after(left * _SHARE_OF_LOOKUPS) as scope:
+        await together(ask(strike, side) for strike in strikes for side in sides)
+    if scope.cancelled_caught:
+        reasons.append(UpstreamTimeout("IBKR took too long to tell them."))
     if reasons and not found:
         raise reasons[0]
     return found, {"complete": False, "note": f"Some options are missing. {reasons[0].message}"} if reasons else {}
