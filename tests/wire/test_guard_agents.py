@@ -152,3 +152,34 @@ async def test_an_agent_with_many_questions_at_once_does_not_starve_the_others()
         assert codes[200] >= 50
         assert codes.keys() <= {200, 429}
         assert broker.limits.refused == 0
+
+
+@pytest.mark.parametrize("deadline_ms", [None, 3000])
+async def test_agents_that_ask_without_waiting_are_served_alike_and_told_the_truth(deadline_ms: int | None):
+    broker = simulator(AWAY)
+    conids, served, lies, told = conids_of(broker), Counter[int](), 0, 0
+    async with guarded_in_process(broker.app) as guard:
+
+        async def ask(agent: int, turn: int) -> None:
+            nonlocal lies, told
+            headers = {"ib-caller": f"agent {agent}"} | (
+                {} if deadline_ms is None else {"ib-deadline-ms": f"{deadline_ms}"}
+            )
+            path = history(conids[agent], 2 + turn)
+            answer = await guard.get(path, headers=headers)
+            if answer.status_code == 429:
+                told += 1
+                await asyncio.sleep(error_of(answer)["retry_after_s"])
+                answer = await guard.get(path, headers=headers)
+                lies += answer.status_code == 429
+            served[agent] += answer.status_code == 200
+
+        async with asyncio.TaskGroup() as asking:
+            for turn in range(30):
+                for agent in range(16):
+                    asking.create_task(ask(agent, turn))
+                await asyncio.sleep(2 / 3)
+    assert told > 50
+    assert lies <= told * 0.02
+    assert min(served[agent] for agent in range(16)) >= 0.8 * served.total() / 16
+    assert broker.limits.refused == 0

@@ -218,6 +218,27 @@ def test_a_caller_with_many_questions_does_not_delay_one_with_few():
     assert modest.start - modest.asked < 0.3
 
 
+def test_promises_to_callers_with_many_questions_do_not_delay_one_with_few():
+    simulation = Simulation(took=0.02)
+
+    def insist(caller: str, question: int) -> None:
+        simulation.ask(
+            caller,
+            "read",
+            question,
+            1.0,
+            refused=lambda wait: simulation.at(simulation.now + wait, lambda: insist(caller, question)),
+        )
+
+    for number in range(300):
+        insist(f"greedy {number % 10}", number)
+    simulation.at(10.0, lambda: simulation.ask("modest", "read", "one"))
+    simulation.run(until=20)
+    [modest] = [each for each in simulation.served if each.caller == "modest"]
+    assert modest.start - modest.asked < 3
+    assert len(simulation.served) > 170
+
+
 def test_a_wait_beyond_patience_is_refused_at_once_with_the_time_it_would_take():
     simulation = Simulation(took=0.02)
     simulation.ask("a", "slow", 1)

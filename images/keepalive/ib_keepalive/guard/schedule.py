@@ -4,7 +4,7 @@ Every place in the line has a tag: the round in which its caller is served. A ca
 last, a caller without any joins the present round, so nobody with many questions delays one with few.
 
 A caller that would wait too long is told how long, and its place is kept: it is "away", does not hold others up, and
-goes first when it returns at the time it was told.
+goes before those of its round when it returns at the time it was told.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ from ibkr.catalogue import Pacing
 IN_FLIGHT = 4
 MOST_WAITING = 256
 MOST_AWAY = 512
-MOST_AWAY_EACH = 16
+MOST_AWAY_EACH = 32
+# A promise holds against everybody whose round is not this much earlier: many promises to one caller do not delay one
+# who comes with a first question.
+_FIRM_ROUNDS = 2
 # How long after the promised moment a place is kept.
 KEPT_S = 3.0
 # Clocks differ, and messages take a moment.
 _PUNCTUAL_S = 0.5
+_SOONEST_S = 1.0
 # In windows as slow as this one a call is kept free for whom it was promised to; faster ones soon have another.
 _SLOW_S = 5.0
 # Here a caller has one promise, whatever it asks: promises for hours ahead would shut everybody else out.
@@ -59,7 +63,10 @@ class Limit:
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """One question in the line. ``due``: its expected start."""
+    """One question in the line. ``order``: its round, then who came first. ``due``: its expected start.
+
+    ``is_back``: its caller was told when to return, and did.
+    """
 
     caller: str
     operation: str
@@ -67,6 +74,7 @@ class Place:
     order: tuple[float, float]
     due: float = 0.0
     kept_until: float = 0.0
+    is_back: bool = False
     started: float | None = None
     holds: tuple[Hold, ...] = field(default=())
 
@@ -111,13 +119,15 @@ class Schedule:
         if place is None:
             self._number += 1
             place = Place(caller, operation, question, (self._next_round(caller), self._number))
-        elif place.due - _PUNCTUAL_S <= now:
-            place.order = (0, place.due)
+        elif place.due - _PUNCTUAL_S <= now and not place.is_back:
+            # Those who are back stand by the time they were told, before everybody of the present round.
+            place.is_back = True
+            place.order = (max(place.order[0] - _FIRM_ROUNDS, self._round) - 0.5, place.due)
         place.due = self._expect(now, place)
         wait_s = place.due - now
         if wait_s > patience_s or (is_new and len(self._line) >= MOST_WAITING):
             self._keep(place)
-            raise TooLong(max(wait_s, 1.0))
+            raise TooLong(max(wait_s, _SOONEST_S))
         bisect.insort(self._line, place, key=_order)
         return place
 
@@ -239,10 +249,11 @@ class Schedule:
         same = sum(other.operation == place.operation for other in line)
         ahead, work = len(line), sum(map(self._lasts, line))
         start = after(ahead, same, work)
-        for other in sorted(self._away.values(), key=_due) if place.order[0] else ():
+        for other in () if place.is_back else sorted(self._away.values(), key=_due):
             if other.due > start:
                 break
-            if other is not place and now <= other.due + _PUNCTUAL_S:
+            is_firm = other.order[0] - _FIRM_ROUNDS <= place.order[0]
+            if other is not place and is_firm and now <= other.due + _PUNCTUAL_S:
                 ahead, same = ahead + 1, same + (other.operation == place.operation)
                 work += self._lasts(other)
                 start = max(start, after(ahead, same, work))
