@@ -85,7 +85,8 @@ async def _work(rig: Rig, session: Session) -> None:
 async def _go_wrong(rig: Rig, session: Session, account: str) -> None:
     """Mistakes of callers and of IBKR, each with something secret in it."""
     api = f"{rig.running.guard_url}/v1/api"
-    own = {"Authorization": f"Bearer {rig.running.guard_token}"}
+    # The gateway answers nothing at all where IBKR breaks a connection.
+    own = {"Authorization": f"Bearer {rig.running.guard_token}", "ib-deadline-ms": "2000"}
     wrong = "wrong-token-of-a-caller"
     session.tokens.add(wrong)
     refusal = {"status": 500, "body": {"error": f"nothing about {account}"}}
