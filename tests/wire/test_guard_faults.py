@@ -107,6 +107,7 @@ async def test_a_gateway_that_never_answers_costs_our_own_limit_only(kind: Any, 
         answer = await guard.get(LEDGER)
         assert (answer.status_code, error_of(answer)["code"]) == (504, "upstream_timeout")
         broker.faults.remove()
+        monkeypatch.undo()
         await assert_all_is_well(guard)
 
 
@@ -129,6 +130,7 @@ async def test_stuck_requests_do_not_stop_the_others(monkeypatch: pytest.MonkeyP
         assert {(answer.status_code, error_of(answer)["code"]) for answer in answers} == {(504, "upstream_timeout")}
         # The gateway has five slots; four of them are stuck now, and it did not get more.
         assert broker.faults.held == 4
+        monkeypatch.undo()
         await assert_all_is_well(guard)
         again = await guard.get(LEDGER)
         assert 0 < error_of(again)["retry_after_s"] <= 15
