@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -85,8 +86,9 @@ async def guard_before(
     transport: httpx.AsyncBaseTransport | None = None,
     reauthenticate: Callable[[], Awaitable[object]] | None = None,
     wall: Callable[[], float] = time.time,
+    record_file: Path | None = None,
 ) -> AsyncIterator[Guard]:
-    settings = KeepaliveSettings(gateway_url=gateway_url, token=TOKEN)
+    settings = KeepaliveSettings(gateway_url=gateway_url, token=TOKEN, record_file=record_file)
     async with (
         open_client(settings, transport) as client,
         Guard(

@@ -37,6 +37,9 @@ class KeepaliveSettings(BaseSettings):
     login_port: Port = Field(5443, description="Login port, on 127.0.0.1 always")
     login_names: Names = Field((), description="Host names besides loopback that reach the login pages")
     login_hint: str | None = Field(None, description="URL or command that people are shown to sign in")
+    record_file: Path | None = Field(
+        None, description="File that remembers, over a restart, which slow limits of IBKR are used up"
+    )
     compete: bool = Field(False, description="Whether opening a session may take it from another program of the user")
     auto_reopen: bool = Field(
         False, description="Whether the keeper re-opens a lost brokerage session by itself (where no operator does)"

@@ -74,7 +74,7 @@ class Guard:
         self._catalogue = catalogue.load()
         self._questions: dict[tuple[str, bytes, bytes], Question] = {}
         self._memory = Memory()
-        self.pacer = Pacer(self._catalogue, metrics)
+        self.pacer = Pacer(self._catalogue, metrics, record=settings.record_file, wall=wall)
         sender = Sender(Exchange(client, metrics), self.pacer)
         self._reads = Reads(self._catalogue, sender, self.pacer, self._memory, doubt)
         self._snapshots = Snapshots(self._catalogue, sender, self.pacer, self._memory, self._reads, doubt)
@@ -84,6 +84,7 @@ class Guard:
         }
 
     async def __aenter__(self) -> Self:
+        self.pacer.remember()
         return self
 
     async def __aexit__(self, *_: object) -> None:

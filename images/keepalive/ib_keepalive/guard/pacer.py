@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Hashable
+import time
+from collections.abc import Callable, Hashable
+from pathlib import Path
 
 import structlog
 
 from ib_keepalive.guard.box import Box
 from ib_keepalive.guard.flight import Flight
+from ib_keepalive.guard.record import Record
 from ib_keepalive.guard.schedule import IN_FLIGHT, End, Limit, Place, Schedule, TooLong
 from ib_keepalive.metrics import Metrics
 from ibkr.catalogue import Catalogue, Pacing
@@ -27,15 +30,33 @@ _RESERVED_WITHIN_S = 2.0
 class Pacer:
     """Turns in the order of ``Schedule``. Build it anywhere; use it inside one event loop."""
 
-    def __init__(self, catalogue: Catalogue, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        metrics: Metrics,
+        *,
+        record: Path | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         limits = {row.id: Limit(row.pacing, row.concurrent) for row in catalogue}
         limits["get_price_snapshot"] = Limit(_SNAPSHOTS)
         self._pacing = {operation: limit.pacing for operation, limit in limits.items()}
         self._schedule = Schedule(TOGETHER, limits)
+        self._record = Record(record, self._pacing, wall)
         self._box = Box()
         self._metrics = metrics
         self._waiters: dict[Place, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
+
+    def remember(self) -> None:
+        """Count what was sent before a restart."""
+        now = _now()
+        calls, penalty_s = self._record.read()
+        for operation, ages in calls.items():
+            for age in ages:
+                self._schedule.remember(operation, now - age)
+        if penalty_s:
+            self._box.hit(now, penalty_s)
 
     @property
     def waiting(self) -> int:
@@ -57,6 +78,7 @@ class Pacer:
                 await asyncio.sleep(max(wait_s, 0.001))
         finally:
             self._schedule.kept_free -= 1
+        self._record.note(operation)
         self._schedule.spend(operation, _now())
         self._pump()
 
@@ -120,6 +142,7 @@ class Pacer:
             return
         self._box.hit(now, retry_after_s)
         left = self._box.left(now)
+        self._record.note_penalty(left)
         log.error("IBKR refuses requests for a while: too many were sent", seconds=round(left))
         waiters, self._waiters = self._waiters, {}
         self._schedule.clear()
@@ -151,6 +174,7 @@ class Pacer:
         now = _now()
         self._schedule.most_at_once = 1 if self._box.is_half_open(now) else IN_FLIGHT
         while (place := self._schedule.start(now)) is not None:
+            self._record.note(place.operation)
             waiter = self._waiters.pop(place)
             # One that was cancelled in this very moment gives its place back itself.
             if not waiter.done():

@@ -174,6 +174,10 @@ class Schedule:
         self._line.clear()
         self._away.clear()
 
+    def remember(self, operation: str, started: float) -> None:
+        """Count an earlier call of an operation with a limit of its own."""
+        self._windows[operation].take(started)
+
     def spend(self, operation: str, now: float) -> None:
         """Count a request that goes upstream outside this line."""
         self._take(operation, now)

@@ -90,13 +90,15 @@ def addresses(ports: Iterable[int], tokens: tuple[str, str], gateway_url: str | 
     )
 
 
-def keepalive(ports: list[int], guard_token: str, gateway_url: str) -> Part:
-    """The keepalive with ``ports`` for guard, control and login."""
+def keepalive(ports: list[int], guard_token: str, gateway_url: str, record: Path | None = None) -> Part:
+    """The keepalive with ``ports`` for guard, control and login; ``record`` outlives it."""
     guard, control, login = ports
+    remembered = {} if record is None else {"IB_KEEPALIVE_RECORD_FILE": str(record)}
     return Part(
         "keepalive",
         "ib_keepalive",
-        {
+        remembered
+        | {
             "IB_KEEPALIVE_GATEWAY_URL": gateway_url,
             "IB_KEEPALIVE_TOKEN": guard_token,
             "IB_KEEPALIVE_DATA_HOST": HOST,
@@ -111,7 +113,9 @@ def keepalive(ports: list[int], guard_token: str, gateway_url: str) -> Part:
     )
 
 
-def parts(stack: Stack, ports: list[int], *, signed_out: bool, scenario: Path | None) -> list[Part]:
+def parts(
+    stack: Stack, ports: list[int], *, signed_out: bool, scenario: Path | None, record: Path | None = None
+) -> list[Part]:
     """The child processes of ``stack``."""
     server = Part(
         "mcp",
@@ -125,7 +129,7 @@ def parts(stack: Stack, ports: list[int], *, signed_out: bool, scenario: Path | 
         },
         ("serve",),
     )
-    keeper = keepalive(ports[1:4], stack.guard_token, stack.gateway_url)
+    keeper = keepalive(ports[1:4], stack.guard_token, stack.gateway_url, record)
     if stack.simulator_control_url is None:
         return [server, keeper]
     settings = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,11 @@ def folder() -> Path:
     """``$XDG_STATE_HOME/ib-mcp``, by default ``~/.local/state/ib-mcp``."""
     base = os.environ.get("XDG_STATE_HOME", "")
     return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state") / "ib-mcp"
+
+
+def record(gateway_url: str) -> Path:
+    """Where the keepalive of a gateway remembers which of IBKR's slow limits are used up."""
+    return folder() / f"requests-{re.sub(r'[^a-zA-Z0-9]+', '-', gateway_url)}.json"
 
 
 def token(name: str) -> str:

@@ -31,7 +31,8 @@ def run(given: argparse.Namespace) -> int:
         elif given.gateway:
             ports, token = free_ports(3), secrets.token_urlsafe(32)
             guard = {"guard_url": f"http://{HOST}:{ports[0]}", "guard_token": token}
-            supervisor = own.enter_context(Supervisor([keepalive(ports, token, given.gateway)], None, _tell_end))
+            part = keepalive(ports, token, given.gateway, state.record(given.gateway))
+            supervisor = own.enter_context(Supervisor([part], None, _tell_end))
         elif "IB_MCP_GUARD_URL" not in os.environ:
             guard = _guard_of_up()
         # Loaded while the keepalive starts.

@@ -49,8 +49,9 @@ def run(given: argparse.Namespace) -> int:
         return 2
     stack = addresses(ports, tokens, given.gateway)
     logs = state.folder() / "logs" / str(ports[0])
+    record = state.record(given.gateway) if given.gateway else None
     supervisor = Supervisor(
-        parts(stack, ports, signed_out=given.signed_out, scenario=given.scenario), logs, _tell_end(logs)
+        parts(stack, ports, signed_out=given.signed_out, scenario=given.scenario, record=record), logs, _tell_end(logs)
     )
     with _asked_to_stop() as stop, supervisor:
         session = _start(stack, supervisor, stop)

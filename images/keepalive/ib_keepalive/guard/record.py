@@ -1,0 +1,72 @@
+"""What IBKR counts in its slow windows, kept in a file: a restart must not ask again too early and earn the penalty.
+
+The file holds operation ids and epoch seconds, nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from ibkr.catalogue import Pacing
+
+log = structlog.get_logger("ib_keepalive.guard")
+
+# A restart takes longer than faster windows last.
+_SLOW_S = 5.0
+
+
+class Record:
+    """The last calls of each slow operation and the end of a penalty; without a path nothing is kept."""
+
+    def __init__(self, path: Path | None, pacing: Mapping[str, Pacing | None], wall: Callable[[], float]) -> None:
+        self._path = path
+        self._slow = {name: limit for name, limit in pacing.items() if limit is not None and limit.seconds >= _SLOW_S}
+        self._wall = wall
+        self._calls: dict[str, list[float]] = {}
+        self._penalty_until = 0.0
+
+    def read(self) -> tuple[dict[str, list[float]], float]:
+        """Ages in seconds of the calls that still count, by operation, and the seconds left of a penalty."""
+        if self._path is None or not self._path.exists():
+            return {}, 0.0
+        now = self._wall()
+        try:
+            kept = json.loads(self._path.read_text("utf-8"))
+            self._calls = {
+                name: [float(at) for at in kept["calls"][name]] for name in self._slow if name in kept["calls"]
+            }
+            self._penalty_until = float(kept["penalty_until"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            log.warning("what was recorded of earlier requests cannot be read", file=self._path.name)
+            return {}, 0.0
+        # A clock that was set back makes a call look younger than it is, never older.
+        ages = {name: [max(0.0, now - at) for at in calls] for name, calls in self._calls.items()}
+        counted = {name: [age for age in found if age < self._slow[name].seconds] for name, found in ages.items()}
+        return counted, max(0.0, self._penalty_until - now)
+
+    def note(self, operation: str) -> None:
+        """A call of ``operation`` starts."""
+        limit = self._slow.get(operation)
+        if limit is not None:
+            self._calls[operation] = [*self._calls.get(operation, []), self._wall()][-limit.calls :]
+            self._write()
+
+    def note_penalty(self, left: float) -> None:
+        """IBKR refuses everything for ``left`` seconds from now."""
+        self._penalty_until = self._wall() + left
+        self._write()
+
+    def _write(self) -> None:
+        if self._path is None:
+            return
+        draft = self._path.with_suffix(".new")
+        try:
+            draft.write_text(json.dumps({"calls": self._calls, "penalty_until": self._penalty_until}), "utf-8")
+            os.replace(draft, self._path)
+        except OSError as error:
+            log.warning("requests cannot be recorded", file=self._path.name, reason=error.strerror)
