@@ -196,14 +196,18 @@ async def test_an_option_gets_prices_although_nobody_searched_for_its_underlying
     assert contracts
 
 
-async def test_an_instrument_that_ibkr_refuses_does_not_spoil_the_others():
+REFUSALS = [(400, "no such conid"), (500, "unknown"), (200, "Invalid conid")]
+
+
+@pytest.mark.parametrize(("status", "words"), REFUSALS)
+async def test_an_instrument_that_ibkr_refuses_does_not_spoil_the_others(status: int, words: str):
     broker = simulator(limits=False)
 
     async def strict(scope: Any, receive: Any, send: Any) -> None:
         query = scope.get("query_string", b"")
         if b"/marketdata/snapshot" in scope.get("raw_path", b"") and b"666" in query.partition(b"&")[0]:
-            answer = httpx.Response(400, json={"error": "no such conid"})
-            await send({"type": "http.response.start", "status": 400, "headers": answer.headers.raw})
+            answer = httpx.Response(status, json={"error": words})
+            await send({"type": "http.response.start", "status": status, "headers": answer.headers.raw})
             await send({"type": "http.response.body", "body": answer.content})
             return
         await broker.app(scope, receive, send)
@@ -212,10 +216,29 @@ async def test_an_instrument_that_ibkr_refuses_does_not_spoil_the_others():
         wishes = [(AAPL,), (IBM, MSFT), ("666",), (MSFT,)]
         calls = [guard.get(prices(*wish), headers={"ib-caller": str(n)}) for n, wish in enumerate(wishes)]
         answers = await asyncio.gather(*calls)
-        assert [answer.status_code for answer in answers] == [200, 200, 400, 200]
-        assert error_of(answers[2])["message"] == "IBKR: no such conid"
+        refused = 502 if status == 200 else status
+        assert [answer.status_code for answer in answers] == [200, 200, refused, 200]
+        assert error_of(answers[2])["message"] == f"IBKR: {words}"
         mixed = await guard.get(prices(AAPL, "666"))
-        assert mixed.status_code == 400
+        assert mixed.status_code == refused
+
+
+@pytest.mark.parametrize(
+    ("operation", "path"),
+    [
+        ("get_price_snapshot", prices(AAPL)),
+        ("get_brokerage_account_summary", "/iserver/account/DU7420001/summary"),
+    ],
+)
+async def test_when_ibkr_forgot_that_it_was_asked_for_accounts_it_is_asked_again(operation: str, path: str):
+    broker = simulator()
+    async with guarded_in_process(broker.app) as guard:
+        assert (await guard.get(path)).status_code == 200
+        words = {"error": "Please query /accounts first"}
+        broker.faults.add(FaultSpec(kind="answer", endpoint=operation, status=400, body=words, count=1))
+        await asyncio.sleep(4)
+        assert (await guard.get(path)).status_code == 200
+        assert asked(broker, "list_brokerage_accounts") == 2
 
 
 async def test_more_instruments_than_ibkr_has_lines_for_still_get_prices():

@@ -73,6 +73,12 @@ class Reads:
             if operation not in self._memory.called and row.effect == "read" and not row.needs_arguments:
                 await self._ask(operation, {}, caller, patience)
 
+    async def prepare_again(self, caller: str, patience: Patience) -> None:
+        """IBKR forgot that its accounts were asked for: ask again."""
+        self._memory.called.discard(_ACCOUNTS)
+        self._cache.forget(lambda endpoint: endpoint.id == _ACCOUNTS)
+        await self._ask(_ACCOUNTS, {}, caller, patience)
+
     async def seed(
         self, conids: Iterable[str], caller: str, patience: Patience, *, only_derivatives: bool = False
     ) -> None:
@@ -147,9 +153,7 @@ class Reads:
         if isinstance(error, (LoginRequired, SessionReopening, UpstreamUnreachable)):
             self._doubt()
         if isinstance(error, PreflightMissing) and tries < 2 and endpoint.id != _ACCOUNTS:
-            self._memory.called.discard(_ACCOUNTS)
-            self._cache.forget(lambda kept: kept.id == _ACCOUNTS)
-            await self._ask(_ACCOUNTS, {}, flight.caller, flight.patience)
+            await self.prepare_again(flight.caller, flight.patience)
             return 0.0
         wait_s = retry_in_s(endpoint, error, tries, is_warm=is_warm)
         if wait_s is None or asyncio.get_running_loop().time() + wait_s > flight.patience.turn_by:

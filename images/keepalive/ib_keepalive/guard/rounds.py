@@ -12,7 +12,7 @@ from ib_keepalive.guard.memory import Memory
 from ib_keepalive.guard.pacer import Pacer
 from ib_keepalive.guard.patience import Patience
 from ib_keepalive.guard.question import Question
-from ib_keepalive.guard.reading import read_response
+from ib_keepalive.guard.reading import FinalAnswer, PreflightMissing, read_response
 from ib_keepalive.guard.rows import Rows
 from ib_keepalive.guard.sender import Sender
 from ib_keepalive.guard.warmth import retry_in_s
@@ -178,7 +178,7 @@ class Rounds:
         try:
             body = await self._send(shared, question)
         except UpstreamError as error:
-            if error.status not in _BLAMES:
+            if not _blames_instruments(error):
                 raise
             refused = error
         if asked is None:
@@ -241,6 +241,13 @@ class Rounds:
     def _close_to_others(self, shared: _Round) -> None:
         if shared in self._open:
             self._open.remove(shared)
+
+
+def _blames_instruments(error: UpstreamError) -> bool:
+    """Whether IBKR refuses the request because of what it asks for."""
+    if isinstance(error, PreflightMissing):
+        return False
+    return isinstance(error, FinalAnswer) or error.status in _BLAMES
 
 
 def _tell(shared: _Round, errors: dict[str, IbError], failure: IbError | None) -> None:

@@ -12,6 +12,7 @@ from ib_keepalive.guard.memory import Memory
 from ib_keepalive.guard.pacer import Pacer
 from ib_keepalive.guard.patience import Patience
 from ib_keepalive.guard.question import Question
+from ib_keepalive.guard.reading import PreflightMissing
 from ib_keepalive.guard.reads import Reads
 from ib_keepalive.guard.rounds import OPERATION, Rounds
 from ib_keepalive.guard.rows import Rows, Wish, read_wish
@@ -68,7 +69,11 @@ class Snapshots:
         sharers = 0
         if stale:
             await self._reads.prepare(self._endpoint, caller, patience)
-            sharers = await self._rounds.fetch(tuple(stale), wish.fields, caller, patience)
+            try:
+                sharers = await self._rounds.fetch(tuple(stale), wish.fields, caller, patience)
+            except PreflightMissing:
+                await self._reads.prepare_again(caller, patience)
+                sharers = await self._rounds.fetch(tuple(stale), wish.fields, caller, patience)
         # Also when somebody else has just read them: values may still be on their way. What comes too late is absent.
         with contextlib.suppress(PacingLimited, UpstreamTimeout):
             sharers = max(sharers, await self._warm_up(wish, caller, patience))
