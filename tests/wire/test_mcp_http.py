@@ -73,11 +73,8 @@ def question(method: str, wire: str = MODERN, token: str | None = TOKEN, **param
 
 
 def answered(response: httpx.Response) -> Any:
-    """The JSON-RPC result, out of JSON or an event stream."""
+    """The JSON-RPC result."""
     assert response.status_code == 200, response.text
-    if response.headers["content-type"].startswith("text/event-stream"):
-        data = next(line[6:] for line in response.text.splitlines() if line.startswith("data: "))
-        return json.loads(data)["result"]
     return response.json()["result"]
 
 
@@ -91,6 +88,22 @@ async def test_tools_are_listed_and_called_without_any_session(wire: str) -> Non
         answer = answered(called)
         assert answer["isError"] is False
         assert json.loads(answer["content"][0]["text"]) == answer["structuredContent"]
+
+
+async def test_the_older_wire_is_answered_in_one_json_body_and_only_to_those_who_may() -> None:
+    async with serving() as client:
+        for wire in (HANDSHAKE, "2025-03-26", None):
+            asked = question("tools/list", wire or HANDSHAKE)
+            if wire is None:
+                del asked["headers"]["mcp-protocol-version"]
+            response = await client.post("/mcp", **asked)
+            assert response.headers["content-type"] == "application/json"
+            assert answered(response)["tools"]
+            del asked["headers"]["authorization"]
+            assert (await client.post("/mcp", **asked)).status_code == 401
+            foreign = {"host": "evil.example", "authorization": f"Bearer {TOKEN}"}
+            response = await client.post("/mcp", headers=asked["headers"] | foreign, content=asked["content"])
+            assert response.status_code == 421
 
 
 @pytest.mark.parametrize("wire", [MODERN, HANDSHAKE])

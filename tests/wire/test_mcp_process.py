@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,8 +65,7 @@ def _is_ready(url: str) -> bool:
 
 
 def error_of(response: httpx.Response) -> dict[str, object]:
-    data = next(line[6:] for line in response.text.splitlines() if line.startswith("data: "))
-    error: dict[str, object] = json.loads(data)["result"]["structuredContent"]["error"]
+    error: dict[str, object] = response.json()["result"]["structuredContent"]["error"]
     return error
 
 
@@ -87,16 +87,14 @@ def test_a_request_to_stop_ends_calls_that_wait_for_a_silent_guard(tmp_path: Pat
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(30)
         guard_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with (
-            serving(tmp_path, IB_MCP_GUARD_URL=guard_url) as (process, url),
-            httpx.Client() as client,
-            client.stream("POST", f"{url}/mcp", headers=HEADERS, json=CALL),
-        ):
+        with serving(tmp_path, IB_MCP_GUARD_URL=guard_url) as (process, url), ThreadPoolExecutor(1) as agent:
+            asked = agent.submit(httpx.post, f"{url}/mcp", headers=HEADERS, json=CALL, timeout=30)
             connection, _ = silent.accept()
             with connection:
                 process.send_signal(signal.SIGTERM)
                 # The call itself would go on for 20 s.
                 assert process.wait(10) == 0
+            assert isinstance(asked.exception(), httpx.TransportError) or asked.result().status_code == 500
 
 
 def test_a_taken_port_ends_with_a_sentence_and_code_2(tmp_path: Path) -> None:
