@@ -6,6 +6,7 @@ import argparse
 import platform
 import sys
 import time
+import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,18 @@ def main() -> int:
         parser.error("--write needs all measurements")
     load, begun = _load(), time.monotonic()
     figures: list[Figure] = []
+    failed = []
     for name in given.only or MEASUREMENTS:
         sys.stderr.write(f"{name} (load average {_load()})\n")
-        figures += uvloop.run(MEASUREMENTS[name]())
+        try:
+            figures += uvloop.run(MEASUREMENTS[name]())
+        except Exception:
+            # One that breaks is missed, and the others are still worth knowing.
+            traceback.print_exc()
+            failed.append(name)
     figures += memory()
     sys.stdout.write(plain(figures))
-    if given.write:
+    if given.write and not failed:
         facts = (
             f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()},"
             f" {time.strftime('%Y-%m-%d')}; load average {load} before and {_load()} after"
@@ -82,7 +89,7 @@ def main() -> int:
         head, _, rest = _PAGE.read_text("utf-8").partition(_BEGIN)
         tail = rest.partition(_END)[2]
         _PAGE.write_text(f"{head}{_BEGIN}\n{facts}\n\n{markdown(figures)}{_END}{tail}", "utf-8")
-    missed = [figure.name for figure in figures if not figure.met]
+    missed = [*failed, *(figure.name for figure in figures if not figure.met)]
     if missed:
         sys.stdout.write(f"missed: {'; '.join(missed)}\n")
     return 1 if missed else 0

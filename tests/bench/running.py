@@ -42,7 +42,7 @@ class Bench:
     async def refusals(self) -> int:
         """How many requests the simulator answered with 429."""
         counted = await self.counters()
-        by_status = sum(n for name, n in counted["statuses"].items() if name.endswith(" 429"))
+        by_status: int = sum(n for name, n in counted["statuses"].items() if name.endswith(" 429"))
         return max(by_status, int(counted["limits"]["refused"]))
 
     async def upstream(self) -> int:
