@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from ib_mcp import lookups
+from ib_mcp.batch import Batch
 from ib_mcp.guard import Guard
 from ib_mcp.instruments import Conid, Future, Option, Pair, Stock, Wanted, parse
-from ib_mcp.together import together
 from ib_mcp.values import figure, pick, table, untrusted
 from ibkr.errors import IbError, InvalidRequest
 
@@ -70,6 +71,8 @@ class Contracts:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
+        self._listings = Batch(partial(lookups.stocks, guard), lookups.MOST_SYMBOLS)
+        self._definitions = Batch(self._ask_definitions, lookups.MOST_DEFINITIONS)
         self._conids: dict[str, int] = {}
         self._known: dict[int, Contract] = {}
 
@@ -102,8 +105,7 @@ class Contracts:
 
     async def _find_conids(self, wanted: dict[str, Wanted]) -> dict[str, int]:
         """The conids of names that were never asked for before."""
-        stocks = [want for want in wanted.values() if isinstance(want, Stock)]
-        listed = await lookups.stocks(self._guard, stocks) if stocks else {}
+        listed = await self._listings.get({want.symbol for want in wanted.values() if isinstance(want, Stock)})
         found = {text: await self._conid(text, want, listed) for text, want in wanted.items()}
         _remember(self._conids, found)
         return found
@@ -146,14 +148,13 @@ class Contracts:
         return list((await self.known(conids[:_MOST_CHOICES])).values())
 
     async def _learn(self, conids: list[int]) -> dict[int, Contract]:
-        parts = (
-            conids[start : start + lookups.MOST_DEFINITIONS]
-            for start in range(0, len(conids), lookups.MOST_DEFINITIONS)
-        )
-        answers = await together(lookups.definitions(self._guard, part) for part in parts)
-        found = {contract.conid: contract for rows in answers for contract in map(_contract, rows)}
+        found = await self._definitions.get(conids)
         _remember(self._known, found)
         return found
+
+    async def _ask_definitions(self, conids: list[int]) -> dict[int, Contract]:
+        rows = await lookups.definitions(self._guard, conids)
+        return {contract.conid: contract for contract in map(_contract, rows)}
 
 
 def _remember(memory: dict[K, V], more: dict[K, V]) -> None:

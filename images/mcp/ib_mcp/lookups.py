@@ -14,7 +14,8 @@ from ibkr.errors import InvalidRequest, UpstreamError
 
 LOOK_UP = "Look it up with search_contracts."
 MOST_DEFINITIONS = 200
-_MOST_SYMBOLS = 50
+# Each may be asked for in two spellings.
+MOST_SYMBOLS = 25
 _MAIN_US = frozenset({"NYSE", "NASDAQ", "ARCA", "AMEX", "BATS", "IEX", "CBOE"})
 _NOT_FOUND = "no symbol found"
 
@@ -28,23 +29,20 @@ class Listing:
     is_us: bool
 
 
-async def stocks(guard: Guard, wanted: Iterable[Stock]) -> dict[str, list[Listing]]:
+async def stocks(guard: Guard, symbols: Iterable[str]) -> dict[str, list[Listing]]:
     """Listings by symbol as asked for, from the portal's list; symbols without one are missing."""
-    spellings = {spelling: want.symbol for want in wanted for spelling in _spellings(want.symbol)}
+    spellings = {spelling: symbol for symbol in symbols for spelling in _spellings(symbol)}
     found: dict[str, list[Listing]] = {}
-    names = list(spellings)
-    for start in range(0, len(names), _MOST_SYMBOLS):
-        part = ",".join(names[start : start + _MOST_SYMBOLS])
-        body = (await guard.call("search_stocks", query={"symbols": part})).object
-        for spelling, companies in body.items():
-            listings = [
-                Listing(int(row["conid"]), str(row.get("exchange") or ""), row.get("isUS") is True)
-                for company in companies or ()
-                if company.get("assetClass") == "STK"
-                for row in company.get("contracts") or ()
-            ]
-            if listings and spelling in spellings:
-                found.setdefault(spellings[spelling], []).extend(listings)
+    body = (await guard.call("search_stocks", query={"symbols": ",".join(spellings)})).object
+    for spelling, companies in body.items():
+        listings = [
+            Listing(int(row["conid"]), str(row.get("exchange") or ""), row.get("isUS") is True)
+            for company in companies or ()
+            if company.get("assetClass") == "STK"
+            for row in company.get("contracts") or ()
+        ]
+        if listings and spelling in spellings:
+            found.setdefault(spellings[spelling], []).extend(listings)
     return found
 
 

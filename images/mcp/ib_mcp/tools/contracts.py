@@ -9,7 +9,6 @@ from pydantic import Field
 from ib_mcp import lookups
 from ib_mcp.contracts import Contract
 from ib_mcp.desk import Desk
-from ib_mcp.instruments import Stock
 from ib_mcp.together import together
 from ib_mcp.tools.arguments import Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
@@ -68,7 +67,7 @@ async def _search(desk: Desk, query: str, kind: str | None) -> list[dict[str, An
 
 async def _stocks_only(desk: Desk, query: str, limit: int, reason: IbError) -> Answer:
     symbol = query.upper()
-    listed = await lookups.stocks(desk.guard, [Stock(symbol)])
+    listed = await lookups.stocks(desk.guard, [symbol])
     known = await desk.contracts.known(listing.conid for listing in listed.get(symbol, [])[:limit])
     return {
         "contracts": table(_FOUND, ((*_identity({}, contract), None) for contract in known.values())),

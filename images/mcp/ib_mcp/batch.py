@@ -1,0 +1,71 @@
+"""Merging what several tool calls ask at the same time into few questions to IBKR."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Generic, TypeVar
+
+from ibkr.errors import UpstreamError
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+# So long the first key waits for others; agents that start together come within this time.
+_GATHERING_S = 0.01
+
+
+class Batch(Generic[K, V]):
+    """``ask`` is given at most ``most`` keys and answers with those that it knows; its errors go to all who asked."""
+
+    def __init__(self, ask: Callable[[list[K]], Awaitable[dict[K, V]]], most: int) -> None:
+        self._ask = ask
+        self._most = most
+        self._open: dict[K, asyncio.Future[V | Exception | None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def get(self, keys: Iterable[K]) -> dict[K, V]:
+        """The values of ``keys``; unknown ones are missing. Giving up costs the others nothing."""
+        waiting = {key: self._join(key) for key in keys}
+        if not waiting:
+            return {}
+        await asyncio.wait(waiting.values())
+        found: dict[K, V] = {}
+        for key, future in waiting.items():
+            value = future.result()
+            if isinstance(value, Exception):
+                raise value
+            if value is not None:
+                found[key] = value
+        return found
+
+    def _join(self, key: K) -> asyncio.Future[V | Exception | None]:
+        if not self._open:
+            task = asyncio.create_task(self._answer())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return self._open.setdefault(key, asyncio.get_running_loop().create_future())
+
+    async def _answer(self) -> None:
+        await asyncio.sleep(_GATHERING_S)
+        asked, self._open = self._open, {}
+        names = list(asked)
+        parts = [names[start : start + self._most] for start in range(0, len(names), self._most)]
+        await asyncio.gather(*(self._answer_part(part, asked) for part in parts))
+
+    async def _answer_part(self, keys: list[K], asked: dict[K, asyncio.Future[V | Exception | None]]) -> None:
+        found: dict[K, V] = {}
+        failure: Exception | None = None
+        try:
+            found = await self._ask(keys)
+        except UpstreamError as error:
+            if len(keys) > 1:  # One caller's key may be what IBKR refuses; it is no reason to refuse the others.
+                half = len(keys) // 2
+                await asyncio.gather(*(self._answer_part(part, asked) for part in (keys[:half], keys[half:])))
+                return
+            failure = error
+        except Exception as error:
+            failure = error
+        for key in keys:
+            # A value and not an exception of the future: nobody may be left to look at it.
+            asked[key].set_result(failure or found.get(key))
