@@ -16,6 +16,9 @@ log = structlog.get_logger("ib_operator.fleet")
 
 # A turn waits for the sidecar, which may wait a minute for IBKR, and for the API server.
 _STALLED_S = 180.0
+# First looks, each with its writes, after a restart.
+_SPREAD_S = 2.0
+_FIRST_LOOKS_PER_S = 50
 # What we write into a pod comes back through the watch at once.
 _WATCH_LAG_S = 60.0
 
@@ -97,7 +100,12 @@ class Fleet:
     def _supervise(self, key: Key) -> Supervisor:
         supervisor = self._supervisors.get(key)
         if supervisor is None:
-            supervisor = self._supervisors[key] = Supervisor(key, self._tools, self.forget)
+            supervisor = self._supervisors[key] = Supervisor(
+                key,
+                self._tools,
+                self.forget,
+                min(_SPREAD_S + len(self._supervisors) / _FIRST_LOOKS_PER_S, self._tools.poll_s),
+            )
             self._tasks[key] = asyncio.create_task(supervisor.run(), name="/".join(key))
         return supervisor
 

@@ -26,7 +26,6 @@ log = structlog.get_logger("ib_operator.supervisor")
 HEARTBEAT_S = 300.0
 # The lists of pods and sessions arrive within a moment of each other.
 _FIRST_LOOK_S = 1.0
-_SPREAD_S = 2.0
 _ROLLOUT_LOOK_S = 60.0
 _DEFAULT = Policy()
 
@@ -41,9 +40,12 @@ class _Written:
 
 
 class Supervisor:
-    """``pod`` and ``session`` may change at any time; ``poke`` makes it look at once. ``run`` until cancelled."""
+    """``pod`` and ``session`` may change at any time; ``poke`` makes it look at once. ``run`` until cancelled.
 
-    def __init__(self, key: Key, tools: Tools, forget: Callable[[str], None]) -> None:
+    ``forget`` is told the uid of an object that is gone; the first look comes within ``spread_s``.
+    """
+
+    def __init__(self, key: Key, tools: Tools, forget: Callable[[str], None], spread_s: float) -> None:
         self.key = key
         self.pod: Pod | None = None
         self.session: Session | None = None
@@ -51,6 +53,7 @@ class Supervisor:
         self.pod_written_at: float | None = None
         self._tools = tools
         self._forget = forget
+        self._spread_s = spread_s
         self._history: History | None = None
         self._session_uid: str | None = None
         self._poked = asyncio.Event()
@@ -71,7 +74,7 @@ class Supervisor:
     async def run(self) -> None:
         """Supervise for ever; a turn that fails is logged and made again."""
         clock = asyncio.get_running_loop().time
-        await asyncio.sleep(_FIRST_LOOK_S + _SPREAD_S * self._tools.chance())
+        await asyncio.sleep(_FIRST_LOOK_S + self._spread_s * self._tools.chance())
         while True:
             self._poked.clear()
             try:

@@ -158,6 +158,9 @@ class Watch:
         settings.watching.label_selectors["v1", "pods"] = _SELECTOR
         # A thousand pods at once would be the process's peak of memory.
         settings.watching.chunk_size = 100
+        settings.queueing.worker_limit = 20
+        # A worker waits so long for more of its object; others wait for the worker.
+        settings.queueing.idle_timeout = 0.1
         settings.networking.request_timeout = 30
         settings.process.ultimate_exiting_timeout = None
         return settings
