@@ -12,6 +12,8 @@ from typing import Any
 from ib_mcp.values import decimal, figure, iso_ms, plain
 from ibkr.errors import InvalidRequest
 
+# Below this every whole float is the number that it was written as.
+_EXACT = 2**53
 COLUMNS = ("time", "open", "high", "low", "close", "volume")
 
 _SECONDS = {"min": 60, "h": 3600, "d": 86400, "w": 604800, "m": 2592000, "y": 31536000}
@@ -95,6 +97,8 @@ def read(body: dict[str, Any]) -> History:
 
 
 def _volume(value: Any, factor: Decimal) -> Any:
+    if factor == 1 and isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
     known = decimal(value)
     return plain((known * factor).normalize()) if known is not None else None
 

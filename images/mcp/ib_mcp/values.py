@@ -95,7 +95,8 @@ def iso(seconds: float | None) -> str | None:
 
 def iso_ms(milliseconds: Any) -> str | None:
     """Epoch milliseconds, number or text, as ISO 8601; None when it is no time."""
-    value = decimal(milliseconds)
+    # Bars come by the hundred with plain integers.
+    value = milliseconds if type(milliseconds) is int else decimal(milliseconds)
     return iso(float(value / 1000)) if value is not None and 0 < value < 10**14 else None
 
 
