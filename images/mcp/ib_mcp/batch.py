@@ -13,6 +13,8 @@ V = TypeVar("V")
 
 # So long the first key waits for others; agents that start together come within this time.
 _GATHERING_S = 0.01
+# What comes while so many questions are under way goes together into the next one.
+_AT_ONCE = 2
 
 
 class Batch(Generic[K, V]):
@@ -23,6 +25,7 @@ class Batch(Generic[K, V]):
         self._most = most
         self._open: dict[K, asyncio.Future[V | Exception | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def get(self, keys: Iterable[K]) -> dict[K, V]:
         """The values of ``keys``; unknown ones are missing. Giving up costs the others nothing."""
@@ -48,10 +51,11 @@ class Batch(Generic[K, V]):
 
     async def _answer(self) -> None:
         await asyncio.sleep(_GATHERING_S)
-        asked, self._open = self._open, {}
-        names = list(asked)
-        parts = [names[start : start + self._most] for start in range(0, len(names), self._most)]
-        await asyncio.gather(*(self._answer_part(part, asked) for part in parts))
+        async with self._turns:
+            asked, self._open = self._open, {}
+            names = list(asked)
+            parts = [names[start : start + self._most] for start in range(0, len(names), self._most)]
+            await asyncio.gather(*(self._answer_part(part, asked) for part in parts))
 
     async def _answer_part(self, keys: list[K], asked: dict[K, asyncio.Future[V | Exception | None]]) -> None:
         found: dict[K, V] = {}

@@ -25,6 +25,24 @@ async def test_callers_at_the_same_time_share_one_question() -> None:
     assert asked == [["a", "bb", "ccc"]]
 
 
+async def test_what_comes_while_questions_are_slow_goes_together() -> None:
+    asked: list[list[int]] = []
+
+    async def slow(keys: list[int]) -> dict[int, int]:
+        asked.append(keys)
+        await asyncio.sleep(1)
+        return {key: key for key in keys}
+
+    batch = Batch(slow, 50)
+
+    async def get(key: int) -> dict[int, int]:
+        await asyncio.sleep(key * 0.05)
+        return await batch.get([key])
+
+    assert await asyncio.gather(*map(get, range(10))) == [{key: key} for key in range(10)]
+    assert asked == [[0], [1], [2, 3, 4, 5, 6, 7, 8, 9]]
+
+
 async def test_no_question_holds_more_than_it_may() -> None:
     asked: list[int] = []
 
