@@ -1,6 +1,7 @@
 """A real one-node Kubernetes on a bare Linux machine.
 
-usage: python3 hack/cluster up | down | load ARCHIVE... | restart | kill CONTAINER | kubeconfig | path | helm
+usage: python3 hack/cluster up | down | load ARCHIVE... | kubeconfig | path | helm
+       python3 hack/cluster restart | kill CONTAINER | stop-api | start-api
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ def main(arguments: list[str]) -> None:
             images.load(programs.ensure(), *map(Path, archives))
         case ["restart"]:
             node.restart()
+        case ["stop-api"]:
+            node.stop_api()
+        case ["start-api"]:
+            node.start_api(programs.ensure())
         case ["kill", container]:
             node.kill(container)
         case ["kubeconfig"]:

@@ -15,7 +15,7 @@ import pki
 import programs
 import settings
 from layout import HERE, KUBECONFIG, NODE, NODE_IP, POD_CIDR, SERVICE_CIDR, SOCKET, STATE, run, say
-from processes import end_all, end_node, start, wait
+from processes import end_all, end_named, end_node, start, wait
 
 _ETCD = "http://127.0.0.1:2379"
 _PEER = "http://127.0.0.1:2380"
@@ -46,6 +46,23 @@ def _control_plane(bin: Path, pki: Path) -> None:
         f"--initial-cluster={NODE}={_PEER}",
         "--unsafe-no-fsync",
     )
+    start_api(bin)
+    start(
+        "kube-controller-manager",
+        bin / "kube-controller-manager",
+        f"--kubeconfig={pki / 'controllers.conf'}",
+        f"--service-account-private-key-file={pki / 'sa.key'}",
+        f"--root-ca-file={pki / 'ca.crt'}",
+        f"--cluster-cidr={POD_CIDR}",
+        "--use-service-account-credentials",
+        "--leader-elect=false",
+    )
+    start("kube-scheduler", bin / "kube-scheduler", f"--kubeconfig={pki / 'scheduler.conf'}", "--leader-elect=false")
+
+
+def start_api(bin: Path) -> None:
+    """Start the API server and wait until it is ready."""
+    pki = STATE / "pki"
     start(
         "kube-apiserver",
         bin / "kube-apiserver",
@@ -69,17 +86,6 @@ def _control_plane(bin: Path, pki: Path) -> None:
         "--allow-privileged=true",
     )
     wait("the API server", lambda: _succeeds(bin / "kubectl", "--kubeconfig", KUBECONFIG, "get", "--raw", "/readyz"))
-    start(
-        "kube-controller-manager",
-        bin / "kube-controller-manager",
-        f"--kubeconfig={pki / 'controllers.conf'}",
-        f"--service-account-private-key-file={pki / 'sa.key'}",
-        f"--root-ca-file={pki / 'ca.crt'}",
-        f"--cluster-cidr={POD_CIDR}",
-        "--use-service-account-credentials",
-        "--leader-elect=false",
-    )
-    start("kube-scheduler", bin / "kube-scheduler", f"--kubeconfig={pki / 'scheduler.conf'}", "--leader-elect=false")
 
 
 def start_kubelet(bin: Path) -> None:
@@ -133,6 +139,11 @@ def restart() -> None:
     end_node()
     start_kubelet(programs.ensure())
     say("the node is started again")
+
+
+def stop_api() -> None:
+    """End the API server; everything that runs goes on without it until ``start_api``."""
+    end_named("kube-apiserver")
 
 
 def kill(container: str) -> None:

@@ -62,9 +62,14 @@ def _recorded(*names: str) -> list[int]:
     return [pid for pid in pids if pid in ours]
 
 
+def end_named(*names: str) -> None:
+    """End the programs started under these names."""
+    end(_recorded(*names))
+
+
 def end_node() -> None:
     """End what runs on a node: kubelet, kube-proxy, containerd, every container. The control plane goes on."""
-    end(_recorded("kubelet", "kube-proxy", "containerd"))
+    end_named("kubelet", "kube-proxy", "containerd")
     end(cgroups.processes(), grace=0.5)
 
 

@@ -59,6 +59,15 @@ class Node:
     def restart(self) -> None:
         run(sys.executable, str(CLUSTER), "restart")
 
+    @contextmanager
+    def without_api(self) -> Iterator[None]:
+        """The API server is down while the block runs."""
+        run(sys.executable, str(CLUSTER), "stop-api")
+        try:
+            yield
+        finally:
+            run(sys.executable, str(CLUSTER), "start-api")
+
 
 @pytest.fixture(scope="session")
 def node() -> Node:

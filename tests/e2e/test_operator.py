@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from e2e.agent import sign_in
-from e2e.conftest import Install
+from e2e.agent import agent, sign_in
+from e2e.conftest import Install, Node
 from e2e.kube import Release, port_forward, ready, run, until
 
 # Keeps what is posted to it, and shows it to whoever asks.
@@ -221,6 +223,29 @@ def test_a_killed_operator_leaves_the_gate_open_and_goes_on_afterwards(demo: Rel
     _ask_again(demo)
     _reaches(demo, "Authenticated", 60)
     assert len(_hooks(demo)) <= told + 1
+
+
+async def test_two_minutes_without_the_api_server_disturb_no_agent(demo: Release, node: Node) -> None:
+    _reaches(demo, "Authenticated")
+    address, token = demo.pods("mcp")[0]["status"]["podIP"], demo.token("mcp")
+    with node.without_api():
+        over = time.monotonic() + 120
+        while time.monotonic() < over:
+            async with agent(f"http://{address}:8080/mcp", token) as client:
+                answer = await client.call_tool("get_account_positions", {})
+                assert answer.structured_content["positions"]["rows"]
+            await asyncio.sleep(5)
+    demo.simulator("drop-brokerage")
+    _reaches(demo, "Reauthenticating", 120)
+    _ask_again(demo)
+    _reaches(demo, "Authenticated", 120)
+
+
+def test_a_restarted_sidecar_is_seen_signed_in_again(demo: Release) -> None:
+    demo.kubectl("exec", demo.gateway_pod, "-c", "keepalive", "--", "python3", "-c", "import os;os.kill(1,15)")
+    until("a restart", lambda: demo.pods("gateway")[0]["status"]["initContainerStatuses"][-1]["restartCount"] == 1)
+    _reaches(demo, "Authenticated", 120)
+    until("a ready pod", lambda: ready(demo.pods("gateway")[0]), 120)
 
 
 def test_a_deleted_definition_comes_back_with_the_next_upgrade(demo: Release) -> None:
