@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from layout import CGROUP, DNS_IP, POD_CIDR, SOCKET, STATE
+from layout import CGROUP, DNS_IP, NODE, POD_CIDR, SOCKET, STATE
 
 PAUSE_IMAGE = "ib-mcp.test/pause:1"
 
@@ -79,7 +79,7 @@ def _proxy(pki: Path) -> dict[str, object]:
         "mode": "nftables",
         "clusterCIDR": POD_CIDR,
         "clientConnection": {"kubeconfig": str(pki / "proxy.conf")},
-        "hostnameOverride": "node1",
+        "hostnameOverride": NODE,
         "conntrack": {"maxPerCore": 0},  # the namespace may not change the machine's limits
     }
 
