@@ -51,6 +51,7 @@ def _values(address: str) -> dict[str, object]:
             "extraVolumes": [{"name": "trust", "secret": {"secretName": "trust"}}],
             "extraVolumeMounts": [trust],
         },
+        "keepalive": {"extraEnv": [{"name": "IB_KEEPALIVE_MAINTENANCE_HOURS", "value": "false"}]},
         "networkPolicy": {"gatewayEgress": [{"ports": [{"port": 9443}]}]},
     }
 

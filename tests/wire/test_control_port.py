@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from ibkr.session import SessionState, Status
-from keeping import LOST, OPEN, Gateway, keeping
+from keeping import LOST, NOON, OPEN, Gateway, keeping
 
+HOUR, DAY = 3600.0, 86400.0
 pytestmark = pytest.mark.looptime
 
 
@@ -31,6 +32,16 @@ async def test_age_of_the_status_grows_while_nothing_is_learnt() -> None:
         kept.gateway.says = 429
         await asyncio.sleep(120)
         assert Status.from_json((await kept.ask.get("/status")).json()).age_seconds > 100
+
+
+@pytest.mark.parametrize(("hours", "state"), [(True, "maintenance"), (False, "unreachable")])
+async def test_the_announced_maintenance_is_believed_where_ibkr_keeps_it(hours: bool, state: str) -> None:
+    loop = asyncio.get_running_loop()
+    saturday_evening = NOON + 4 * DAY + 8 * HOUR
+    async with keeping(Gateway(says=502), wall=lambda: saturday_evening + loop.time(), maintenance_hours=hours) as kept:
+        await asyncio.sleep(120)
+        status = (await kept.ask.get("/status")).json()
+    assert (status["state"], status["maintenance"]["active"]) == (state, hours)
 
 
 @pytest.mark.parametrize("says", [OPEN, LOST, 401, 500, "silence", "refuse"])

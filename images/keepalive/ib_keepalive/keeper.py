@@ -77,6 +77,7 @@ class Keeper:
             self._facts,
             now=self._clock(),
             wall=self._wall(),
+            down_until=self._down_until(),
             tickle_due=self._tickle_due if rhythm.tickles(self._verdict.state) else None,
             build_name=self._settings.gateway_build,
             login_hint=self._settings.login_hint,
@@ -222,10 +223,14 @@ class Keeper:
         self._conclude(seen)
         self._probe_due = min(self._probe_due, self._clock() + rhythm.AFTER_CHANGE_S)
 
+    def _down_until(self) -> float | None:
+        """When the announced maintenance ends that is on now, in epoch seconds."""
+        return hours.maintenance_until(self._wall()) if self._settings.maintenance_hours else None
+
     def _conclude(self, seen: Observation) -> None:
         now, before = self._clock(), self._verdict
-        down = hours.maintenance_until(self._wall()) is not None
-        self._verdict = verdict = decide(seen, before, now=now, started=self._started, in_maintenance=down)
+        is_down = self._down_until() is not None
+        self._verdict = verdict = decide(seen, before, now=now, started=self._started, in_maintenance=is_down)
         if seen.latency_ms is not None:
             self._ledger.latency_ms = seen.latency_ms
         self._note_gateway(seen, now)

@@ -40,11 +40,12 @@ def build(
     *,
     now: float,
     wall: float,
+    down_until: float | None,
     tickle_due: float | None,
     build_name: str | None,
     login_hint: str | None,
 ) -> Status:
-    """The status at loop second ``now``, which is epoch second ``wall``."""
+    """The status at loop second ``now``, which is epoch second ``wall``; ``down_until`` as in its ``maintenance``."""
 
     def epoch(at: float) -> float:
         return round(wall - (now - at), 3)
@@ -52,7 +53,6 @@ def build(
     def epoch_if(at: float | None) -> float | None:
         return None if at is None else epoch(at)
 
-    down_until = hours.maintenance_until(wall)
     deadline = None
     if verdict.state in _SIGNED_IN:
         deadline = hours.sign_in_ends(

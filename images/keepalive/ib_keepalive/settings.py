@@ -40,6 +40,9 @@ class KeepaliveSettings(BaseSettings):
     record_file: Path | None = Field(
         None, description="File that remembers, over a restart, which slow limits of IBKR are used up"
     )
+    maintenance_hours: bool = Field(
+        True, description="Whether IBKR is expected to be down in its announced hours; a simulator keeps none"
+    )
     compete: bool = Field(False, description="Whether opening a session may take it from another program of the user")
     auto_reopen: bool = Field(
         False, description="Whether the keeper re-opens a lost brokerage session by itself (where no operator does)"

@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -141,5 +141,6 @@ def parts(
     }
     if scenario is not None:
         settings["IB_SIMULATOR_SCENARIO"] = str(scenario)
+    keeper = replace(keeper, settings={**keeper.settings, "IB_KEEPALIVE_MAINTENANCE_HOURS": "false"})
     simulator = Part("simulator", "ib_simulator", settings)
     return [server, keeper, simulator]
