@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from fastmcp import Client
+from mcp.shared.exceptions import MCPError
 
 from e2e.agent import agent, sign_in
 from e2e.conftest import Install, Node
@@ -79,6 +84,32 @@ def test_a_changed_mcp_server_leaves_the_gateway_and_its_login_alone(demo: Relea
     assert [demo.token(part) for part in ("guard", "mcp")] == tokens
 
 
+async def test_an_agent_hardly_notices_an_upgrade(demo: Release, authority: Path) -> None:
+    replaced = demo.pods("mcp")[0]["metadata"]["name"]
+    async with agent(MCP, demo.token("mcp"), authority) as client:
+        upgrade = asyncio.create_task(asyncio.to_thread(demo.upgrade, "--set=mcp.resources.requests.cpu=80m"))
+        silences = []
+        while not upgrade.done() or replaced in demo.kubectl("get", "pods", "-o", "name"):
+            silences.append(await _silence(client))
+            await asyncio.sleep(0.1)
+        await upgrade
+    assert len(silences) > 5
+    assert max(silences) < 5
+
+
+async def _silence(client: Client[Any]) -> float:
+    """Seconds until a call is answered that is asked again while the server's front or pod fails."""
+    began = time.monotonic()
+    while True:
+        try:
+            assert (await client.call_tool("get_session_status", {})).structured_content
+        except MCPError:
+            assert time.monotonic() - began < 30, "no answer for 30 s"
+            await asyncio.sleep(0.1)
+        else:
+            return time.monotonic() - began
+
+
 async def test_an_agent_goes_on_after_its_mcp_pod_was_killed(demo: Release, authority: Path) -> None:
     async with agent(MCP, demo.token("mcp"), authority) as client:
         await client.call_tool("get_session_status", {})
@@ -87,8 +118,8 @@ async def test_an_agent_goes_on_after_its_mcp_pod_was_killed(demo: Release, auth
         until(
             "another pod", lambda: [pod for pod in demo.pods("mcp") if ready(pod) and pod["metadata"]["uid"] != killed]
         )
-        answer = await client.call_tool("get_session_status", {})
-    assert answer.structured_content
+        # A pod is ready a moment before its Service leads to it.
+        assert await _silence(client) < 5
 
 
 async def test_two_replicas_answer_one_client_in_turn(demo: Release, authority: Path) -> None:
