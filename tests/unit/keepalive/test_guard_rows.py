@@ -99,6 +99,21 @@ def test_a_field_that_never_comes_is_waited_for_once():
     assert rows.poll_at("1", ["31", "7308"], 100.0) is None
 
 
+def test_more_fields_of_a_known_instrument_are_looked_for_until_they_had_a_second_to_come():
+    rows = Rows()
+    for moment in (0.0, 0.3):
+        rows.take(["1"], ["31"], [row("1", f31="10")], moment)
+    now = 50.0
+    rows.take(["1"], ["31", "84"], [row("1", f31="10")], now)
+    while (at := rows.poll_at("1", ["31", "84"], now)) is not None:
+        now = at
+        if rows.poll_at("1", ["31", "84"], now) is None:
+            break
+        came = {"f84": "9"} if now >= 50.9 else {}
+        rows.take(["1"], ["31", "84"], [row("1", f31="10", **came)], now)
+    assert rows.answer(wish("1", "31,84")) == [row("1", f31="10", f84="9")]
+
+
 def test_an_instrument_without_any_value_is_given_up_after_five_seconds():
     rows = Rows()
     now = 0.0

@@ -111,7 +111,8 @@ class Rows:
         asked = [row.first.get(name, now) for name in missing]
         if now >= max(asked) + _WARM_S:
             return None
-        since_news = now - max(row.news, *asked)
+        # As far as has been looked: a value may have come since then.
+        since_news = row.seen - max(row.news, *asked)
         are_quick = all(len(name) == 2 or name in _QUICK for name in missing)
         if row.values and since_news >= (_QUICK_QUIET_S if are_quick else _QUIET_S):
             return None
