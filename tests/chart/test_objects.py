@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,6 +62,32 @@ def test_names_stay_within_their_limits_whatever_the_release_is_called(render: R
         name = item["metadata"]["name"]
         assert len(name) <= (52 if item["kind"] == "StatefulSet" else 63), name
         assert not name.endswith("-")
+
+
+def _names(part: object) -> Iterator[object]:
+    """Every name, namespace and label in an object."""
+    if isinstance(part, list):
+        for entry in part:
+            yield from _names(entry)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key in ("labels", "matchLabels", "selector", "nodeSelector"):
+                yield from (found for found in value.values() if not isinstance(found, dict | list))
+            elif key in ("name", "namespace", "secretName", "key", "host", "hosts", "ingressClassName"):
+                yield from value if isinstance(value, list) else [value]
+            yield from _names(value)
+
+
+@pytest.mark.parametrize("values", [CHART / "ci/everything-values.yaml", CHART / "ci/operator-values.yaml"])
+def test_names_that_look_like_numbers_stay_names(render: Render, values: Path) -> None:
+    """YAML reads a bare 123, and Helm a bare 1e3 too, as a number; a namespace may be called so."""
+    numbers = ("namespaceOverride=2026", "nameOverride=7", "mcp.ingress.host=1", "mcp.ingress.className=1")
+    numbers += ("mcp.ingress.tls.secretName=1", "mcp.token.existingSecret=1", "mcp.token.existingSecretKey=1")
+    numbers += ("operator.scope[0]=1", "operator.channelSecrets[0]=1")
+    found = render("--values", values, "--set-string", ",".join(numbers), release="123")
+    assert [name for name in _names(found) if isinstance(name, int | float)] == []
+    unquoted = render("--set", "keepalive.token.existingSecretKey=on", release="123")
+    assert list(one(unquoted, "Secret", "-guard")["data"]) == ["on"]
 
 
 def test_every_object_is_in_the_namespace_asked_for(render: Render) -> None:
@@ -155,6 +181,9 @@ def test_the_notes_name_three_steps_that_work_and_warn_of_what_is_risky(
     assert "kubectl -n home port-forward svc/demo-ib-mcp-gateway 5000" in plain
     assert "http://localhost:5000" in plain
     assert "get secret demo-ib-mcp-mcp -o jsonpath='{.data.token}'" in plain
+    assert "kubectl -n home wait --for=condition=Authenticated ibs/demo" in plain
     assert "WARNING" not in plain
+    alone = helm("install", "demo", CHART, *options, "--set=operator.enabled=false").stdout
+    assert "ibs/" not in alone.partition("NOTES:")[2]
     risky = "keepalive.compete=true,networkPolicy.enabled=false,mcp.ingress.enabled=true,mcp.ingress.host=a.b"
     assert helm("install", "demo", CHART, *options, "--set", risky).stdout.count("WARNING") == 3

@@ -27,8 +27,8 @@
 
 {{/* Labels that selectors use: (list $ "gateway"). They never change. */}}
 {{- define "ib-mcp.selectorLabels" -}}
-app.kubernetes.io/name: {{ default (index . 0).Chart.Name (index . 0).Values.nameOverride | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/name: {{ default (index . 0).Chart.Name (index . 0).Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
@@ -55,8 +55,8 @@ app.kubernetes.io/part-of: ib-mcp
 
 {{/* metadata of an object: (list $ "component" "name"). */}}
 {{- define "ib-mcp.metadata" -}}
-name: {{ index . 2 }}
-namespace: {{ include "ib-mcp.namespace" (index . 0) }}
+name: {{ index . 2 | quote }}
+namespace: {{ include "ib-mcp.namespace" (index . 0) | quote }}
 labels:
   {{- include "ib-mcp.labels" (list (index . 0) (index . 1)) | nindent 2 }}
 {{- end -}}
@@ -107,8 +107,8 @@ imagePullSecrets:
 - name: {{ index . 1 }}
   valueFrom:
     secretKeyRef:
-      name: {{ include "ib-mcp.tokenSecret" (list (index . 0) (index . 2) (index . 3)) }}
-      key: {{ (index . 2).existingSecretKey }}
+      name: {{ include "ib-mcp.tokenSecret" (list (index . 0) (index . 2) (index . 3)) | quote }}
+      key: {{ (index . 2).existingSecretKey | quote }}
 {{- end -}}
 
 {{- define "ib-mcp.tokenSecret" -}}
@@ -132,7 +132,7 @@ metadata:
     helm.sh/resource-policy: keep
 type: Opaque
 data:
-  {{ $token.existingSecretKey }}: {{ $value }}
+  {{ $token.existingSecretKey | quote }}: {{ $value }}
 {{- end -}}
 
 {{/* Every name of a Service, separated by commas: (list $ "service"). */}}
