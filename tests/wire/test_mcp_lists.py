@@ -23,6 +23,8 @@ async def test_watchlists_and_the_instruments_in_one() -> None:
             answer = await a.read("get_watchlists", watchlist=name)
             assert answer.body["name"] == first["name"]
             assert all(row["conid"] and row["symbol"] for row in answer.rows("instruments"))
+        mixed = (await a.read("get_watchlists", watchlist="Futures and currencies")).rows("instruments")
+        assert "EUR.USD" in {row["symbol"] for row in mixed}
         refused = await a.call("get_watchlists", watchlist="no such list")
         assert first["name"] in refused.error["action"]
 

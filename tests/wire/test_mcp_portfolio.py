@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents import agent
+from ib_simulator.faults import FaultSpec
 from ib_simulator.world.accounts import ACCOUNTS
 
 pytestmark = pytest.mark.looptime
@@ -135,6 +136,24 @@ async def test_trades_of_some_days_and_of_one_instrument() -> None:
         same = (await a.read("get_account_trades", days=5, symbol=str(one["conid"]))).rows("trades")
         assert same == [row for row in trades if row["conid"] == one["conid"]]
         assert (await a.call("get_account_trades", days=8)).error["code"] == "invalid_request"
+
+
+async def test_orders_name_what_they_are_for_as_the_other_tools_take_it() -> None:
+    async with agent() as a:
+        orders = (await a.read("get_account_orders", status="all")).rows("orders")
+        (order,) = (row for row in orders if row["conid"] == 12087792)
+        assert order["symbol"] == "EUR.USD"
+        assert (await a.read("get_order_status", order_id=str(order["order_id"]))).body["symbol"] == "EUR.USD"
+        for row in orders:
+            described = await a.read("get_contract_details", symbol=row["symbol"])
+            assert described.body["conid"] == row["conid"]
+
+
+async def test_orders_are_told_even_when_their_instruments_cannot_be_named() -> None:
+    async with agent() as a:
+        a.simulator.faults.add(FaultSpec(kind="answer", endpoint="get_security_definitions", status=500))
+        orders = (await a.read("get_account_orders")).rows("orders")
+        assert {row["symbol"] for row in orders} >= {"IBM", "MSFT", "EUR"}
 
 
 async def test_several_accounts_have_orders_each_and_trades_of_the_selected_one() -> None:

@@ -101,7 +101,16 @@ class Contracts:
         """Descriptions of those that IBKR describes."""
         asked = list(dict.fromkeys(conids))
         known = {conid: self._known[conid] for conid in asked if conid in self._known}
-        return known | await self._learn([conid for conid in asked if conid not in known])
+        known |= await self._learn([conid for conid in asked if conid not in known])
+        return {conid: known[conid] for conid in asked if conid in known}
+
+    async def symbols(self, conids: Iterable[Any]) -> dict[str, str]:
+        """Symbols as all tools take them by conid (as text); those are missing that IBKR does not tell."""
+        try:
+            known = await self.known(int(conid) for conid in conids if str(conid).isdecimal())
+        except IbError:
+            return {}
+        return {str(conid): contract.symbol for conid, contract in known.items()}
 
     async def _find_conids(self, wanted: dict[str, Wanted]) -> dict[str, int]:
         """The conids of names that were never asked for before."""

@@ -42,9 +42,10 @@ async def _watchlist(desk: Desk, list_id: str, limit: int, cursor: str | None) -
     body = (await desk.guard.call("get_watchlist", query={"id": list_id})).object
     instruments = [row for row in body.get("instruments") or () if pick(row, "conid", "C")]
     shown, more = cut(instruments, cursor, limit)
+    symbols = await desk.contracts.symbols(pick(row, "conid", "C") for row in shown)
     rows = (
         (
-            pick(row, "ticker", "symbol"),
+            symbols.get(str(pick(row, "conid", "C"))) or pick(row, "ticker", "symbol"),
             pick(row, "conid", "C"),
             untrusted(pick(row, "name", "fullName"), 80),
             pick(row, "assetClass", "ST"),

@@ -79,17 +79,19 @@ async def get_account_orders(
         and (status == "all" or str(order.get("status")) not in _FINISHED)
     ]
     shown, more = cut(orders, cursor, limit)
-    answer: Answer = {"account": chosen, "orders": table(_ORDER, map(_order, shown), more)}
+    symbols = await desk.contracts.symbols(order.get("conid") for order in shown)
+    answer: Answer = {"account": chosen, "orders": table(_ORDER, (_order(order, symbols) for order in shown), more)}
     if body.get("snapshot") is False and not orders:
         answer["complete"] = False
         answer["note"] = "IBKR has not loaded the orders yet; ask again in a few seconds."
     return answer
 
 
-def _order(row: dict[str, Any]) -> list[Any]:
+def _order(row: dict[str, Any], symbols: dict[str, str]) -> list[Any]:
     return [
         pick(row, "orderId", "order_id"),
-        pick(row, "ticker", "symbol", "description1"),
+        # IBKR names the order of an option or a currency pair like its underlying.
+        symbols.get(str(row.get("conid"))) or pick(row, "ticker", "symbol", "description1"),
         row.get("conid"),
         _side(row.get("side")),
         pick(row, "orderType", "origOrderType"),
@@ -124,7 +126,12 @@ async def get_account_trades(
         if pick(trade, "account", "accountCode") in (None, chosen) and conid in (None, _number(trade.get("conid")))
     ]
     shown, more = cut(trades, cursor, limit)
-    return {"account": chosen, "trades": table(_TRADE, map(_trade, shown), more), **await _of_selected(desk, chosen)}
+    symbols = await desk.contracts.symbols(trade.get("conid") for trade in shown)
+    return {
+        "account": chosen,
+        "trades": table(_TRADE, (_trade(trade, symbols) for trade in shown), more),
+        **await _of_selected(desk, chosen),
+    }
 
 
 async def _of_selected(desk: Desk, account: str) -> Answer:
@@ -140,10 +147,10 @@ async def _of_selected(desk: Desk, account: str) -> Answer:
     }
 
 
-def _trade(row: dict[str, Any]) -> list[Any]:
+def _trade(row: dict[str, Any], symbols: dict[str, str]) -> list[Any]:
     return [
         iso_ms(row.get("trade_time_r")) or row.get("trade_time"),
-        pick(row, "symbol", "contract_description_1"),
+        symbols.get(str(row.get("conid"))) or pick(row, "symbol", "contract_description_1"),
         row.get("conid"),
         _side(row.get("side")),
         figure(row.get("size")),
@@ -169,6 +176,7 @@ async def get_order_status(desk: Desk, order_id: Annotated[Text, Field(pattern=r
         raise _unknown(order_id) from error
     if body.get("error") or not body.get("order_status"):
         raise _unknown(order_id)
+    symbols = await desk.contracts.symbols([body.get("conid")])
     return {
         "order_id": order_id,
         "status": body["order_status"],
@@ -176,6 +184,7 @@ async def get_order_status(desk: Desk, order_id: Annotated[Text, Field(pattern=r
         "order": untrusted(pick(body, "order_description_with_contract", "order_description")),
         "side": _side(body.get("side")),
         **{name: figure(body.get(key)) for name, key in _STATUS.items() if pick(body, key) is not None},
+        **({"symbol": symbol} if (symbol := symbols.get(str(body.get("conid")))) else {}),
         "can_cancel": body.get("cannot_cancel_order") is not True,
     }
 
