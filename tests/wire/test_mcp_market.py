@@ -35,6 +35,16 @@ async def test_a_field_without_a_value_has_a_reason() -> None:
         assert any("subscription" in reason and "AAPL" in fields for reason, fields in reasons.items())
 
 
+async def test_instruments_of_one_symbol_have_reasons_of_their_own() -> None:
+    async with agent() as a:
+        answer = await a.read(
+            "get_price_snapshot", symbols=["AAPL@NASDAQ", "AAPL@MEXI", "IBM"], fields=["last", "delta"]
+        )
+        reasons = list(answer.body["missing"].values())
+        assert {"38708077": ["last", "delta"]} in reasons
+        assert any({"265598", "IBM"} <= set(reason) for reason in reasons)
+
+
 async def test_fields_go_by_name_and_unknown_ones_are_refused_with_near_ones() -> None:
     async with agent() as a:
         (row,) = (await a.read("get_price_snapshot", symbols="AAPL", fields="market_cap,beta")).rows("prices")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -51,12 +52,18 @@ def _about(quote: Quote) -> tuple[Any, ...]:
 
 
 def remarks(found: list[Quote]) -> Answer:
-    """Why fields are missing (by reason, instrument and field) and what qualifies others."""
+    """Why fields are missing (by reason, instrument and field) and what qualifies others.
+
+    Instruments go by their symbol, and by their conid (on its exchange) where several have the same.
+    """
     missing: dict[str, dict[str, list[str]]] = {}
     notes: dict[str, dict[str, str]] = {}
+    symbols = Counter(quote.contract.symbol for quote in found)
     for quote in found:
+        contract = quote.contract
+        called = contract.symbol if symbols[contract.symbol] == 1 else contract.conidex
         for name, reason in quote.missing.items():
-            missing.setdefault(reason, {}).setdefault(quote.contract.symbol, []).append(name)
+            missing.setdefault(reason, {}).setdefault(called, []).append(name)
         if quote.notes:
-            notes[quote.contract.symbol] = quote.notes
+            notes[called] = quote.notes
     return {**({"missing": missing} if missing else {}), **({"notes": notes} if notes else {})}
