@@ -77,10 +77,10 @@ def _seconds(text: str) -> int:
 def end_text(end: str) -> str:
     """An ISO time (UTC when it has no offset) as IBKR's ``startTime``, which is where the window ends."""
     try:
-        moment = datetime.fromisoformat(end)
-    except ValueError:
+        moment = datetime.fromisoformat(end.strip())
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InvalidRequest(f"{end[:40]!r} is no time.", action="Write end like 2026-11-20T15:30:00Z.") from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return moment.strftime("%Y%m%d-%H:%M:%S")
 
 

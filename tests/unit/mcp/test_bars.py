@@ -59,6 +59,15 @@ def test_the_end_is_sent_in_utc(end: str, text: str) -> None:
     assert bars.end_text(end) == text
 
 
+@pytest.mark.parametrize(
+    "end", ["yesterday", "2026-13-01", "", "0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00"]
+)
+def test_an_end_that_is_no_time_is_refused_with_an_example(end: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        bars.end_text(end)
+    assert "2026-11-20T15:30:00Z" in refused.value.action
+
+
 def test_bars_are_read_with_volume_in_units_and_without_ibkrs_filler() -> None:
     body = {
         "volumeFactor": 40,
