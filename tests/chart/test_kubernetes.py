@@ -93,6 +93,7 @@ def part(component: str) -> dict[str, str]:
         "app.kubernetes.io/name": "ib-mcp",
         "app.kubernetes.io/instance": "demo",
         "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": "ib-mcp",
     }
 
 
@@ -115,20 +116,65 @@ TABLE = [
 ]
 
 
-def test_the_policies_allow_what_the_parts_need_and_no_more(render: Render, tmp_path: Path) -> None:
+Row = tuple[dict[str, str], dict[str, str], int, bool]
+
+
+def allowed(objects: list[Object], table: list[Row], home: Path) -> list[bool]:
+    """What cyclonus says of each row."""
     cyclonus = program("github.com/mattfenwick/cyclonus/cmd/cyclonus", "v0.5.6")
-    policies = [item for item in render() if item["kind"] == "NetworkPolicy"]
-    (folder := tmp_path / "policies").mkdir()
-    for policy in policies:  # one file each: of a file with several cyclonus reads the first
+    (folder := home / "policies").mkdir()
+    for policy in (item for item in objects if item["kind"] == "NetworkPolicy"):
+        # One file each: of a file with several cyclonus reads the first.
         _spell_out(policy["spec"])
         (folder / f"{policy['metadata']['name']}.yaml").write_text(yaml.safe_dump(policy))
-    asked = [traffic(dict(source), dict(target), port) for source, target, port, _ in TABLE]
-    (tmp_path / "traffic.json").write_text(json.dumps(asked))
-    files = ("--policy-path", folder, "--traffic-path", tmp_path / "traffic.json")
+    asked = [traffic(dict(source), dict(target), port) for source, target, port, _ in table]
+    (home / "traffic.json").write_text(json.dumps(asked))
+    files = ("--policy-path", folder, "--traffic-path", home / "traffic.json")
     command = [cyclonus, "analyze", "--mode", "query-traffic", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     answers = re.findall(r"IS ALLOWED\? \|\s+(TRUE|FALSE)", done.stdout)
-    assert [answer == "TRUE" for answer in answers] == [allowed for *_, allowed in TABLE]
+    return [answer == "TRUE" for answer in answers]
+
+
+def test_the_policies_allow_what_the_parts_need_and_no_more(render: Render, tmp_path: Path) -> None:
+    assert allowed(render(), TABLE, tmp_path) == [expected for *_, expected in TABLE]
+
+
+TRAEFIK = {"namespace": "kube-system", "app": "traefik"}
+PROMETHEUS = {"namespace": "monitoring", "app": "prometheus"}
+OTHER_GATEWAY = {**part("gateway"), "namespace": "live", "app.kubernetes.io/part-of": "ib-mcp"}
+OTHER_MCP = {**part("mcp"), "namespace": "live"}
+NARROWED = """
+networkPolicy:
+  mcpFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}]
+  metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
+  guardFrom:
+    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: live}}
+      podSelector: {matchLabels: {app.kubernetes.io/component: mcp}}
+gateway: {backend: "https://api.example.com:8443"}
+mcp:
+  extraGateways: [{name: live, url: "http://live:8080", existingSecret: live, existingSecretKey: token}]
+"""
+NARROWED_TABLE = [
+    (TRAEFIK, MCP, 8080, True),
+    (STRANGER, MCP, 8080, False),
+    (TEST, MCP, 8080, True),
+    (PROMETHEUS, MCP, 8080, True),
+    (PROMETHEUS, GATEWAY, 8081, True),
+    (PROMETHEUS, GATEWAY, 8080, False),
+    (MCP, OTHER_GATEWAY, 8080, True),
+    (MCP, OTHER_GATEWAY, 8081, False),
+    (OTHER_MCP, GATEWAY, 8080, True),
+    (OTHER_GATEWAY, GATEWAY, 8080, False),
+    (GATEWAY, STRANGER, 8443, True),
+    (GATEWAY, STRANGER, 443, False),
+]
+
+
+def test_narrowed_policies_still_admit_tests_scrapers_and_other_releases(render: Render, tmp_path: Path) -> None:
+    (values := tmp_path / "values.yaml").write_text(NARROWED)
+    answers = allowed(render("--values", values), NARROWED_TABLE, tmp_path)
+    assert answers == [expected for *_, expected in NARROWED_TABLE]
 
 
 def _spell_out(spec: Object) -> None:
