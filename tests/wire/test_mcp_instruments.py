@@ -132,6 +132,24 @@ async def test_options_around_the_money_of_the_nearest_month() -> None:
         assert chain["expiries"]
 
 
+async def test_expiries_are_taken_as_the_chain_writes_them() -> None:
+    async with agent() as a:
+        day = (await a.read("get_option_chain", symbol="AAPL", expiry="2026-12")).body["expiries"][2]
+        assert day == "2026-12-18"
+        rows = (await a.read("get_option_chain", symbol="AAPL", expiry=day, strikes=1, greeks=True)).rows("options")
+        assert {row["expiry"] for row in rows} == {day}
+        assert (await found(a, f"AAPL {day} C 290"))["expiry"] == day
+
+
+async def test_a_day_on_which_nothing_expires_is_remarked() -> None:
+    async with agent() as a:
+        chain = (await a.read("get_option_chain", symbol="AAPL", expiry="20261219")).body
+        assert "20261219" in chain["note"]
+        assert "2026-12-18" in chain["expiries"]
+        refused = await a.call("get_option_chain", symbol="AAPL", expiry="20261219", greeks=True)
+        assert "20261218" in refused.error["action"]
+
+
 async def test_greeks_of_one_expiry_within_the_budget_of_questions() -> None:
     async with agent() as a:
         answer = await a.read("get_option_chain", symbol="AAPL", expiry="20261218", strikes=24, greeks=True)

@@ -2,6 +2,7 @@
 
 ``AAPL``, ``AAPL@NASDAQ``: a stock or index, perhaps of one exchange; ``ES 202612`` or ``ES 20261218``: a future;
 ``AAPL 20261218 C 200``: an option; ``EUR.USD``: a currency pair; ``265598`` or ``265598@SMART``: a conid.
+Expiries may have dashes, as answers write them; pairs may be written EUR/USD and EURUSD, as elsewhere.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ _NUMBERED = frozenset({"SEHK", "SEHKNTL", "SEHKSZSE", "TSEJ", "TWSE", "KSE"})
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _SYMBOL = r"(?P<symbol>[A-Z0-9][A-Z0-9.&+/-]{0,29}(?: [A-Z]{1,2})?)"
 _EXCHANGE = r"(?:@(?P<exchange>[A-Z][A-Z0-9.]{1,15}))?"
-_EXPIRY = r"(?P<expiry>20[0-9]{4}(?:[0-9]{2})?)"
+_EXPIRY = r"(?P<expiry>20[0-9]{2}-?[0-9]{2}(?:-?[0-9]{2})?)"
+_PAIR = re.compile(r"(?P<base>[A-Z]{3})[./]?(?P<quote>[A-Z]{3})")
 _CONID = re.compile(rf"(?P<conid>[0-9]{{1,10}}){_EXCHANGE}")
 _STOCK = re.compile(rf"{_SYMBOL}{_EXCHANGE}")
 _FUTURE = re.compile(rf"{_SYMBOL}{_EXCHANGE} {_EXPIRY}")
@@ -87,16 +89,21 @@ def parse(text: str) -> Wanted:
     words = " ".join(text.upper().split())
     if (found := _CONID.fullmatch(words)) and found["exchange"] not in _NUMBERED:
         return Conid(int(found["conid"]), found["exchange"])
-    base, _, quote = words.partition(".")
-    if base in _CURRENCIES and quote in _CURRENCIES and base != quote:
-        return Pair(base, quote)
+    if (found := _PAIR.fullmatch(words)) and _CURRENCIES.issuperset(found.groups()) and found["base"] != found["quote"]:
+        return Pair(found["base"], found["quote"])
     if found := _OPTION.fullmatch(words):
-        return Option(found["symbol"], found["expiry"], found["right"][0], Decimal(found["strike"]), found["exchange"])
+        right, strike = found["right"][0], Decimal(found["strike"])
+        return Option(found["symbol"], undashed(found["expiry"]), right, strike, found["exchange"])
     if found := _FUTURE.fullmatch(words):
-        return Future(found["symbol"], found["expiry"], found["exchange"])
+        return Future(found["symbol"], undashed(found["expiry"]), found["exchange"])
     if found := _STOCK.fullmatch(words):
         return Stock(found["symbol"], found["exchange"])
     raise InvalidRequest(f"{text[:60]!r} names no instrument.", action=f"Write it like {EXAMPLES}.")
+
+
+def undashed(expiry: str) -> str:
+    """An expiry as YYYYMM or YYYYMMDD, also where it was written with dashes."""
+    return expiry.replace("-", "")
 
 
 def month_code(expiry: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field
 from ib_mcp import lookups
 from ib_mcp.contracts import Contract
 from ib_mcp.desk import Desk
-from ib_mcp.instruments import month_code, month_of
+from ib_mcp.instruments import month_code, month_of, undashed
 from ib_mcp.lookups import OptionMarket
 from ib_mcp.quotes import quotes
 from ib_mcp.together import together
@@ -46,7 +46,8 @@ async def get_option_chain(
     desk: Desk,
     symbol: Symbol,
     expiry: Annotated[
-        Text | None, Field(pattern=r"^20\d{4}(\d{2})?$", description="YYYYMM or YYYYMMDD, else the nearest month")
+        Text | None,
+        Field(pattern=r"^20\d{2}-?\d{2}(-?\d{2})?$", description="YYYYMM or YYYYMMDD, else the nearest month"),
     ] = None,
     right: Literal["C", "P"] | None = None,
     strikes: Annotated[int, Field(ge=1, le=24, description="how many around the money")] = 6,
@@ -55,6 +56,7 @@ async def get_option_chain(
     """Months, expiries and strikes of options."""
     underlying = await _underlying(desk, symbol)
     market = await lookups.option_market(desk.guard, underlying.conid, underlying.root)
+    expiry = undashed(expiry) if expiry else None
     month = _month(market, expiry, underlying.symbol)
     listed = await lookups.strikes(desk.guard, underlying.conid, market, month)
     price = await _price(desk, underlying)
@@ -74,9 +76,11 @@ async def get_option_chain(
     rows, reason = await _contracts(desk, underlying, market, month, *asked)
     expiries = sorted({str(row.get("maturityDate")) for row in rows})
     answer |= {"expiries": [iso_date(day) for day in expiries]}
-    if not greeks:
-        return answer | {"strikes": [plain(strike) for strike in near], "strikes_listed": len(listed)} | reason
     fitting = [day for day in expiries if day.startswith(expiry or "")]
+    if not greeks:
+        # A weekly expiry may lack the strike that was looked at.
+        unseen = {} if fitting or not rows else {"note": f"No option seen that expires on {expiry}; see expiries."}
+        return answer | {"strikes": [plain(each) for each in near], "strikes_listed": len(listed)} | unseen | reason
     if not fitting and rows:
         raise InvalidRequest(f"No option expires on {expiry}.", action=f"Choose of {', '.join(expiries)}.")
     return answer | await _quoted(desk, [row for row in rows if str(row.get("maturityDate")) in fitting[:1]]) | reason
