@@ -62,7 +62,7 @@ def test_kube_score_finds_nothing_that_has_no_reasoned_waiver(render: Render) ->
     kube_score = program("github.com/zegl/kube-score/cmd/kube-score", "v1.20.0")
     done = subprocess.run(
         [kube_score, "score", "--output-format", "json", "-"],
-        input=yaml.safe_dump_all(render("--set", "operator.enabled=true")),
+        input=yaml.safe_dump_all(render()),
         capture_output=True,
         text=True,
         check=False,
@@ -97,7 +97,13 @@ def part(component: str) -> dict[str, str]:
     }
 
 
-GATEWAY, MCP, TEST, STRANGER = part("gateway"), part("mcp"), part("test"), {"app": "stranger"}
+GATEWAY, MCP, TEST, OPERATOR, STRANGER = (
+    part("gateway"),
+    part("mcp"),
+    part("test"),
+    part("operator"),
+    {"app": "stranger"},
+)
 TABLE = [
     (MCP, GATEWAY, 8080, True),
     (STRANGER, GATEWAY, 8080, False),
@@ -113,6 +119,11 @@ TABLE = [
     (MCP, STRANGER, 53, True),
     (GATEWAY, STRANGER, 443, True),
     (GATEWAY, STRANGER, 80, False),
+    (OPERATOR, GATEWAY, 8081, True),
+    (OPERATOR, GATEWAY, 8080, False),
+    (OPERATOR, STRANGER, 6443, True),
+    (OPERATOR, STRANGER, 80, False),
+    (STRANGER, OPERATOR, 8080, False),
 ]
 
 

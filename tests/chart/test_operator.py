@@ -9,7 +9,7 @@ import pytest
 
 from chart.conftest import CHART, Object, Render, one
 
-ON = "--set=operator.enabled=true,simulator.enabled=true"
+ON = "--set=simulator.enabled=true"
 EVERYTHING = CHART / "ci/operator-values.yaml"
 
 
@@ -23,7 +23,9 @@ def _reopens(objects: list[Object]) -> str:
     return next(str(v["value"]) for v in keepalive["env"] if v["name"] == "IB_KEEPALIVE_AUTO_REOPEN")
 
 
-@pytest.mark.parametrize("option", [ON, "--set=operator.supervisedFrom=elsewhere,simulator.enabled=true"])
+@pytest.mark.parametrize(
+    "option", [ON, "--set=operator.enabled=false,operator.supervisedFrom=elsewhere,simulator.enabled=true"]
+)
 def test_a_supervised_gateway_has_the_gate_and_leaves_opening_to_the_operator(render: Render, option: str) -> None:
     objects = render(option)
     assert _gateway(objects)["readinessGates"] == [{"conditionType": "ib-mcp.dev/session-authenticated"}]

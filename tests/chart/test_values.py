@@ -59,6 +59,8 @@ def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str) -> None:
         ("mcp.autoscaling.enabled=true,mcp.autoscaling.minReplicas=5", "lower the one or raise the other"),
         ("gateway.backend=https://example.com", 'use a name with "api" in it'),
         ("simulator.enabled=true,gateway.extraJvmOptions={-Da=b}", "unset one of them"),
+        ("operator.supervisedFrom=elsewhere", "set operator.enabled to false"),
+        ("keepalive.compete=true,operator.reauth.enabled=false", "set operator.reauth.enabled"),
     ],
 )
 def test_an_impossible_combination_is_refused_with_its_cure(helm: Helm, settings: str, cure: str) -> None:

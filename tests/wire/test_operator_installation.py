@@ -17,6 +17,7 @@ import apiserver
 from apiserver import ApiServer
 
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/brokeragesessions.ib-mcp.dev"
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 TENANT = "system:serviceaccount:tenants:tenant"
 _SIMULATED = "--set=simulator.enabled=true,operator.enabled=true"
 
@@ -121,6 +122,9 @@ def test_the_session_object_follows_upgrades_and_rollbacks_and_goes_with_its_rel
     cluster.do("uninstall", "demo")
     assert cluster.session("demo") is None
     assert cluster.definition()["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    ours = {"labelSelector": "app.kubernetes.io/part-of=ib-mcp"}
+    for path in (f"{_RBAC}/clusterroles", f"{_RBAC}/namespaces/ns1/roles", "/apis/apps/v1/namespaces/ns1/deployments"):
+        assert cluster.api.admin.get(path, params=ours).json()["items"] == [], path
 
 
 def test_an_operator_that_is_switched_off_takes_its_session_object_with_it(cluster: Cluster) -> None:
