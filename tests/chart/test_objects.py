@@ -144,6 +144,35 @@ def test_the_gateway_is_configured_as_the_tests_of_the_real_program_configure_it
     assert conf == yaml.safe_load(subprocess.run(command, env={}, capture_output=True, text=True, check=True).stdout)
 
 
+def test_more_java_options_come_after_the_images_own_and_win(render: Render) -> None:
+    text = (REPOSITORY / "images/gateway/Containerfile").read_text()
+    entrypoint = json.loads(text.partition("ENTRYPOINT")[2].replace("\\\n", ""))
+    options = ["-Xmx128m", "-Dsun.name=two words"]
+    spec = one(render("--set-json", f"gateway.extraJvmOptions={json.dumps(options)}"), "StatefulSet", "-gateway")[
+        "spec"
+    ]
+    assert spec["template"]["spec"]["containers"][0]["command"] == entrypoint[:2] + options + entrypoint[2:]
+
+
+def test_the_simulator_gets_what_is_added_to_the_gateways_pod(render: Render) -> None:
+    added = (
+        "gateway.extraVolumes[0].name=more",
+        "gateway.extraVolumeMounts[0].name=more",
+        "gateway.extraEnv[0].name=X",
+    )
+    spec = one(render("--set", ",".join(("simulator.enabled=true", *added))), "StatefulSet", "-gateway")["spec"]
+    pod = spec["template"]["spec"]
+    assert pod["volumes"] == pod["containers"][0]["volumeMounts"] == [{"name": "more"}]
+    assert {"name": "X"} in pod["containers"][0]["env"]
+
+
+def test_the_test_pod_runs_where_the_server_may(render: Render) -> None:
+    placed = 'mcp={"nodeSelector":{"a":"b"},"tolerations":[{"operator":"Exists"}],"affinity":{"podAntiAffinity":{}}}'
+    spec = one(render("--set-json", placed), "Pod", "-test")["spec"]
+    assert (spec["nodeSelector"], spec["tolerations"]) == ({"a": "b"}, [{"operator": "Exists"}])
+    assert "affinity" not in spec
+
+
 def test_an_autoscaled_server_is_given_no_number_of_pods(render: Render) -> None:
     assert "replicas" not in one(render("--set", "mcp.autoscaling.enabled=true"), "Deployment", "-mcp")["spec"]
 
