@@ -141,6 +141,14 @@ async def test_scanner_ranks_a_market_and_explains_its_codes() -> None:
         assert any(row["use_as"] == "filters" for row in filters)
 
 
+async def test_a_code_that_no_scanner_has_is_answered_with_the_way_to_codes() -> None:
+    async with agent() as a:
+        for wrong in ({"type": "NOPE"}, {"location": "STK.NOPE"}, {"filters": {"nope": "1"}}):
+            refused = await a.call("run_scanner", **wrong)
+            assert refused.error["code"] == "upstream_error"
+            assert "find=" in refused.error["action"]
+
+
 async def test_scanner_filters_are_given_by_code() -> None:
     async with agent() as a:
         await a.read("run_scanner", filters={"priceAbove": 500}, limit=5)

@@ -11,7 +11,7 @@ from ib_mcp.desk import Desk
 from ib_mcp.tools.arguments import Text
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.values import pick, table, untrusted
-from ibkr.errors import InvalidRequest
+from ibkr.errors import InvalidRequest, UpstreamError
 
 _MOST_CODES = 40
 _ROW = ("symbol", "conid", "name", "exchange", "type", "value")
@@ -34,17 +34,18 @@ async def run_scanner(
     """Screen a market for a ranking, best first."""
     if find is not None:
         return await _codes(desk, find)
-    body = (
-        await desk.guard.call(
-            "run_scanner",
-            body={
-                "instrument": instrument,
-                "type": type,
-                "location": location,
-                "filter": [{"code": code, "value": value} for code, value in (filters or {}).items()],
-            },
-        )
-    ).object
+    question = {
+        "instrument": instrument,
+        "type": type,
+        "location": location,
+        "filter": [{"code": code, "value": value} for code, value in (filters or {}).items()],
+    }
+    try:
+        body = (await desk.guard.call("run_scanner", body=question)).object
+    except UpstreamError as error:
+        # IBKR's words do not tell a wrong code from anything else.
+        error.action = "Check type, location, instrument and filters: find='WORDS' tells the codes that there are."
+        raise
     found = (
         (
             row.get("symbol"),
