@@ -30,7 +30,8 @@ async def test_a_listing_that_does_not_exist_is_answered_with_those_that_do() ->
         choices = refused.error["choices"]
         assert choices["columns"] == ["symbol", "conid", "exchange", "currency", "name"]
         assert ["AAPL", 265598, "NASDAQ", "USD", "APPLE INC"] in choices["rows"]
-        assert "conid" in refused.error["action"]
+        assert refused.error["message"] == "AAPL is not listed on LSE."
+        assert "SYMBOL@EXCHANGE or conid" in refused.error["action"]
 
 
 async def test_futures_pairs_indices_and_options_have_names() -> None:
@@ -50,6 +51,18 @@ async def test_an_expiry_that_does_not_exist_is_answered_with_those_that_do() ->
         assert "20261218" in refused.error["action"]
         refused = await a.call("get_contract_details", symbol="AAPL 20261217 C 290")
         assert "20261218" in refused.error["action"]
+
+
+async def test_options_that_fit_several_or_none_are_answered_with_the_way_to_one() -> None:
+    async with agent() as a:
+        several = await a.call("get_contract_details", symbol="AAPL 202612 C 290")
+        assert "symbol or conid" in several.error["action"]
+        symbols = [row[0] for row in several.error["choices"]["rows"]]
+        assert symbols == sorted(symbols)
+        assert "AAPL 20261218 C 290" in symbols
+        for unlisted in ("AAPL 20261218 C 1", "AAPL 20261218 C 290.01"):
+            refused = await a.call("get_contract_details", symbol=unlisted)
+            assert "get_option_chain" in refused.error["action"]
 
 
 @pytest.mark.parametrize("symbol", ["ZZZZZ", "999999999", "EUR.ZAR", "ZZZZZ 202612", "AAPL 20261218 C 1"])
@@ -96,7 +109,7 @@ async def test_search_by_symbol_by_name_and_for_nothing() -> None:
     async with agent() as a:
         rows = (await a.read("search_contracts", query="aapl")).rows("contracts")
         assert rows[0]["symbol"] == "AAPL"
-        assert rows[0]["currency"] == "USD"
+        assert (rows[0]["currency"], rows[0]["type"]) == ("USD", "STK")
         assert rows[0]["derivatives"] == "OPT"
         assert (await a.read("search_contracts", query="apple")).rows("contracts")[0]["conid"] == 265598
         assert (await a.read("search_contracts", query="ES", type="FUT")).rows("contracts")[0][

@@ -48,13 +48,11 @@ class Contract:
 
 
 class Ambiguous(InvalidRequest):
-    """Several instruments fit; the envelope lists them."""
+    """Several instruments may be meant; the envelope lists them."""
 
-    def __init__(self, text: str, choices: Sequence[Contract]) -> None:
-        super().__init__(
-            f"{text[:60]!r} fits several instruments.",
-            action="Use the conid or SYMBOL@EXCHANGE of one choice.",
-        )
+    def __init__(self, message: str, choices: Sequence[Contract]) -> None:
+        differ = len({choice.symbol for choice in choices}) == len(choices)
+        super().__init__(message, action=f"Use the {'symbol' if differ else 'SYMBOL@EXCHANGE'} or conid of one choice.")
         self.choices = choices
 
     def envelope(self) -> dict[str, Any]:
@@ -131,14 +129,14 @@ class Contracts:
                 return await self._only(text, await lookups.futures(self._guard, want))
             case Option():
                 underlying = await self.resolve(f"{want.symbol}@{want.exchange}" if want.exchange else want.symbol)
-                return await self._only(
-                    text, await lookups.options(self._guard, underlying.conid, underlying.root, want)
-                )
+                found = await lookups.options(self._guard, underlying.conid, underlying.root, want)
+                return await self._only(text, found, look_up=lookups.LOOK_UP_OPTIONS)
 
     async def _stock(self, text: str, want: Stock, listed: list[lookups.Listing]) -> int:
         fitting = lookups.prefer(listed, want.exchange)
         if not fitting and want.exchange and listed:
-            raise Ambiguous(text, await self._choices([listing.conid for listing in listed]))
+            choices = await self._choices([listing.conid for listing in listed])
+            raise Ambiguous(f"{want.symbol} is not listed on {want.exchange}.", choices)
         if not fitting:
             try:
                 return await self._only(text, await lookups.search(self._guard, want))
@@ -146,11 +144,11 @@ class Contracts:
                 raise _while_searching(text, error) from error
         return await self._only(text, [listing.conid for listing in fitting])
 
-    async def _only(self, text: str, conids: Sequence[int]) -> int:
+    async def _only(self, text: str, conids: Sequence[int], look_up: str = lookups.LOOK_UP) -> int:
         if not conids:
-            raise InvalidRequest(f"There is no instrument {text[:60]!r}.", action=lookups.LOOK_UP)
+            raise InvalidRequest(f"There is no instrument {text[:60]!r}.", action=look_up)
         if len(conids) > 1:
-            raise Ambiguous(text, await self._choices(conids))
+            raise Ambiguous(f"{text[:60]!r} fits several instruments.", await self._choices(conids))
         return conids[0]
 
     async def _choices(self, conids: Sequence[int]) -> list[Contract]:

@@ -13,6 +13,7 @@ from ib_mcp.values import decimal
 from ibkr.errors import InvalidRequest, UpstreamError
 
 LOOK_UP = "Look it up with search_contracts."
+LOOK_UP_OPTIONS = "Look up its expiries and strikes with get_option_chain."
 MOST_DEFINITIONS = 200
 # Each may be asked for in two spellings.
 MOST_SYMBOLS = 25
@@ -122,7 +123,9 @@ async def option_market(guard: Guard, underlying: int, symbol: str) -> OptionMar
                 kind = str(section["secType"])
                 exchange = str(section.get("exchange") or "").split(";")[0] if kind == "FOP" else None
                 return OptionMarket(kind, exchange, months)
-    raise InvalidRequest(f"IBKR lists no options on {symbol}.", action="Choose another instrument.")
+    raise InvalidRequest(
+        f"IBKR lists no options on {symbol} (conid {underlying}).", action="Choose another instrument."
+    )
 
 
 async def strikes(guard: Guard, underlying: int, market: OptionMarket, month: str) -> list[Decimal]:

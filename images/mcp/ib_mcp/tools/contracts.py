@@ -15,7 +15,7 @@ from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.values import figure, iso, iso_date, pick, table, untrusted
 from ibkr.errors import IbError, SessionCompeting, SessionReopening
 
-_FOUND = ("symbol", "conid", "exchange", "currency", "name", "derivatives")
+_FOUND = ("symbol", "conid", "type", "exchange", "currency", "name", "derivatives")
 _INFO = {
     "industry": "group",
     "sector": "sector",
@@ -78,8 +78,9 @@ async def _stocks_only(desk: Desk, query: str, limit: int, reason: IbError) -> A
 def _identity(row: dict[str, Any], contract: Contract | None) -> tuple[Any, ...]:
     """From the description, or from what the search itself tells."""
     if contract is None:
-        return row["symbol"], int(row["conid"]), row.get("description"), None, untrusted(row.get("companyName"), 80)
-    return contract.symbol, contract.conid, contract.exchange, contract.currency, contract.name
+        name = untrusted(row.get("companyName"), 80)
+        return row["symbol"], int(row["conid"]), None, row.get("description"), None, name
+    return contract.symbol, contract.conid, contract.kind, contract.exchange, contract.currency, contract.name
 
 
 def _derivatives(row: dict[str, Any]) -> str | None:
