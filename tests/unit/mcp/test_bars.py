@@ -68,6 +68,24 @@ def test_an_end_that_is_no_time_is_refused_with_an_example(end: str) -> None:
     assert "2026-11-20T15:30:00Z" in refused.value.action
 
 
+@pytest.mark.parametrize(
+    ("sent", "factor", "units"),
+    [
+        (51234.37, 100, 5123437),
+        (51234.0, 1, 51234),
+        (0.1, 3, 0.3),
+        ("12,345.5", 2, 24691),
+        (2.0**53, 1, 2**53),
+        (2.0**53, 4, str(2**55)),
+        (float("inf"), 1, None),
+        (None, 1, None),
+    ],
+)
+def test_a_volume_is_exactly_what_was_sent_times_the_factor(sent: object, factor: int, units: object) -> None:
+    (bar,) = bars.read({"volumeFactor": factor, "data": [{"t": 1700000000000, "v": sent}]}).bars
+    assert bar[-1] == units
+
+
 def test_bars_are_read_with_volume_in_units_and_without_ibkrs_filler() -> None:
     body = {
         "volumeFactor": 40,
