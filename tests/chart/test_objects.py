@@ -154,6 +154,13 @@ def test_more_java_options_come_after_the_images_own_and_win(render: Render) -> 
     assert spec["template"]["spec"]["containers"][0]["command"] == entrypoint[:2] + options + entrypoint[2:]
 
 
+def test_an_annotation_of_the_chart_gives_way_to_the_owners(render: Render) -> None:
+    option = r"gateway.podAnnotations.cluster-autoscaler\.kubernetes\.io/safe-to-evict=yes"
+    metadata = one(render("--set", option), "StatefulSet", "-gateway")["spec"]["template"]["metadata"]
+    assert metadata["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "yes"
+    assert metadata["annotations"]["kubectl.kubernetes.io/default-container"] == "gateway"
+
+
 def test_the_simulator_gets_what_is_added_to_the_gateways_pod(render: Render) -> None:
     added = (
         "gateway.extraVolumes[0].name=more",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from chart.conftest import CHART, VALUES
+from ib_mcp import toolsets
 
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -41,6 +43,13 @@ def test_helm_finds_nothing_to_complain_about(helm: Helm, values: Path) -> None:
         "networkPolicy.mcpFrom=all",
         "fullnameOverride=Not_A_Name",
         "mcp.extraGateways[0].name=live",
+        "mcp.includeTags={Portfolios}",
+        "mcp.ingress.host=https://mcp.example.com/mcp",
+        "mcp.allowedHosts={https://mcp.example.com}",
+        "gateway.backend=https://api.ibkr.com/v1",
+        "mcp.ingress=null",
+        "gateway.image=null",
+        "networkPolicy=null",
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str) -> None:
@@ -52,6 +61,9 @@ def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "cure"),
     [
+        ("mcp.autoscaling.enabled=true,mcp.resources.requests.cpu=null", "the autoscaler measures against it, set it"),
+        (r"commonLabels.app\.kubernetes\.io/name=mine", "use another label"),
+        (r"gateway.podLabels.app\.kubernetes\.io/component=mine", "use another label"),
         ("mcp.ingress.enabled=true", "set the host name"),
         ("mcp.httpRoute.enabled=true,mcp.httpRoute.hostnames={a.example}", "name the Gateway"),
         ("mcp.httpRoute.enabled=true,mcp.httpRoute.parentRefs[0].name=a", "set the host name"),
@@ -67,6 +79,17 @@ def test_an_impossible_combination_is_refused_with_its_cure(helm: Helm, settings
     done = helm("template", "demo", CHART, "--set", settings)
     assert done.returncode != 0
     assert cure in done.stderr
+
+
+@pytest.mark.parametrize("emptied", ["gateway.podAnnotations", "mcp.allowedHosts", "mcp.resources", "operator.scope"])
+def test_a_value_may_be_left_empty(helm: Helm, emptied: str) -> None:
+    done = helm("template", "demo", CHART, "--set", f"{emptied}=null")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_tags_are_those_of_the_server() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert schema["$defs"]["tags"]["items"]["enum"] == list(toolsets.KNOWN)
 
 
 def _leaves(values: dict[str, Any], path: str = "") -> Iterator[str]:

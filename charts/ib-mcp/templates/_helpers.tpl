@@ -149,8 +149,8 @@ data:
 {{- define "ib-mcp.allowedHosts" -}}
 {{- $hosts := splitList "," (include "ib-mcp.serviceNames" (list . (include "ib-mcp.name" (list . "mcp")))) -}}
 {{- if .Values.mcp.ingress.enabled }}{{ $hosts = append $hosts .Values.mcp.ingress.host }}{{ end -}}
-{{- if .Values.mcp.httpRoute.enabled }}{{ $hosts = concat $hosts .Values.mcp.httpRoute.hostnames }}{{ end -}}
-{{- concat $hosts .Values.mcp.allowedHosts | uniq | join "," -}}
+{{- if .Values.mcp.httpRoute.enabled }}{{ $hosts = concat $hosts (default list .Values.mcp.httpRoute.hostnames) }}{{ end -}}
+{{- concat $hosts (default list .Values.mcp.allowedHosts) | uniq | join "," -}}
 {{- end -}}
 
 {{- define "ib-mcp.portForward" -}}

@@ -5,12 +5,12 @@
 
 {{/* Namespaces that the operator supervises, as a JSON list. */}}
 {{- define "ib-mcp.scope" -}}
-{{- prepend .Values.operator.scope (include "ib-mcp.namespace" .) | uniq | toJson -}}
+{{- prepend (default list .Values.operator.scope) (include "ib-mcp.namespace" .) | uniq | toJson -}}
 {{- end -}}
 
 {{/* Secrets of notices that the operator mounts, as a JSON list. */}}
 {{- define "ib-mcp.channelSecrets" -}}
-{{- $names := .Values.operator.channelSecrets -}}
+{{- $names := default list .Values.operator.channelSecrets -}}
 {{- range .Values.operator.notifications }}{{ $names = append $names .secretRef.name }}{{ end -}}
 {{- $names | uniq | toJson -}}
 {{- end -}}
