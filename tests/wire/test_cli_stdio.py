@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
@@ -105,6 +107,30 @@ async def test_standard_output_carries_the_protocol_only_and_its_end_ends_the_se
     assert rest == b""
     assert said, "the keepalive logs to standard error"
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_asked_to_stop_it_ends_as_when_its_agent_goes(tmp_path: Path, number: signal.Signals) -> None:
+    async with serve(Simulator(signed_in="paper").app) as url:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "ib_mcp", "stdio", "--gateway", url),
+            env=command.environment(tmp_path),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        await _first_answer(process)
+        (keepalive,) = keepalives()
+        process.send_signal(number)
+        assert await asyncio.wait_for(process.wait(), _PATIENCE_S) == 0
+        assert not keepalive.is_running()
+
+
+async def test_a_question_of_many_lines_length_arrives_whole(tmp_path: Path) -> None:
+    async with agent(tmp_path) as client:
+        result = await client.call_tool("find_endpoint", {"words": "x" * 500_000})
+    assert result.is_error
+    assert "at most 200 characters" in json.dumps(result.model_dump(mode="json"))
 
 
 async def test_the_gateway_of_a_running_up_is_shared(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from ib_mcp.cli import state
 from ib_mcp.cli.asking import answers
+from ib_mcp.cli.ending import end_input_on_request
 from ib_mcp.cli.saying import say
 from ib_mcp.cli.stack import DEFAULT_PORT, HOST, LISTENERS, addresses, free_ports, keepalive, not_a_gateway
 from ib_mcp.cli.supervisor import Supervisor
@@ -19,10 +20,11 @@ _LOOK_S = 0.05
 
 
 def run(given: argparse.Namespace) -> int:
-    """Until the agent closes standard input."""
+    """Until the agent closes standard input, or SIGTERM."""
     if given.gateway is not None and (problem := not_a_gateway(given.gateway)):
         say(problem)
         return 2
+    end_input_on_request()
     with ExitStack() as own:
         guard: dict[str, object] = {}
         supervisor = None
