@@ -141,6 +141,8 @@ def test_a_request_to_stop_or_a_closed_terminal_ends_a_start_too(tmp_path: Path,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            # A test run under nohup would hand down that it ignores them.
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
         )
     until(lambda: len(parts(process)) == 3)
     children = parts(process)
