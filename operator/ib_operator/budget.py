@@ -29,13 +29,15 @@ class Attempt(StrEnum):
 class Budget:
     """``next_at``: the earliest moment of the next attempt; None until a loss was seen.
 
-    ``gentle_at``, ``compete_at``: the same for the two kinds that keep ten minutes' distance.
+    ``gentle_at``, ``compete_at``: the same for the two kinds that keep ten minutes' distance. ``is_hurried``: the first
+    attempt was brought forward.
     """
 
     attempts: int = 0
     next_at: float | None = None
     gentle_at: float | None = None
     compete_at: float | None = None
+    is_hurried: bool = False
 
 
 def wait_s(attempts: int, jitter: float) -> float:
@@ -51,12 +53,17 @@ def begin(budget: Budget, now: float, jitter: float) -> Budget:
     return replace(budget, next_at=now + wait_s(budget.attempts, jitter))
 
 
+def hurry(budget: Budget, now: float) -> Budget:
+    """The budget with the first attempt due now, once."""
+    return budget if budget.attempts or budget.is_hurried else replace(budget, next_at=now, is_hurried=True)
+
+
 def recover(budget: Budget, now: float, good_since: float) -> Budget:
     """The budget while the session is open since ``good_since``."""
     if now - good_since >= HEALTHY_S:
         return Budget(gentle_at=budget.gentle_at, compete_at=budget.compete_at)
     # The next loss waits anew, as long as its place in the episode says.
-    return replace(budget, next_at=None)
+    return replace(budget, next_at=None, is_hurried=False)
 
 
 def is_exhausted(budget: Budget, most: int, now: float) -> bool:

@@ -142,9 +142,17 @@ def _see(observation: Observation, policy: Policy, history: History, now: float)
     history = replace(history, good_since=None, doubt=None)
     if reason in (Reason.SESSION_LOST, Reason.SESSION_COMPETING) and history.budget.attempts < policy.max_attempts:
         history = replace(history, budget=budgets.begin(history.budget, now, observation.jitter))
+    if reason is Reason.SESSION_LOST and _ends_soon(observation):
+        history = replace(history, budget=budgets.hurry(history.budget, now))
     if reason is Reason.SESSION_LOST:
         reason = _lost_reason(policy, history.budget, now)
     return _note(history, reason, now)
+
+
+def _ends_soon(observation: Observation) -> bool:
+    """Whether IBKR's program will end the sign-in: it logs out when its tickle, every 30 s, finds this."""
+    auth = observation.status.auth if observation.status is not None else None
+    return auth is not None and auth.connected and not auth.authenticated
 
 
 def _note(history: History, reason: Reason, now: float) -> History:

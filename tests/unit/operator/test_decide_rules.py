@@ -52,16 +52,19 @@ class Gateway(RuleBasedStateMachine):
         state=st.sampled_from([*SessionState, SessionState.COMPETING, SessionState.REOPENING]),
         looks=st.integers(1, 40), age=st.sampled_from([0.0, 30.0, 200.0]),
         maintenance=st.sampled_from([False, False, False, True]), chance=st.floats(0, 1),
-        outcome=st.sampled_from("srl"),
+        outcome=st.sampled_from("srl"), connected=st.booleans(),
     )  # fmt: skip
-    def look(self, state: SessionState, looks: int, age: float, maintenance: bool, chance: float, outcome: str) -> None:
+    def look(
+        self, state: SessionState, looks: int, age: float, maintenance: bool, chance: float, outcome: str,
+        connected: bool,
+    ) -> None:  # fmt: skip
         for _ in range(looks):
             status = Status(
                 state=state,
                 observed_at=NOON,
                 state_since=NOON,
                 age_seconds=age,
-                auth=AuthStatus(competing=state is SessionState.COMPETING),
+                auth=AuthStatus(connected=connected, competing=state is SessionState.COMPETING),
                 maintenance=MaintenanceStatus(active=maintenance),
             )
             self.turn(self.observe(status, chance), outcome)
@@ -185,11 +188,11 @@ def _status(state: SessionState, **given: Any) -> Status:
     return Status(state=state, observed_at=NOON, state_since=NOON, **given)
 
 
-def _play(states: list[SessionState], policy: Policy, history: History | None = None) -> list[tuple[float, Decision]]:
-    """Decisions over ``states``, attempts carried out and accepted."""
-    now, history, seen = 0.0, history or History(), []
+def _play(states: list[SessionState], policy: Policy, **given: Any) -> list[tuple[float, Decision]]:
+    """Decisions over ``states``, attempts carried out and accepted. ``given``: more of each status."""
+    now, history, seen = 0.0, History(), []
     for state in states:
-        observation = Observation(wall=NOON + now, status=_status(state))
+        observation = Observation(wall=NOON + now, status=_status(state, **given))
         decision = decide(observation, policy, history, now)
         history = decision.history
         seen.append((now, decision))
@@ -208,6 +211,29 @@ def test_a_lost_session_is_tried_five_times_at_growing_distances_and_then_given_
     assert all(later > earlier * 1.5 for earlier, later in itertools.pairwise(waits))
     assert seen[-1][1].reason is Reason.REAUTH_EXHAUSTED
     assert next(decision.notice.reason for _, decision in seen if decision.notice) is Reason.REAUTH_EXHAUSTED
+
+
+@pytest.mark.parametrize(("connected", "waits"), [(True, 0), (False, 30)])
+def test_the_first_attempt_waits_only_where_the_gateway_would_not_end_the_sign_in(connected: bool, waits: int) -> None:
+    states = [SessionState.AUTHENTICATED] + [SessionState.REOPENING] * 300
+    seen = _play(states, Policy(), auth=AuthStatus(connected=connected))
+    lost = next(at for at, decision in seen if decision.reason is Reason.SESSION_LOST)
+    tries = [at for at, decision in seen if decision.attempt is not None]
+    assert len(tries) == 5
+    assert waits <= tries[0] - lost <= waits + SOON_S
+    assert tries[1] - tries[0] >= 60
+
+
+def test_a_session_without_connection_is_opened_as_soon_as_it_has_one() -> None:
+    without, connected = AuthStatus(connected=False), AuthStatus(connected=True)
+    history, now = History(), 0.0
+    for auth in (without, without, connected):
+        observation = Observation(wall=NOON + now, status=_status(SessionState.REOPENING, auth=auth))
+        decision = decide(observation, Policy(), history, now)
+        assert (decision.attempt is Attempt.LOST) is auth.connected
+        history, now = decision.history, now + 5
+    refusal = refused(attempted(history, Attempt.LOST, Policy(), observation, 10), history, 10, 20)
+    assert decide(observation, Policy(), refusal, 15).attempt is None
 
 
 def test_an_episode_ends_with_ten_minutes_of_an_open_session_and_not_before() -> None:
