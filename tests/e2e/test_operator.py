@@ -79,7 +79,7 @@ def demo(install: Install, images: Any) -> Iterator[Release]:
     egress = [{"ports": [{"port": 443}, {"port": 6443}, {"port": 8000}]}]
     with install(
         "watched",
-        "--set=simulator.enabled=true,operator.enabled=true",
+        "--set=simulator.enabled=true",
         f"--set-json=operator.notifications={json.dumps(notifications)}",
         f"--set-json=networkPolicy.operatorEgress={json.dumps(egress)}",
         "--rollback-on-failure",
