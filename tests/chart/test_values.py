@@ -6,13 +6,14 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from chart.conftest import CHART, VALUES
+from chart.conftest import CHART, VALUES, Render
 from ib_mcp import toolsets
 
 Helm = Callable[..., subprocess.CompletedProcess[str]]
@@ -92,26 +93,122 @@ def test_the_tags_are_those_of_the_server() -> None:
     assert schema["$defs"]["tags"]["items"]["enum"] == list(toolsets.KNOWN)
 
 
-def _leaves(values: dict[str, Any], path: str = "") -> Iterator[str]:
+def _leaves(values: dict[str, Any], *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{path}{key}.")
+            yield from _leaves(value, *path, key)
         else:
-            yield f"{path}{key}"
+            yield (*path, key), value
 
 
-def test_every_value_has_its_comment_and_every_empty_one_an_example_where_its_form_is_not_plain() -> None:
-    lines = (CHART / "values.yaml").read_text().splitlines()
-    assert len(lines) < 500
-    for number, line in enumerate(lines):
-        key = re.match(r"\s*(\w+): (?!\{[a-z])\S", line)
-        if key and not line.lstrip().startswith(("requests:", "limits:")):
-            above = [text.strip() for text in lines[max(0, number - 2) : number]]
-            assert any(text.startswith("# --") for text in above), f"line {number + 1}: {line.strip()}"
+def _nested(leaves: dict[tuple[str, ...], Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for (*path, key), value in leaves.items():
+        section = found
+        for name in path:
+            section = section.setdefault(name, {})
+        section[key] = value
+    return found
 
 
-def test_every_value_is_used_by_a_template() -> None:
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    templates = "\n".join(path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file())
-    unused = [leaf for leaf in _leaves(values) if not re.search(rf"\b{leaf.rsplit('.', 1)[-1]}\b", templates)]
-    assert unused == []
+def _comments() -> Iterator[tuple[tuple[str, ...], bool, list[str]]]:
+    """Each key of values.yaml: its path, whether it opens a section, the comment lines right above it."""
+    path: list[str] = []
+    above: list[str] = []
+    for line in (CHART / "values.yaml").read_text().splitlines():
+        if key := re.match(r"( *)(\w+):(.*)", line):
+            path[len(key[1]) // 2 :] = [key[2]]
+            yield tuple(path), not key[3], above
+        above = [*above, line.strip(" #")] if line.lstrip().startswith("#") else []
+
+
+@cache
+def _examples() -> dict[tuple[str, ...], Any]:
+    return {
+        path: yaml.safe_load(line.removeprefix("example: "))
+        for path, _, above in _comments()
+        for line in above
+        if line.startswith("example: ")
+    }
+
+
+def test_every_value_has_its_comment() -> None:
+    assert len((CHART / "values.yaml").read_text().splitlines()) < 500
+    leaves = [(path, above) for path, is_section, above in _comments() if not is_section and "resources" not in path]
+    assert len(leaves) > 100
+    assert [path for path, above in leaves if not any(line.startswith("--") for line in above)] == []
+
+
+def test_the_examples_in_the_comments_can_be_pasted(render: Render, tmp_path: Path) -> None:
+    assert len(_examples()) > 15
+    (values := tmp_path / "values.yaml").write_text(yaml.safe_dump(_nested(_examples())))
+    assert {"more", "demo-ib-mcp-mcp"} <= {item["metadata"]["name"] for item in render("--values", values)}
+
+
+# Where "unusual" is none of the values that are allowed.
+OTHER = {
+    "pullPolicy": "Always",
+    "digest": f"sha256:{'0' * 64}",
+    "signedIn": "live",
+    "policy": "WhenIdle",
+    "backend": "https://api.example.com",
+    "includeTags": ["Portfolio"],
+    "excludeTags": ["Portfolio"],
+    "channelSecrets": ["unusual"],
+    "maxAttempts": 1,
+    "cpu": "77m",
+    "memory": "77Mi",
+}
+# What must be on for a value to matter, besides everything that can be on together.
+NEEDS = {
+    "simulator": {("simulator", "enabled"): True},
+    "supervisedFrom": {("operator", "enabled"): False},
+    "autoReopen": {("operator", "enabled"): False},
+    "autoscaling": {("mcp", "autoscaling", "enabled"): True},
+}
+
+
+def _unusual(path: tuple[str, ...], value: Any, examples: dict[tuple[str, ...], Any]) -> Any:
+    if path in examples or path[-1] in OTHER:
+        return examples.get(path, OTHER.get(path[-1]))
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case str():
+            return "unusual"
+        case dict():
+            return {"unusual": "unusual"}
+    return [{"name": "unusual"}]
+
+
+def test_every_value_changes_what_is_installed(helm: Helm, tmp_path: Path) -> None:
+    """Each value alone, against an installation with ingress, route and the owner's Secrets."""
+    defaults = dict(_leaves(yaml.safe_load((CHART / "values.yaml").read_text())))
+    on = {
+        ("keepalive", "token", "existingSecret"): "guard",
+        ("mcp", "token", "existingSecret"): "agents",
+        ("mcp", "ingress", "enabled"): True,
+        ("mcp", "ingress", "host"): "in.example.com",
+        ("mcp", "httpRoute", "enabled"): True,
+        ("mcp", "httpRoute", "parentRefs"): [{"name": "other"}],
+        ("mcp", "httpRoute", "hostnames"): ["other.example.com"],
+        ("operator", "notifications"): [{"name": "other", "type": "ntfy", "secretRef": {"name": "other"}}],
+    }
+
+    @cache
+    def installed(values: str) -> str:
+        (file := tmp_path / "values.yaml").write_text(values)
+        done = helm("template", "demo", CHART, "--values", file)
+        assert done.returncode == 0, (values, done.stderr)
+        return done.stdout
+
+    def idle(path: tuple[str, ...], value: Any) -> bool:
+        before = on.copy()
+        for word in path:
+            before |= NEEDS.get(word, {})
+        after = before | {path: _unusual(path, before.get(path, value), _examples())}
+        return installed(yaml.safe_dump(_nested(before))) == installed(yaml.safe_dump(_nested(after)))
+
+    assert [path for path, value in defaults.items() if idle(path, value)] == []
