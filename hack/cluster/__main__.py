@@ -2,6 +2,8 @@
 
 usage: python3 hack/cluster up | down | load ARCHIVE... | kubeconfig | path | helm
        python3 hack/cluster restart | kill CONTAINER | stop-api | start-api
+
+KUBERNETES=1.30 makes `up` and `path` use the chart's oldest Kubernetes in place of the newest.
 """
 
 from __future__ import annotations
@@ -25,13 +27,13 @@ def main(arguments: list[str]) -> None:
         case ["down"]:
             node.down()
         case ["load", *archives] if archives:
-            images.load(programs.ensure(), *map(Path, archives))
+            images.load(node.running(), *map(Path, archives))
         case ["restart"]:
             node.restart()
         case ["stop-api"]:
             node.stop_api()
         case ["start-api"]:
-            node.start_api(programs.ensure())
+            node.start_api(node.running())
         case ["kill", container]:
             node.kill(container)
         case ["kubeconfig"]:
@@ -39,7 +41,7 @@ def main(arguments: list[str]) -> None:
         case ["helm"]:
             sys.stdout.write(f"{programs.helm()}\n")
         case ["path"]:
-            sys.stdout.write(f"{programs.ensure()}\n")
+            sys.stdout.write(f"{programs.ensure(programs.wanted())}\n")
         case _:
             raise SystemExit(__doc__)
 

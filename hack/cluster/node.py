@@ -19,6 +19,7 @@ from processes import end_all, end_named, end_node, start, wait
 
 _ETCD = "http://127.0.0.1:2379"
 _PEER = "http://127.0.0.1:2380"
+_VERSION = STATE / "kubernetes"  # such as 1.37, once the node is ready
 _REQUIRED = {
     "ip": "iproute2",
     "nft": "nftables",
@@ -111,33 +112,45 @@ def up() -> Path:
     missing = sorted({package for name, package in _REQUIRED.items() if not shutil.which(name)})
     if missing:
         raise SystemExit(f"cluster: install these Debian packages first: {' '.join(missing)}")
-    bin = programs.ensure()
+    version = programs.wanted()
+    bin = programs.ensure(version)
     kubectl = (bin / "kubectl", "--kubeconfig", KUBECONFIG)
-    if KUBECONFIG.exists() and _succeeds(*kubectl, "get", "--raw", "/readyz"):
-        say("already up")
-        return KUBECONFIG
+    if _VERSION.exists() and _succeeds(*kubectl, "get", "--raw", "/readyz"):
+        if _VERSION.read_text() == version:
+            say(f"already up with Kubernetes {version}")
+            return KUBECONFIG
+        say(f"Kubernetes {_VERSION.read_text()} is up: it makes way for {version}")
     down()
     for name in ("logs", "pids"):
         (STATE / name).mkdir(parents=True)
     network.make()
     cgroups.make()
     folder = pki.make()
-    settings.write(folder)
-    say("starting the control plane")
+    settings.write(folder, version)
+    say(f"starting the control plane of Kubernetes {version}")
     _control_plane(bin, folder)
     start_kubelet(bin)
     run(*kubectl, "apply", "-f", HERE / "dns.yaml")
     start("policies", sys.executable, HERE / "policies.py", bin / "kubectl", KUBECONFIG)
     wait("the node", lambda: _succeeds(*kubectl, "wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=1s"))
     wait("cluster DNS", lambda: _succeeds(*kubectl, "-n", "kube-system", "rollout", "status", "deployment/coredns"))
+    _VERSION.write_text(version)
     say(f"ready; export KUBECONFIG={KUBECONFIG}")
     return KUBECONFIG
 
 
+def running() -> Path:
+    """The programs of the node that is up, whatever version is asked for now."""
+    if not _VERSION.exists():
+        raise SystemExit("cluster: there is none: start one with `make cluster-up`")
+    return programs.ensure(_VERSION.read_text())
+
+
 def restart() -> None:
     """Restart the node under its running control plane, as a reboot of the machine does to its pods."""
+    bin = running()
     end_node()
-    start_kubelet(programs.ensure())
+    start_kubelet(bin)
     say("the node is started again")
 
 
@@ -149,7 +162,7 @@ def stop_api() -> None:
 def kill(container: str) -> None:
     """Kill a container's processes as the kernel does when memory runs out; ``container`` as in a pod's status."""
     name = container.removeprefix("containerd://")
-    run(programs.ensure() / "ctr", "-a", SOCKET, "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", name)
+    run(running() / "ctr", "-a", SOCKET, "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", name)
 
 
 def _unmount() -> None:

@@ -46,11 +46,12 @@ def _cni() -> dict[str, object]:
     return {"cniVersion": "1.0.0", "name": "pods", "plugins": plugins}
 
 
-def _kubelet(pki: Path) -> dict[str, object]:
+def _kubelet(pki: Path, version: tuple[int, ...]) -> dict[str, object]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "failCgroupV1": False,  # 1.37 runs on cgroup v1 only when told so
+        # newer ones run on cgroup v1 only when told so, and 1.30 does not know the field
+        **({"failCgroupV1": False} if version >= (1, 31) else {}),
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{CGROUP}",
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
@@ -72,11 +73,12 @@ def _kubelet(pki: Path) -> dict[str, object]:
     }
 
 
-def _proxy(pki: Path) -> dict[str, object]:
+def _proxy(pki: Path, version: tuple[int, ...]) -> dict[str, object]:
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
+        "featureGates": {} if version >= (1, 31) else {"NFTablesProxyMode": True},  # alpha in 1.30
         "clusterCIDR": POD_CIDR,
         "clientConnection": {"kubeconfig": str(pki / "proxy.conf")},
         "hostnameOverride": NODE,
@@ -84,14 +86,15 @@ def _proxy(pki: Path) -> dict[str, object]:
     }
 
 
-def write(pki: Path) -> None:
-    """Write every configuration file into the state folder."""
+def write(pki: Path, kubernetes: str) -> None:
+    """Write every configuration file for a Kubernetes version, such as 1.37, into the state folder."""
+    version = tuple(map(int, kubernetes.split(".")))
     (STATE / "cni").mkdir()
     (STATE / "containerd.toml").write_text(_containerd())
     (STATE / "resolv.conf").write_text("nameserver 127.0.0.1\n")
     for path, content in (
         ("cni/10-pods.conflist", _cni()),
-        ("kubelet.json", _kubelet(pki)),
-        ("proxy.json", _proxy(pki)),
+        ("kubelet.json", _kubelet(pki, version)),
+        ("proxy.json", _proxy(pki, version)),
     ):
         (STATE / path).write_text(json.dumps(content))
