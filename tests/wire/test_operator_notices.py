@@ -6,7 +6,10 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
+import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,6 +23,7 @@ pytestmark = pytest.mark.looptime
 
 _WEBHOOK = {"name": "home", "type": "webhook", "secretRef": {"name": "home"}}
 _NTFY = {"name": "phone", "type": "ntfy", "secretRef": {"name": "phone"}}
+_PAGE = (Path(__file__).resolve().parents[2] / "docs/operator.md").read_text("utf-8")
 _NOTICE = Notice("needed", "ns1", "demo", "AwaitingLogin", "LoginRequired", "Sign in.", HINT, None, "now")
 
 
@@ -107,6 +111,50 @@ async def test_a_session_that_appears_after_its_pod_is_told_of(secrets: Path) ->
     assert [event["involvedObject"]["kind"] for event in operated.kubernetes.events] == ["Pod", "BrokerageSession"]
 
 
+async def test_the_webhook_gets_what_the_page_lists_and_nothing_else(secrets: Path) -> None:
+    status = says("login_required", login={"url_hint": HINT, "deadline": NOON + 3600}, mode="live")
+    async with operating(status, channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await eventually(lambda: bool(operated.notices))
+    body = json.loads(operated.notices[0].content)
+    (listed,) = re.findall(r"webhook's JSON: `(\{.*?\})`", _PAGE, re.DOTALL)
+    assert [*body] == [name for name in re.findall(r'"([\w|]+)"', listed) if "|" not in name]
+    assert operated.notices[0].headers["content-type"] == "application/json"
+    assert (body["schema"], body["kind"], body["phase"]) == (1, "needed", "AwaitingLogin")
+    assert body["deadline"] == "2026-11-24T18:00:00Z"
+
+
+async def test_the_page_s_receiver_believes_what_is_genuine_and_new(secrets: Path) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", _PAGE, re.DOTALL)
+    page: dict[str, Any] = {}
+    exec(snippet, page)
+    sent: list[httpx.Request] = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(204)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(take)) as client:
+        for age in (0, 200, 400):
+            channel = Channel("home", "webhook", "home")
+            await channels.send(client, secrets, channel, _NOTICE, time.time() - age)
+    new, later, old = ((request.headers["ib-mcp-signature"], request.content) for request in sent)
+    assert page["is_genuine"]("key-of-tests", *new)
+    assert page["is_genuine"]("key-of-tests", *later)
+    assert not page["is_genuine"]("key-of-tests", *old)
+    assert not page["is_genuine"]("another", *new)
+    assert not page["is_genuine"]("key-of-tests", later[0].replace("t=", "t=1"), later[1])
+    assert not page["is_genuine"]("key-of-tests", old[0].replace(old[0][2:12], new[0][2:12]), old[1])
+    assert not page["is_genuine"]("key-of-tests", new[0], new[1].replace(b"needed", b"recovered"))
+    assert not page["is_genuine"]("key-of-tests", "nonsense", new[1])
+
+
+async def test_an_unsigned_webhook_claims_no_signature(secrets: Path) -> None:
+    (secrets / "home/signing-key").unlink()
+    async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await eventually(lambda: bool(operated.notices))
+    assert "ib-mcp-signature" not in operated.notices[0].headers
+
+
 async def test_a_webhook_can_prove_who_sent_it(secrets: Path) -> None:
     async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
         await eventually(lambda: bool(operated.notices))
@@ -125,6 +173,33 @@ async def test_ntfy_gets_the_sentence_and_the_token(secrets: Path) -> None:
     assert request.headers["title"] == "ib-mcp: ns1/demo needs you"
     assert request.headers["authorization"] == "Bearer token-of-tests"
     assert HINT in request.content.decode()
+    assert (request.headers["priority"], request.headers["tags"]) == ("high", "key")
+
+
+async def test_ntfy_shows_at_a_glance_that_all_is_well_again(secrets: Path) -> None:
+    (secrets / "phone/token").unlink()
+    async with operating(says("login_required"), channels=secrets, notifications=[_NTFY]) as operated:
+        await eventually(lambda: bool(operated.notices))
+        operated.sidecar.status = says("authenticated")
+        await eventually(lambda: len(operated.notices) == 2)
+    request = operated.notices[1]
+    assert request.headers["title"] == "ib-mcp: ns1/demo is signed in again"
+    assert (request.headers["priority"], request.headers["tags"]) == ("default", "white_check_mark")
+    assert request.content == b"The brokerage session is open: nothing to do."
+    assert "authorization" not in request.headers
+
+
+async def test_who_does_nothing_is_reminded_even_by_another_operator_process(secrets: Path) -> None:
+    notices: list[httpx.Request] = []
+    async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await asyncio.sleep(1800)
+        session, seconds = operated.kubernetes.sessions["demo"], asyncio.get_running_loop().time()
+        notices += operated.notices
+    async with operating(says("login_required"), channels=secrets, start=NOON + seconds, with_session=False) as again:
+        again.show_session(session)
+        await asyncio.sleep(7 * 3600)
+        notices += again.notices
+    assert _kinds(notices) == [("needed", "LoginRequired"), *[("reminder", "LoginRequired")] * 2]
 
 
 async def test_a_dead_channel_is_tried_again_and_holds_nothing_up(secrets: Path) -> None:
