@@ -31,9 +31,18 @@ class ByHost(httpx.AsyncBaseTransport):
         return await self._hosts[request.url.host].handle_async_request(request)
 
 
+class Refusing(httpx.AsyncBaseTransport):
+    """A host where nothing listens."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+
 @asynccontextmanager
-async def gateways(live: Literal["live"] | None = "live") -> AsyncIterator[tuple[Agent, dict[str, Simulator]]]:
-    """A paper gateway, signed in, and a second one, signed in as ``live``."""
+async def gateways(
+    live: Literal["live"] | None = "live", *, gone: str | None = None
+) -> AsyncIterator[tuple[Agent, dict[str, Simulator]]]:
+    """A paper gateway, signed in, and a second one, signed in as ``live``; nothing answers at the host ``gone``."""
     async with AsyncExitStack() as stack:
         hosts: dict[str, httpx.AsyncBaseTransport] = {}
         simulators: dict[str, Simulator] = {}
@@ -45,6 +54,8 @@ async def gateways(live: Literal["live"] | None = "live") -> AsyncIterator[tuple
             while keepalive.keeper.status().state is SessionState.STARTING:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
             hosts[host] = InProcess(keepalive.data)
+        if gone is not None:
+            hosts[gone] = Refusing()
         given = connected(ByHost(hosts), {"guard_url": GUARD, "extra_guards": [LIVE]})
         server, client = await stack.enter_async_context(given)
         yield Agent(client, server, simulators["guard.test"]), simulators
@@ -74,6 +85,32 @@ async def test_the_state_of_each_gateway_is_told() -> None:
         assert status["usable"]
         assert status["gateways"]["default"]["state"] == "authenticated"
         assert status["gateways"]["live"]["code"] == "login_required"
+
+
+async def test_a_guard_that_is_gone_hides_neither_state_nor_accounts_of_the_others() -> None:
+    async with gateways(gone="guard.test") as (agent, _):
+        status = (await agent.read("get_session_status")).body
+        assert status["usable"]
+        assert status["gateways"]["default"]["code"] == "upstream_unreachable"
+        assert status["gateways"]["live"]["state"] == "authenticated"
+        listed = await agent.read("list_accounts")
+        assert [row["account"] for row in listed.rows("accounts")] == ["U7420002", "U7420003"]
+        assert listed.body["mode"] == {"default": "unknown", "live": "live"}
+
+
+async def test_reopening_tells_of_each_gateway_what_came_of_it() -> None:
+    async with gateways(live=None) as (agent, _):
+        answer = (await agent.read("reopen_session")).body
+        assert answer["gateways"]["default"]["state"] == "authenticated"
+        assert answer["gateways"]["live"]["code"] == "login_required"
+
+
+async def test_diagnosis_goes_through_the_links_of_every_gateway() -> None:
+    async with gateways(live=None) as (agent, _):
+        found = (await agent.read("diagnose")).body
+        assert not found["ok"]
+        assert found["gateways"]["default"]["ok"]
+        assert found["gateways"]["live"]["broken"] == "sign-in"
 
 
 async def test_a_gateway_without_a_login_hides_no_account_of_the_others() -> None:

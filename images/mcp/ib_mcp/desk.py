@@ -16,3 +16,8 @@ class Desk:
     guard: Guard
     accounts: Accounts
     contracts: Contracts
+
+    @classmethod
+    def on(cls, guard: Guard, settings: McpSettings) -> Desk:
+        """A desk that remembers nothing yet."""
+        return cls(settings, guard, Accounts(guard, settings.default_account), Contracts(guard))

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from ib_mcp.desk import Desk
 from ib_mcp.quotes import quotes
+from ib_mcp.together import together
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.session import trouble
 from ibkr import fields as known_fields
@@ -18,6 +19,16 @@ _SAMPLE = "AAPL"
 @read_tool("Session")
 async def diagnose(desk: Desk) -> Answer:
     """Find the first broken link: guard, gateway, sign-in, brokerage session, accounts, market data."""
+    guards = desk.guard.each()
+    if len(guards) == 1:
+        return await _diagnose(desk)
+    # What one gateway told before must not stand for another.
+    found = await together(_diagnose(Desk.on(guard, desk.settings)) for guard in guards.values())
+    return {"ok": all(each["ok"] for each in found), "gateways": dict(zip(guards, found, strict=True))}
+
+
+async def _diagnose(desk: Desk) -> Answer:
+    """Of the one gateway that ``desk`` is at."""
     seen: dict[str, Status] = {}
 
     async def guard() -> str:

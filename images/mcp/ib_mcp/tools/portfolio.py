@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from ib_mcp.desk import Desk
+from ib_mcp.guard import Guard
 from ib_mcp.together import together
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
@@ -55,7 +56,7 @@ _POSITION = ("symbol", "conid", "class", "position", "price", "value", "currency
 async def list_accounts(desk: Desk) -> Answer:
     """Accounts: id, alias, type, base currency; live or paper."""
     rows = await desk.accounts.all()
-    modes = {name: (await guard.status()).mode for name, guard in desk.guard.each().items()}
+    modes = {name: await _mode(guard) for name, guard in desk.guard.each().items()}
     columns = ("account", "alias", "type", "currency")
     return {
         "mode": modes.popitem()[1] if len(modes) == 1 else modes,
@@ -65,6 +66,13 @@ async def list_accounts(desk: Desk) -> Answer:
             ((row["accountId"], pick(row, "accountAlias"), pick(row, "type"), pick(row, "currency")) for row in rows),
         ),
     }
+
+
+async def _mode(guard: Guard) -> str:
+    try:
+        return (await guard.status()).mode
+    except IbError:
+        return "unknown"
 
 
 @read_tool("Portfolio")

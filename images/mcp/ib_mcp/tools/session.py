@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 
 from ib_mcp.desk import Desk
 from ib_mcp.guard import Guard
+from ib_mcp.together import together
 from ib_mcp.tools.base import Answer, read_tool, session_tool
 from ib_mcp.values import iso
 from ibkr.errors import IbError, SessionReopening
@@ -20,13 +23,13 @@ _UNDECIDED = (SessionState.STARTING, SessionState.REOPENING)
 @read_tool("Session")
 async def get_session_status(desk: Desk) -> Answer:
     """Is IBKR signed in and usable, live or paper, and if not what to do."""
-    return _answer({name: await guard.status() for name, guard in desk.guard.each().items()})
+    return await _of_each(desk, Guard.status)
 
 
 @session_tool("Session")
 async def reopen_session(desk: Desk) -> Answer:
     """Open the brokerage session again after session_reopening. No cure for login_required."""
-    return _answer({name: await _reopen(guard) for name, guard in desk.guard.each().items()})
+    return await _of_each(desk, _reopen)
 
 
 async def _reopen(guard: Guard) -> Status:
@@ -40,12 +43,20 @@ async def _reopen(guard: Guard) -> Status:
     return status
 
 
-def _answer(sessions: dict[str, Status]) -> Answer:
-    """The one session, or the sessions by gateway."""
-    described = {name: describe(status) for name, status in sessions.items()}
-    if len(described) == 1:
-        return described.popitem()[1]
-    return {"usable": any(session["usable"] for session in described.values()), "gateways": described}
+async def _of_each(desk: Desk, ask: Callable[[Guard], Awaitable[Status]]) -> Answer:
+    """The one session, or the sessions by gateway; one that cannot be told hides no other."""
+    guards = desk.guard.each()
+    if len(guards) == 1:
+        return describe(await ask(desk.guard))
+
+    async def described(guard: Guard) -> Answer:
+        try:
+            return describe(await ask(guard))
+        except IbError as error:
+            return {"usable": False, **error.envelope()["error"]}
+
+    found = dict(zip(guards, await together(map(described, guards.values())), strict=True))
+    return {"usable": any(session["usable"] for session in found.values()), "gateways": found}
 
 
 def describe(status: Status) -> Answer:
