@@ -79,6 +79,13 @@ async def test_a_question_goes_to_the_gateway_of_its_account() -> None:
         assert not [row for row in simulators["guard.test"].requests if row.path.endswith("/account/orders")]
 
 
+async def test_an_order_is_looked_up_at_the_gateway_of_its_account() -> None:
+    async with gateways() as (agent, _):
+        order = (await agent.read("get_account_orders", account="U7420002", status="all")).rows("orders")[0]
+        found = (await agent.read("get_order_status", order_id=order["order_id"], account="U7420002")).body
+        assert (found["account"], found["conid"]) == ("U7420002", order["conid"])
+
+
 async def test_the_state_of_each_gateway_is_told() -> None:
     async with gateways(live=None) as (agent, _):
         status = (await agent.read("get_session_status")).body

@@ -165,8 +165,12 @@ def _trade(row: dict[str, Any], symbols: dict[str, str]) -> list[Any]:
 
 
 @read_tool("Order Monitoring")
-async def get_order_status(desk: Desk, order_id: Annotated[Text, Field(pattern=r"^\d{1,20}$")]) -> Answer:
+async def get_order_status(
+    desk: Desk, order_id: Annotated[Text, Field(pattern=r"^\d{1,20}$")], account: Account = None
+) -> Answer:
     """Where one order of today stands."""
+    if account is not None:
+        await desk.accounts.resolve(account)
     try:
         body = (await desk.guard.call("get_order_status", path={"orderId": order_id})).object
     except UpstreamError as error:
