@@ -153,9 +153,14 @@ def go_program(package: str, version: str) -> Path:
 
 def kubernetes_swagger(version: str) -> Path:
     """The API description of a Kubernetes version, from its Go module; Unavailable without Go."""
+    return go_module("k8s.io/kubernetes", f"v{version}") / "api/openapi-spec/swagger.json"
+
+
+def go_module(module: str, version: str) -> Path:
+    """Folder with the source of a Go module; Unavailable without Go."""
     go = shutil.which("go")
     if go is None:
         raise Unavailable("Go is not installed")
-    command = [go, "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"]
+    command = [go, "mod", "download", "-json", f"{module}@{version}"]
     found = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/", timeout=FETCH_SECONDS)
-    return Path(json.loads(found.stdout)["Dir"]) / "api/openapi-spec/swagger.json"
+    return Path(json.loads(found.stdout)["Dir"])

@@ -23,6 +23,16 @@ def write(swagger: Path, folder: Path) -> None:
             (folder / file).write_text(json.dumps(schema))
 
 
+def write_custom(definition: dict[str, Any], folder: Path) -> None:
+    """The same for the kind of a CustomResourceDefinition."""
+    spec = definition["spec"]
+    for version in spec["versions"]:
+        schema = _strict(version["schema"]["openAPIV3Schema"])
+        schema["properties"] |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {}}
+        file = f"{spec['names']['kind']}-{spec['group'].split('.')[0]}-{version['name']}.json".lower()
+        (folder / file).write_text(json.dumps(schema))
+
+
 def _strict(definition: dict[str, Any]) -> dict[str, Any]:
     found = copy.deepcopy(definition)
     _mend(found)
@@ -30,7 +40,7 @@ def _strict(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mend(schema: dict[str, Any]) -> None:
-    if "properties" in schema:
+    if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
         schema.setdefault("additionalProperties", False)
     if schema.get("format") == "int-or-string":
         schema["type"] = ["string", "integer"]

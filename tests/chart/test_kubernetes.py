@@ -12,12 +12,15 @@ import yaml
 
 import external
 from chart import schemas
-from chart.conftest import VALUES, Object, Render
+from chart.conftest import VALUES, Object, Render, one
 
 # The floor of Chart.yaml and the version of hack/cluster.
 VERSIONS = ("1.30.14", "1.37.1")
 # Kinds of other projects: their schemas come with their controllers.
-FOREIGN = "HTTPRoute,Certificate,BrokerageSession"
+CUSTOM = (
+    ("sigs.k8s.io/gateway-api", "v1.4.1", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
+    ("github.com/cert-manager/cert-manager", "v1.21.2", "deploy/crds/cert-manager.io_certificates.yaml"),
+)
 WAIVERS = yaml.safe_load(Path(__file__).with_name("waivers.yaml").read_text())
 
 
@@ -29,19 +32,22 @@ def program(package: str, version: str) -> Path:
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
-def known(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The schemas of one Kubernetes version."""
+def known(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, render: Render) -> Path:
+    """The schemas of one Kubernetes version, of the kinds of other projects and of our own."""
     folder = tmp_path_factory.mktemp("schemas")
     try:
         schemas.write(external.kubernetes_swagger(request.param), folder)
+        for module, version, path in CUSTOM:
+            schemas.write_custom(yaml.safe_load((external.go_module(module, version) / path).read_text()), folder)
     except external.Unavailable as reason:
         pytest.skip(str(reason))
+    schemas.write_custom(one(render(), "CustomResourceDefinition", ""), folder)
     return folder
 
 
 def conform(objects: list[Object], known: Path) -> subprocess.CompletedProcess[str]:
     kubeconform = program("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0")
-    options = ("-strict", "-skip", FOREIGN, "-schema-location", f"{known}/{schemas.LOCATION}")
+    options = ("-strict", "-schema-location", f"{known}/{schemas.LOCATION}")
     text = yaml.safe_dump_all(objects)
     return subprocess.run([kubeconform, *options], input=text, capture_output=True, text=True, check=False)
 
@@ -52,9 +58,11 @@ def test_kubernetes_knows_every_field(render: Render, values: Path, known: Path)
     assert done.returncode == 0, done.stdout
 
 
-def test_an_unknown_field_would_be_found(render: Render, known: Path) -> None:
-    objects = render()
-    next(item for item in objects if item["kind"] == "Deployment")["spec"]["replica"] = 1
+@pytest.mark.parametrize("kind", ["Deployment", "HTTPRoute", "BrokerageSession"])
+def test_an_unknown_field_would_be_found(render: Render, known: Path, kind: str) -> None:
+    route = "mcp.httpRoute.enabled=true,mcp.httpRoute.hostnames[0]=a.example,mcp.httpRoute.parentRefs[0].name=a"
+    objects = render("--set", route)
+    next(item for item in objects if item["kind"] == kind)["spec"]["replica"] = 1
     assert "replica" in conform(objects, known).stdout
 
 
