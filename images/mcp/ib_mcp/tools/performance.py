@@ -17,7 +17,7 @@ Period = Literal["1D", "7D", "MTD", "1M", "YTD", "1Y"]
 
 @read_tool("Portfolio Analyst")
 async def get_account_performance(desk: Desk, account: Account = None, period: Period = "1M") -> Answer:
-    """Net asset value and cumulative return day by day."""
+    """Net asset value and cumulative return (0.01 is 1 %) day by day."""
     chosen = await desk.accounts.resolve(account)
     # One question for all periods: IBKR would make us wait a quarter of an hour for the second one.
     body = (await desk.guard.call("get_performance_all_periods", body={"acctIds": [chosen]})).object
