@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from ib_mcp import guards
 from ib_mcp.app import create_app
+from ib_mcp.direct import Direct
 from ib_mcp.server import create_server
 from ib_mcp.settings import HttpSettings
 
@@ -260,3 +261,34 @@ async def test_agents_with_different_tokens_or_clients_are_different_callers() -
             )
         seen.add(stub.callers[0])
     assert len(seen) == 3
+
+
+@pytest.mark.parametrize("wire", [MODERN, HANDSHAKE])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"name": "list_accounts"},
+        {"name": "get_session_status", "arguments": {}},
+        {"name": "list_accounts", "arguments": {"unknown": 1}},
+        {"name": "get_price_history", "arguments": {"symbol": "??"}},
+        {"name": "list_accounts", "arguments": []},
+        {"name": "list_accounts", "requestState": "forged"},
+        {"name": {}, "arguments": {}},
+        {"name": "no_such_tool", "arguments": {}},
+        {},
+    ],
+)
+async def test_the_short_way_answers_what_the_whole_library_would(
+    wire: str, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    async def pass_on(_: Direct, ctx: Any, call_next: Any) -> Any:
+        return await call_next(ctx)
+
+    request = question("tools/call", wire, **params)
+    if not isinstance(params.get("name", ""), str):
+        request["headers"].pop("mcp-name", None)
+    async with serving() as client:
+        short = await client.post("/mcp", **request)
+        monkeypatch.setattr(Direct, "__call__", pass_on)
+        whole = await client.post("/mcp", **request)
+    assert (short.status_code, short.json()) == (whole.status_code, whole.json())

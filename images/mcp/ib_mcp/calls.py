@@ -7,7 +7,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import anyio
@@ -15,9 +15,11 @@ import mcp_types
 import structlog
 from fastmcp.exceptions import FastMCPError, NotFoundError, ResourceError
 from fastmcp.resources.base import ResourceResult
-from fastmcp.server.dependencies import get_access_token, get_http_request
+from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import ToolResult
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from starlette.requests import Request
 
 from ib_mcp import metrics
 from ib_mcp.guard import caller
@@ -42,31 +44,39 @@ class Calls(Middleware):
         context: MiddlewareContext[mcp_types.CallToolRequestParams],
         call_next: CallNext[mcp_types.CallToolRequestParams, ToolResult],
     ) -> ToolResult:
+        name, arguments = context.message.name, context.message.arguments or {}
+        asking = _caller(context)
+        if name in self._tools:
+            # FastMCP's own look-up (visibility, authorization, spans) would take a fifth of a call.
+            return await self.answer(name, arguments, asking)
+        return await self._around(name, asking, call_next(context))
+
+    async def answer(self, tool: str, arguments: dict[str, Any], asking: str) -> ToolResult:
+        """The answer of one of ``tools`` to the agent with this name."""
+        return await self._around(tool, asking, self._tools[tool].run(arguments))
+
+    async def _around(self, tool: str, asking: str, call: Awaitable[ToolResult]) -> ToolResult:
         started = time.perf_counter()
-        tool, outcome = context.message.name, "cancelled"
-        mark = caller.set(_caller(context))
+        label, outcome = tool, "cancelled"
+        mark = caller.set(asking)
         try:
             with anyio.fail_after(self._deadline_s):
-                if desk_tool := self._tools.get(tool):
-                    # FastMCP's own look-up (visibility, authorization, spans) would take a fifth of a call.
-                    answer = await desk_tool.run(context.message.arguments or {})
-                else:
-                    answer = await call_next(context)
+                answer = await call
             outcome = "ok"
         except Exception as error:
             if isinstance(error, NotFoundError):
                 # No label of a metric, or callers could make as many as they like.
-                tool = "unknown"
-            failure = self._failure(context.message.name, error)
+                label = "unknown"
+            failure = self._failure(tool, error)
             outcome = failure.code
             answer = result(failure.envelope(), is_error=True)
         finally:
             caller.reset(mark)
             seconds = time.perf_counter() - started
-            metrics.TOOL_CALLS.labels(tool, outcome).inc()
-            metrics.TOOL_SECONDS.labels(tool).observe(seconds)
+            metrics.TOOL_CALLS.labels(label, outcome).inc()
+            metrics.TOOL_SECONDS.labels(label).observe(seconds)
             level = logging.DEBUG if outcome == "ok" else logging.INFO
-            log.log(level, "tool call", tool=tool, outcome=outcome, ms=round(seconds * 1000, 1))
+            log.log(level, "tool call", tool=label, outcome=outcome, ms=round(seconds * 1000, 1))
         return answer
 
     async def on_read_resource(
@@ -106,18 +116,22 @@ class Calls(Middleware):
 
 
 def _caller(context: MiddlewareContext[Any]) -> str:
-    """An opaque, stable name of the agent that asks, made from its token, its client and its address."""
+    session = context.fastmcp_context.session if context.fastmcp_context else None
     try:
         request = get_http_request()
     except RuntimeError:
         return _LOCAL
-    token = get_access_token()
+    return agent_name(request, session.client_params if session else None)
+
+
+def agent_name(request: Request, client: mcp_types.InitializeRequestParams | None) -> str:
+    """An opaque, stable name of the agent that asks, made from its token, its client and its address."""
+    user = request.scope.get("user")
     parts = [
-        token.client_id if token else "",
+        user.access_token.client_id if isinstance(user, AuthenticatedUser) else "",
         request.client.host if request.client else "",
         request.headers.get("user-agent", ""),
     ]
-    asking = context.fastmcp_context.session.client_params if context.fastmcp_context else None
-    if asking is not None:
-        parts += [asking.client_info.name, asking.client_info.version]
+    if client is not None:
+        parts += [client.client_info.name, client.client_info.version]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

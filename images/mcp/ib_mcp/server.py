@@ -8,6 +8,7 @@ from ib_mcp.accounts import Accounts
 from ib_mcp.calls import Calls
 from ib_mcp.contracts import Contracts
 from ib_mcp.desk import Desk
+from ib_mcp.direct import Direct
 from ib_mcp.guard import Guard
 from ib_mcp.prompts import add_prompts
 from ib_mcp.resources import add_resources
@@ -72,17 +73,20 @@ def create_server(settings: McpSettings, guard: Guard) -> FastMCP:
     desk = Desk(settings, guard, Accounts(guard, settings.default_account), Contracts(guard))
     offered = [function for function in TOOLS if settings.wants(tags_of(function))]
     tools = {tool.name: tool for tool in (DeskTool.bind(function, desk) for function in offered)}
+    calls = Calls(settings.deadline_s, tools)
     server: FastMCP = FastMCP(
         "ib-mcp",
         instructions=INSTRUCTIONS,
         version=__version__,
-        middleware=[Calls(settings.deadline_s, tools)],
+        middleware=[calls],
         mask_error_details=True,
         on_duplicate="error",
         dereference_schemas=False,
     )
     for tool in tools.values():
         server.add_tool(tool)
+    # FastMCP passes on no middleware of the library below it; a test compares the answers of both ways.
+    server._mcp_server.middleware.insert(0, Direct(server, calls, tools))
     add_resources(server, desk)
     add_prompts(server)
     return server
