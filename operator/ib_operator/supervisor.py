@@ -59,6 +59,7 @@ class Supervisor:
         self._poked = asyncio.Event()
         self._slot: float | None = None
         self._pod_written: _Written | None = None
+        self._pod_before: Pod | None = None
         self._session_written: _Written | None = None
         self._rollout_at = float("-inf")
         self._teller = Teller(key, tools)
@@ -180,14 +181,16 @@ class Supervisor:
             before = self._pod_written if self._pod_written is not None and self._pod_written.uid == pod.uid else None
             known = pod.condition if before is None else _as_condition(before.content)
             wanted = report.pod_condition(decision, texts[1], known, observation.wall)
-            strayed = before is not None and pod.condition is not None and pod.condition.status != decision.gate
+            # What the watch has not shown since the last write says nothing about it.
+            is_new = before is not None and pod is not self._pod_before
+            strayed = is_new and pod.condition is not None and pod.condition.status != decision.gate
             if strayed or _is_due(before, wanted, now):
                 try:
                     await self._tools.api.patch_pod(pod, wanted)
                 except ApiError as error:
                     self._complain(error, pod.uid)
                 else:
-                    self._pod_written = _Written(pod.uid, wanted, now)
+                    self._pod_written, self._pod_before = _Written(pod.uid, wanted, now), pod
                     self.pod_written_at = asyncio.get_running_loop().time()
         if session is not None:
             last = self._session_written
