@@ -260,6 +260,19 @@ def test_a_single_contrary_look_keeps_the_gate_and_is_checked_soon() -> None:
     assert [decision.is_transition for decision in seen] == [True, False, False, False, True]
 
 
+def test_two_contrary_looks_that_disagree_keep_the_gate() -> None:
+    states = [SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.COMPETING, SessionState.COMPETING]
+    seen = [decision for _, decision in _play(states, Policy())]
+    assert [decision.gate for decision in seen] == ["True", "True", "True", "False"]
+    assert seen[-1].reason is Reason.SESSION_COMPETING
+
+
+def test_nothing_is_taken_from_another_program_where_opening_is_off() -> None:
+    policy = Policy(compete=True, reauth_enabled=False)
+    seen = _play([SessionState.COMPETING] * 100, policy, auth=AuthStatus(connected=True, competing=True))
+    assert not [decision for _, decision in seen if decision.attempt is not None]
+
+
 def test_a_gateway_that_was_opened_a_moment_ago_is_left_alone() -> None:
     status = _status(SessionState.REOPENING, reauth=ReauthStatus(next_allowed_at=NOON + 20))
     history = History(budget=budget.Budget(next_at=-100.0))
