@@ -219,6 +219,8 @@ def test_the_notes_name_three_steps_that_work_and_warn_of_what_is_risky(
     assert "get secret demo-ib-mcp-mcp -o jsonpath='{.data.token}'" in plain
     assert "kubectl -n home wait --for=condition=Authenticated ibs/demo" in plain
     assert "WARNING" not in plain
+    dotted = helm("install", "demo", CHART, *options, "--set", "mcp.token.existingSecretKey=api.token").stdout
+    assert r"-o jsonpath='{.data.api\.token}'" in dotted
     alone = helm("install", "demo", CHART, *options, "--set=operator.enabled=false").stdout
     assert "ibs/" not in alone.partition("NOTES:")[2]
     risky = "keepalive.compete=true,networkPolicy.enabled=false,mcp.ingress.enabled=true,mcp.ingress.host=a.b"
