@@ -21,6 +21,7 @@ from ib_mcp.app import create_app
 from ib_mcp.direct import Direct
 from ib_mcp.server import create_server
 from ib_mcp.settings import HttpSettings
+from serve import serve
 
 TOKEN = "token-of-an-agent"
 MODERN, HANDSHAKE = "2026-07-28", "2025-11-25"
@@ -45,16 +46,19 @@ class StubGuard:
 
 
 @asynccontextmanager
-async def serving(stub: StubGuard | None = None, **given: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """The app as one client reaches it, on its own address."""
-    stub = stub or StubGuard()
+async def application(stub: StubGuard, **given: Any) -> AsyncIterator[Starlette]:
     settings = HttpSettings(**({"guard_url": "http://guard.test", "guard_token": "g", "token": TOKEN} | given))
     async with guards.connect(settings, httpx.ASGITransport(stub.app)) as connected:
-        app = create_app(settings, create_server(settings, connected))
-        async with app.router.lifespan_context(app):
-            transport = httpx.ASGITransport(app, client=("192.0.2.7", 1234))
-            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8800") as client:
-                yield client
+        yield create_app(settings, create_server(settings, connected))
+
+
+@asynccontextmanager
+async def serving(stub: StubGuard | None = None, **given: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """The app as one client reaches it, on its own address."""
+    async with application(stub or StubGuard(), **given) as app, app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, client=("192.0.2.7", 1234))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8800") as client:
+            yield client
 
 
 def question(method: str, wire: str = MODERN, token: str | None = TOKEN, **params: Any) -> dict[str, Any]:
@@ -292,3 +296,22 @@ async def test_the_short_way_answers_what_the_whole_library_would(
         monkeypatch.setattr(Direct, "__call__", pass_on)
         whole = await client.post("/mcp", **request)
     assert (short.status_code, short.json()) == (whole.status_code, whole.json())
+
+
+async def test_a_call_ends_when_its_client_leaves():
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    class Silent(StubGuard):
+        async def accounts(self, request: Request) -> JSONResponse:
+            asked.set()
+            try:
+                return await asyncio.Future()
+            finally:
+                ended.set()
+
+    async with application(Silent()) as app, serve(app) as url, httpx.AsyncClient(base_url=url) as client:
+        call = asyncio.create_task(client.post("/mcp", **question("tools/call", name="list_accounts")))
+        async with asyncio.timeout(10):
+            await asked.wait()
+            call.cancel()
+            await ended.wait()
