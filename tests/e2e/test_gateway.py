@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -11,7 +12,7 @@ import yaml
 
 from e2e.agent import agent, sign_in
 from e2e.conftest import Install, Node
-from e2e.kube import REFUSED, Release, port_forward, until
+from e2e.kube import CHART, REFUSED, Release, port_forward, until
 from gateway.program import BACKEND_NAME, Authority
 
 BROKER = Path(__file__).with_name("broker.yaml")
@@ -58,6 +59,18 @@ def _values(address: str) -> dict[str, object]:
 
 def test_the_status_names_the_build_of_the_program(real: Release) -> None:
     assert "sha256:" in real.status()["gateway"]["build"]
+
+
+@pytest.mark.parametrize("part", ["gateway", "keepalive", "mcp", "operator", "simulator"])
+def test_each_part_is_well_by_the_health_command_of_its_image(real: Release, part: str) -> None:
+    folder = "operator" if part == "operator" else f"images/{part}"
+    text = (CHART.parents[1] / folder / "Containerfile").read_text()
+    command = json.loads(text.partition("\nHEALTHCHECK CMD ")[2].partition("\n")[0])
+    real.reaches("login_required")
+    labels = {"keepalive": "app.kubernetes.io/component=gateway", "simulator": "app=broker"}
+    label = labels.get(part, f"app.kubernetes.io/component={part}")
+    pod = real.get("pods", "-l", label)["items"][0]["metadata"]["name"]
+    real.kubectl("exec", pod, "-c", "broker" if part == "simulator" else part, "--", *command)
 
 
 async def test_a_browser_signs_in_and_an_agent_reads_positions(real: Release) -> None:
