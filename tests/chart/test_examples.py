@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -58,3 +59,12 @@ def test_argo_cd_renders_the_same_at_every_look(render: Render, tmp_path: Path) 
     assert first == second
     generated, other = looks({})
     assert generated != other
+
+
+def test_the_values_in_the_guide_can_be_pasted(render: Render, tmp_path: Path) -> None:
+    guide = (REPOSITORY / "docs/kubernetes.md").read_text()
+    snippets = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    assert len(snippets) > 1
+    for values in (found for snippet in snippets for found in yaml.safe_load_all(snippet)):
+        (file := tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+        assert render("--values", file)
