@@ -35,7 +35,7 @@ def read(kind: type[Settings], **given: object) -> Settings:
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             field = "_".join(str(part) for part in problem["loc"])
-            fault = "is missing" if problem["type"] == "missing" else problem["msg"]
+            fault = "is missing" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
             # A file that cannot be read leaves its field without a value, which is no second problem.
             problems.setdefault(field, f"{prefix}{field}".upper() + f": {fault}")
     except SettingsError as error:

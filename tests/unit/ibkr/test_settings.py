@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ibkr import settings
@@ -50,6 +50,20 @@ def test_a_value_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     (tmp_path / "token").write_text("from a file\n", "utf-8")
     set_environment(monkeypatch, URL="http://x", TOKEN_FILE=tmp_path / "token")
     assert settings.read(Part).token.get_secret_value() == "from a file"
+
+
+def test_a_wrong_value_is_named_in_our_words_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    class Even(Part):
+        @field_validator("port")
+        @classmethod
+        def _even(cls, value: int) -> int:
+            if value % 2:
+                raise ValueError("is odd")
+            return value
+
+    with pytest.raises(SystemExit):
+        settings.read(Even, url="x", token="y", port=7)
+    assert "  IB_PART_PORT: is odd" in capsys.readouterr().err.splitlines()
 
 
 def test_everything_missing_is_named_at_once(capsys: pytest.CaptureFixture[str]) -> None:
