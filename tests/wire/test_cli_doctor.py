@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import ssl
 from pathlib import Path
@@ -35,6 +36,12 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
     ("SSO", "fault", {"kind": "html", "endpoint": "get_auth_status"}, ""),
     ("brokerage session", "drop-brokerage", {}, "not open"),
     ("brokerage session", "compete", {"on": True}, "another session"),
+    (
+        "market data",
+        "fault",
+        {"kind": "answer", "endpoint": "get_price_snapshot", "status": 200, "body": [{"conid": 265598, "6509": "N"}]},
+        "subscription",
+    ),
     ("market data", "fault", {"kind": "answer", "endpoint": "get_price_snapshot", "status": 500}, "500"),
     ("pacing", "fault", {"kind": "answer", "endpoint": "list_brokerage_accounts", "status": 429}, "429"),
 ]
@@ -77,7 +84,8 @@ async def test_every_link_holds_with_a_gateway_that_is_signed_in(tmp_path: Path)
     assert report["ok"], report
     assert report["broken"] is None
     assert {link["result"] for link in report["links"]} == {"ok"}
-    assert "AAPL" in report["links"][LINKS.index("market data")]["detail"]
+    # A price and its timing, without IBKR's letters.
+    assert re.fullmatch(r"AAPL [0-9.]+, (live|frozen)", report["links"][LINKS.index("market data")]["detail"])
 
 
 @pytest.mark.parametrize(("link", "action", "arguments", "words"), BROKEN, ids=lambda value: str(value)[:24])
@@ -167,6 +175,7 @@ def test_a_guard_that_is_not_there_is_the_broken_link(tmp_path: Path) -> None:
     done = command.run(tmp_path, "doctor", IB_MCP_GUARD_URL=url, IB_MCP_GUARD_TOKEN="x")
     assert done.returncode == 1
     assert "nothing listens" in done.stdout
+    assert "Start the keepalive" in done.stdout
 
 
 def test_a_guard_without_its_token_is_a_missing_setting(tmp_path: Path) -> None:

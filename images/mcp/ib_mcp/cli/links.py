@@ -17,7 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ib_mcp.cli.asking import Reply, ask
+from ibkr import field_values
 from ibkr.errors import PacingLimited, from_envelope
+from ibkr.fields import BY_NUMBER
 from ibkr.session import SessionState, Status, refusal
 
 Send = Callable[[str, str], Reply]
@@ -27,7 +29,6 @@ _APPLE = 265598
 _SNAPSHOT = f"/iserver/marketdata/snapshot?conids={_APPLE}&fields=31,6509"
 _POLLS = 8
 _POLL_S = 0.75
-_AVAILABILITY = {"R": "live", "D": "delayed", "Z": "frozen", "Y": "frozen and delayed"}
 
 
 class Broken(Exception):
@@ -56,7 +57,7 @@ def resolve(url: str) -> str:
     return f"{host} is {', '.join(sorted({str(row[4][0]) for row in found}))}"
 
 
-def handshake(url: str) -> str:
+def handshake(url: str, listener: str = "gateway") -> str:
     """Connect and, for https, set up TLS; the detail names version and what was verified."""
     host, port = _host_port(url)
     try:
@@ -67,11 +68,11 @@ def handshake(url: str) -> str:
                 verified = "verified" if secured.context.verify_mode else "not verified: a loopback address"
                 return f"{secured.version()}, certificate {verified}"
     except ConnectionRefusedError:
-        raise Broken(f"nothing listens on {host}:{port}", "Start the gateway, or correct its port.") from None
+        raise Broken(f"nothing listens on {host}:{port}", f"Start the {listener}, or correct its port.") from None
     except TimeoutError:
         raise Broken(
             f"{host}:{port} does not answer within {_TIMEOUT_S:g} s",
-            "Restart the gateway; if it is on another machine, look for a firewall in between.",
+            f"Restart the {listener}; if it is on another machine, look for a firewall in between.",
         ) from None
     except ssl.SSLCertVerificationError as error:
         raise Broken(
@@ -198,11 +199,12 @@ def market_data(send: Send) -> str:
     for _ in range(_POLLS):
         rows = expect(send("GET", _SNAPSHOT))
         row = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
-        letter = str(row.get("6509", ""))[:1]
-        if letter == "N":
-            raise Broken("no subscription for US stocks", "Subscribe in IBKR's Client Portal, or use delayed data.")
-        if letter and row.get("31"):
-            return f"AAPL {row['31']}, {_AVAILABILITY.get(letter, letter)}"
+        quotes = field_values.availability(str(row.get("6509", "")))
+        if quotes.timing in ("not_subscribed", "not_acknowledged"):
+            raise Broken(quotes.reason, "See to it in IBKR's Client Portal, under market-data subscriptions.")
+        price = field_values.read(BY_NUMBER["31"], row.get("31"))
+        if quotes.timing != "unknown" and price.value is not None:
+            return f"AAPL {price.value}, {quotes.timing.replace('_', ' and ')}"
         time.sleep(_POLL_S)
     raise Broken("IBKR sends no price of AAPL", "Try again shortly; check the market-data subscriptions.")
 

@@ -29,7 +29,7 @@ def checks(gateway: str | None) -> list[Check]:
 
         given = settings.read(McpSettings)
         guard = ByGuard(str(given.guard_url).rstrip("/"), given.guard_token.get_secret_value())
-        return [*_connection(guard.url), *guard.checks()]
+        return [*_connection(guard.url, "keepalive"), *guard.checks()]
     stacks = state.running()
     return _by_stack(stacks[0]) if stacks else [("ib-mcp up", _not_running)]
 
@@ -96,8 +96,11 @@ def _by_stack(stack: Stack) -> list[Check]:
     return [("MCP server", server), *ByGuard(stack.guard_url, stack.guard_token, stack.gateway_url).checks()]
 
 
-def _connection(url: str) -> list[Check]:
-    return [("name resolution", lambda: links.resolve(url)), ("TLS connection", lambda: links.handshake(url))]
+def _connection(url: str, listener: str = "gateway") -> list[Check]:
+    return [
+        ("name resolution", lambda: links.resolve(url)),
+        ("TLS connection", lambda: links.handshake(url, listener)),
+    ]
 
 
 def _not_running() -> str:
