@@ -198,7 +198,7 @@ def test_narrowed_policies_still_admit_tests_scrapers_and_other_releases(render:
 
 def _spell_out(spec: Object) -> None:
     """Write port numbers for names and the default protocol, which cyclonus cannot know."""
-    numbers = {"guard": 8080, "control": 8081, "http": 8080}
+    numbers = {"http": 8080}
     for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
         for port in rule.get("ports", []):
             port["port"] = numbers.get(port["port"], port["port"])

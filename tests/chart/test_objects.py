@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -125,6 +126,17 @@ def test_a_new_chart_version_or_an_mcp_setting_leaves_the_gateways_template_alon
     assert after != before
     templates = [one(objects, "StatefulSet", "-gateway")["spec"]["template"] for objects in (before, after)]
     assert templates[0] == templates[1]
+
+
+def test_no_service_or_policy_names_a_port_of_a_sidecar(objects: list[Object]) -> None:
+    """Kubernetes 1.30 finds such a name nowhere: the Service leads to nothing and kubectl cannot forward to it."""
+    made = [container for _, spec in pods(objects) for container in spec.get("initContainers", [])]
+    names = {port["name"] for container in made for port in container.get("ports", [])}
+    assert names
+    text = [json.dumps(item["spec"]) for item in objects if item["kind"] in ("Service", "NetworkPolicy")]
+    used = {found for part in text for found in re.findall(r'"(?:targetPort|port)": "([^"]+)"', part)}
+    assert used
+    assert not used & names
 
 
 def test_probes_of_the_gateway_pod_never_ask_the_broker(render: Render) -> None:

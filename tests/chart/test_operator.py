@@ -43,7 +43,7 @@ def test_a_gateway_without_an_operator_has_no_gate_and_opens_by_itself(render: R
 
 def test_the_control_port_admits_the_operator(render: Render) -> None:
     policy = one(render(ON), "NetworkPolicy", "-gateway")
-    control = next(rule for rule in policy["spec"]["ingress"] if rule["ports"] == [{"port": "control"}])
+    control = next(rule for rule in policy["spec"]["ingress"] if rule["ports"] == [{"port": 8081}])
     components = [peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in control["from"]]
     assert "operator" in components
 
