@@ -55,7 +55,7 @@ def _receiver(release: Release, image: str) -> str:
         "metadata": {"name": "receiver", "namespace": release.namespace},
         "spec": {"selector": {"app": "receiver"}, "ports": [{"port": 8000}]},
     }
-    return "\n---\n".join(json.dumps(one) for one in (pod, service))
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [pod, service]})
 
 
 @pytest.fixture(scope="module")
