@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -71,7 +71,11 @@ class Guard:
     def __init__(self, transport: httpx.AsyncBaseTransport, base_url: str, token: str) -> None:
         self._transport = transport
         self._base_url = base_url
-        self._headers = ((b"Authorization", b"Bearer " + token.encode()), (b"Accept", b"application/json"))
+        self._headers = (
+            (b"Authorization", b"Bearer " + token.encode()),
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"identity"),
+        )
         self._catalogue = catalogue.load()
 
     async def call(
@@ -87,15 +91,14 @@ class Guard:
         Raises the ``IbError`` of the guard's envelope.
         """
         endpoint = self._catalogue[operation]
-        response = await self._send(
+        response, content = await self._send(
             endpoint.method,
             _PREFIX + _fill(endpoint, path or {}),
             query={name: _text(value) for name, value in (query or {}).items() if value is not None},
             body={} if body is None and endpoint.method == "POST" else body,
         )
-        return Reply(
-            _decode(response), int(response.headers.get("ib-age-ms", 0)), response.headers.get("ib-source", "upstream")
-        )
+        headers = response.headers
+        return Reply(_decode(response, content), int(headers.get("ib-age-ms", 0)), headers.get("ib-source", "upstream"))
 
     def each(self) -> dict[str, Guard]:
         """The guards that this one stands for, by name."""
@@ -103,7 +106,7 @@ class Guard:
 
     async def status(self) -> Status:
         """What the keeper knows about the session; answered without IBKR."""
-        content = _decode(await self._send("GET", "/status"))
+        content = _decode(*await self._send("GET", "/status"))
         try:
             return Status.from_json(content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -111,12 +114,12 @@ class Guard:
 
     async def reauthenticate(self) -> Status:
         """Ask the keeper to open the brokerage session again; the state right after asking."""
-        content = _decode(await self._send("POST", "/reauthenticate", body={}))
+        content = _decode(*await self._send("POST", "/reauthenticate", body={}))
         return Status.from_json(content["status"])
 
     async def _send(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None
-    ) -> httpx.Response:
+    ) -> tuple[httpx.Response, bytes]:
         headers = [*self._headers, *_context_headers()]
         content = None
         if body is not None:
@@ -132,7 +135,8 @@ class Guard:
         try:
             response = await self._transport.handle_async_request(request)
             try:
-                await response.aread()
+                # Without the decoders of Response.aread, of which none is needed.
+                received = b"".join([part async for part in cast(httpx.AsyncByteStream, response.stream)])
             finally:
                 await response.aclose()
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
@@ -140,7 +144,7 @@ class Guard:
         except (httpx.TransportError, aiohttp.ClientError) as error:
             # httpx-aiohttp reports a refused and a broken connection alike, as ConnectTimeout.
             raise UpstreamUnreachable("The guard of IBKR's gateway cannot be reached.") from error
-        return response
+        return response, received
 
 
 def _context_headers() -> list[tuple[bytes, bytes]]:
@@ -164,11 +168,11 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _decode(response: httpx.Response) -> Any:
+def _decode(response: httpx.Response, received: bytes) -> Any:
     content: Any = None
-    if response.content:
+    if received:
         try:
-            content = read_json(response.content)
+            content = read_json(received)
         except ValueError as error:
             if response.is_success:
                 raise UpstreamError("IBKR answered with something that is not JSON.") from error
