@@ -91,3 +91,15 @@ def test_a_scope_has_a_role_in_each_namespace_and_none_in_the_cluster(render: Re
     bound = [item for item in objects if item["kind"] in ("ClusterRoleBinding", "ClusterRole")]
     assert {item["kind"] for item in bound} == {"ClusterRole"}
     assert all(any("aggregate-to" in label for label in item["metadata"]["labels"]) for item in bound)
+
+
+def test_releases_with_long_names_do_not_share_objects_of_the_cluster(render: Render) -> None:
+    def names(namespace: str) -> set[str]:
+        objects = render("--values", EVERYTHING, "--set", f"namespaceOverride={namespace}", release="r" * 53)
+        kinds = ("ClusterRole", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+        return {item["metadata"]["name"] for item in objects if item["kind"] in kinds}
+
+    first, second = names("n" * 62 + "1"), names("n" * 62 + "2")
+    assert len(first) == 3
+    assert not first & second
+    assert max(map(len, first | second)) <= 63

@@ -17,5 +17,8 @@
 
 {{/* Name of a cluster-wide object: (list $ "what"). */}}
 {{- define "ib-mcp.clusterName" -}}
-{{- printf "%s-%s-%s" (index . 1) (include "ib-mcp.namespace" (index . 0)) (include "ib-mcp.fullname" (index . 0)) | trunc 63 | trimSuffix "-" -}}
+{{- $name := printf "%s-%s-%s" (index . 1) (include "ib-mcp.namespace" (index . 0)) (include "ib-mcp.fullname" (index . 0)) -}}
+{{- /* Cut off alone, the names of two releases could become one. */ -}}
+{{- if gt (len $name) 63 }}{{ $name = printf "%s-%s" (trunc 54 $name | trimSuffix "-") (sha256sum $name | trunc 8) }}{{ end -}}
+{{- $name -}}
 {{- end -}}
