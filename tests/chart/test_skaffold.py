@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -43,3 +44,14 @@ def test_the_profile_swaps_the_gateway_for_the_simulator() -> None:
     assert built(SIMULATED) - built(SKAFFOLD) == {"simulator"}
     assert release(SIMULATED)["setValues"] == {"simulator.enabled": True}
     assert release(SKAFFOLD)["chartPath"] == release(SIMULATED)["chartPath"] == "charts/ib-mcp"
+
+
+def test_docker_is_sent_what_the_images_copy_and_nothing_else() -> None:
+    """Docker, which skaffold builds with, knows no .containerignore; buildah takes either."""
+    everything, *admitted, bytecode = (REPOSITORY / ".dockerignore").read_text().split()
+    assert (everything, bytecode) == ("*", "**/__pycache__")
+    sources = set()
+    for artifact in SKAFFOLD["build"]["artifacts"] + SIMULATED["build"]["artifacts"]:
+        lines = (REPOSITORY / artifact["docker"]["dockerfile"]).read_text().splitlines()
+        sources |= {line.split()[1].split("/")[0] for line in lines if re.match(r"COPY (?!--from)", line)}
+    assert sources == {name.removeprefix("!") for name in admitted}
