@@ -51,6 +51,8 @@ def test_helm_finds_nothing_to_complain_about(helm: Helm, values: Path) -> None:
         "mcp.ingress=null",
         "gateway.image=null",
         "networkPolicy=null",
+        "simulator.enabled=null",
+        "mcp.token.existingSecretKey=null",
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str) -> None:
