@@ -104,8 +104,7 @@ def decide(observation: Observation, policy: Policy, history: History, now: floa
         notice=notice,
         next_look_s=_next_look_s(history, now, poll_s),
         maintenance_until=ends,
-        is_idle=history.doubt is None
-        and (history.seen is Reason.LOGIN_REQUIRED or observation.pod == "pending" or window is not None),
+        is_idle=history.seen is Reason.LOGIN_REQUIRED or observation.pod == "pending" or window is not None,
     )
 
 

@@ -136,6 +136,13 @@ async def test_the_annotation_opens_it_once_more() -> None:
         await asyncio.sleep(1800)
         assert len(operated.sidecar.asked) == 1
         assert operated.status["reauth"]["handledRequest"] == asked_at
+        seconds = asyncio.get_running_loop().time()
+    # The next operator process, while the request still stands.
+    async with operating(_LOST, with_session=False, start=NOON + seconds - 1500) as again:
+        again.show_session(body)
+        await eventually(lambda: again.status.get("reason") == "ReauthExhausted")
+        await asyncio.sleep(60)
+        assert not again.sidecar.asked
 
 
 async def test_an_annotation_that_is_no_time_is_told_of() -> None:
@@ -183,9 +190,20 @@ async def test_an_outdated_idle_pod_is_replaced_where_the_policy_says_so() -> No
         await eventually(lambda: operated.kubernetes.events[-1]["reason"] == "GatewayReplaced")
 
 
-@pytest.mark.parametrize(("policy", "state"), [("WhenIdle", "authenticated"), ("Never", "login_required")])
-async def test_a_pod_that_must_stay_stays(policy: str, state: str) -> None:
-    async with operating(says(state), rollout={"policy": policy}) as operated:
+@pytest.mark.parametrize(
+    ("policy", "state", "paused"),
+    [
+        ("WhenIdle", "authenticated", False),
+        ("WhenIdle", "reopening", False),
+        ("WhenIdle", "competing", False),
+        ("WhenIdle", "unreachable", False),
+        ("WhenIdle", "login_required", True),
+        ("Immediate", "login_required", True),
+        ("Never", "login_required", False),
+    ],
+)
+async def test_a_pod_that_must_stay_stays(policy: str, state: str, paused: bool) -> None:
+    async with operating(says(state), rollout={"policy": policy}, paused=paused) as operated:
         operated.kubernetes.revision = "r2"
         await asyncio.sleep(600)
         assert not operated.kubernetes.evicted

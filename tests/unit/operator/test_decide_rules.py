@@ -29,7 +29,7 @@ class Gateway(RuleBasedStateMachine):
     """Time goes on by looks; every decision to attempt is carried out, and its outcome chosen by hypothesis."""
 
     @initialize(
-        compete=st.booleans(), most=st.integers(0, 5), enabled=st.sampled_from([True, True, True, False]),
+        compete=st.booleans(), most=st.integers(0, 5), enabled=st.sampled_from([True, True, False]),
         windows=st.booleans(),
     )  # fmt: skip
     def begin(self, compete: bool, most: int, enabled: bool, windows: bool) -> None:
@@ -158,7 +158,7 @@ def test_no_history_breaks_a_rule() -> None:
     run_state_machine_as_test(
         Gateway,
         settings=settings(
-            max_examples=100, stateful_step_count=40, deadline=None, derandomize=True,
+            max_examples=200, stateful_step_count=40, deadline=None, derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip
@@ -295,6 +295,40 @@ def test_a_request_is_served_once_while_it_stands_even_with_an_empty_budget() ->
     assert decide(replace(observation, wall=NOON + 60), Policy(), served, 60).attempt is None
     late = replace(observation, wall=NOON + 700)
     assert decide(late, Policy(), spent, 700).attempt is None
+    early = replace(observation, wall=NOON - 60)
+    assert decide(early, Policy(), spent, -60).attempt is None
+
+
+def test_a_request_leaves_the_budget_and_its_waits_alone() -> None:
+    waiting = budget.Budget(attempts=3, next_at=200.0)
+    observation = Observation(wall=NOON, status=_status(SessionState.REOPENING), requested_at=NOON)
+    history = decide(observation, Policy(), History(budget=waiting), 0).history
+    served = attempted(history, Attempt.REQUESTED, Policy(), observation, 0)
+    assert (served.budget.attempts, served.budget.next_at) == (3, 200.0)
+    assert refused(served, history, 0, 20).budget.next_at == 200.0
+    assert refused(served, history, 190, 20).budget.next_at == 210.0
+
+
+@pytest.mark.parametrize(("jitter", "waits"), [
+    (-1, [24, 48, 96, 192, 384, 480]), (0, [30, 60, 120, 240, 480, 600]), (1, [36, 72, 144, 288, 576, 600]),
+])  # fmt: skip
+def test_the_waits_double_are_a_fifth_longer_or_shorter_and_end_at_ten_minutes(jitter: float, waits: list[int]) -> None:
+    assert [budget.wait_s(attempts, jitter) for attempts in range(6)] == waits
+
+
+def test_taking_the_session_from_another_program_is_tried_five_times_ten_minutes_apart() -> None:
+    states = [SessionState.COMPETING] * 500
+    seen = _play(states, Policy(compete=True), auth=AuthStatus(connected=True, competing=True))
+    tries = [at for at, decision in seen if decision.attempt is Attempt.COMPETE]
+    assert len(tries) == 5
+    assert all(later - earlier >= 600 for earlier, later in itertools.pairwise(tries))
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(50, 5), (5, 5), (1, 1), (0, 0), (-1, 0), ("many", 5)])
+def test_no_spec_asks_for_more_than_five_attempts(asked: object, granted: int) -> None:
+    policy = read({"reauth": {"maxAttempts": asked}})
+    tries = [decision for _, decision in _play([SessionState.REOPENING] * 300, policy) if decision.attempt]
+    assert len(tries) == granted
 
 
 def test_maintenance_is_tried_gently_and_nobody_is_told() -> None:
@@ -310,3 +344,4 @@ def test_maintenance_is_tried_gently_and_nobody_is_told() -> None:
     assert {decision.reason for _, decision in inside} == {Reason.MAINTENANCE_WINDOW}
     assert 5 <= len(tries) <= 6
     assert not [decision for _, decision in inside if decision.notice]
+    assert {decision.history.budget.attempts for _, decision in inside} == {0}
