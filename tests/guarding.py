@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import httpx
 from ib_keepalive.guard import Guard
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.settings import KeepaliveSettings
-from ib_keepalive.upstream import open_client
+from ib_keepalive.upstream import open_transport
 from ib_simulator.app import Simulator
 from ib_simulator.faults import FaultSpec
 from ibkr.session import AuthStatus, LoginStatus, SessionState, Status
@@ -90,10 +90,10 @@ async def guard_before(
 ) -> AsyncIterator[Guard]:
     settings = KeepaliveSettings(gateway_url=gateway_url, token=TOKEN, record_file=record_file)
     async with (
-        open_client(settings, transport) as client,
+        aclosing(transport or open_transport(settings)) as way,
         Guard(
             settings,
-            client,
+            way,
             metrics,
             status=session.status,
             reauthenticate=reauthenticate or session.reauthenticate,

@@ -17,7 +17,7 @@ from ib_keepalive.keeper import Keeper
 from ib_keepalive.login import create_login
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.settings import KeepaliveSettings
-from ib_keepalive.upstream import open_client
+from ib_keepalive.upstream import open_client, open_transport
 
 
 class Keepalive:
@@ -34,11 +34,12 @@ class Keepalive:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.metrics = Metrics()
+        transport = transport or open_transport(settings)
         self._client = open_client(settings, transport)
         self.keeper = Keeper(settings, self._client, self.metrics, pacing=_Account(self), wall=wall)
         self.guard = Guard(
             settings,
-            self._client,
+            transport,
             self.metrics,
             status=self.keeper.status,
             reauthenticate=self.keeper.reauthenticate,

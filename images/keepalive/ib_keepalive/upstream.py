@@ -1,4 +1,4 @@
-"""The one HTTP client to the gateway: pooled, without cookies, never following redirects."""
+"""The one way to the gateway: a pool of connections, and a client without cookies that never follows redirects."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CONNECTIONS = 32
 
 
 def open_client(settings: KeepaliveSettings, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """A client whose relative URLs are the gateway's; call ``aclose`` on it."""
+    """A client whose relative URLs are the gateway's; call ``aclose`` on it, which closes ``transport`` too."""
     return httpx.AsyncClient(
         base_url=settings.gateway_url,
-        transport=_transport(settings) if transport is None else transport,
+        transport=transport or open_transport(settings),
         # The gateway holds the session; a cookie that comes back from us could plant another one.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
@@ -32,7 +32,8 @@ def open_client(settings: KeepaliveSettings, transport: httpx.AsyncBaseTransport
     )
 
 
-def _transport(settings: KeepaliveSettings) -> httpx.AsyncBaseTransport:
+def open_transport(settings: KeepaliveSettings) -> httpx.AsyncBaseTransport:
+    """Connections to the gateway, made when first needed; call ``aclose`` on it."""
     verification = _verification(settings)
 
     def session() -> aiohttp.ClientSession:

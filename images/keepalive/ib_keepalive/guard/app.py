@@ -59,7 +59,7 @@ class Guard:
     def __init__(
         self,
         settings: KeepaliveSettings,
-        client: httpx.AsyncClient,
+        transport: httpx.AsyncBaseTransport,
         metrics: Metrics,
         *,
         status: Callable[[], Status],
@@ -75,7 +75,7 @@ class Guard:
         self._questions: dict[tuple[str, bytes, bytes], Question] = {}
         self._memory = Memory()
         self.pacer = Pacer(self._catalogue, metrics, record=settings.record_file, wall=wall)
-        sender = Sender(Exchange(client, metrics), self.pacer)
+        sender = Sender(Exchange(transport, settings.gateway_url, metrics), self.pacer)
         self._reads = Reads(self._catalogue, sender, self.pacer, self._memory, doubt)
         self._snapshots = Snapshots(self._catalogue, sender, self.pacer, self._memory, self._reads, doubt)
         self._count = {
