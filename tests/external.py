@@ -43,6 +43,14 @@ def java() -> str:
     return found
 
 
+def chromium() -> str:
+    """Path of a Chromium; CI machines have one under the name of Google's."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        raise Unavailable("Chromium is not installed")
+    return found
+
+
 def compiler() -> str:
     """Path of a C compiler."""
     found = shutil.which("cc")

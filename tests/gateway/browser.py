@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,12 +11,12 @@ import httpx
 import pytest
 from playwright.async_api import Page, async_playwright
 
+import external
 from gateway.rig import LOOK_SECONDS, Rig
 from ib_simulator.users import USERS
 
 OWNER = USERS["paper"]
 SIGN_IN_SECONDS = 30
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 async def signed_in(rig: Rig) -> None:
@@ -60,9 +59,10 @@ async def give_password(browser: httpx.AsyncClient) -> str:
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Page]:
     """A page of the machine's own Chromium, which is not downloaded for this: skips where there is none."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("Chromium is not installed")
+    try:
+        program = external.chromium()
+    except external.Unavailable as reason:
+        pytest.skip(str(reason))
     async with async_playwright() as playwright:
         # Its sandbox does not work for root, which containers and CI machines are.
         browser = await playwright.chromium.launch(executable_path=program, chromium_sandbox=False)
