@@ -189,6 +189,19 @@ async def test_ntfy_shows_at_a_glance_that_all_is_well_again(secrets: Path) -> N
     assert "authorization" not in request.headers
 
 
+async def test_a_recovery_is_told_once_even_by_another_operator_process(secrets: Path) -> None:
+    async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await eventually(lambda: bool(operated.notices))
+        operated.sidecar.status = says("authenticated")
+        await eventually(lambda: len(operated.notices) == 2)
+        await asyncio.sleep(60)
+        session, seconds = operated.kubernetes.sessions["demo"], asyncio.get_running_loop().time()
+    async with operating(says("authenticated"), channels=secrets, start=NOON + seconds, with_session=False) as again:
+        again.show_session(session)
+        await asyncio.sleep(3600)
+        assert not again.notices
+
+
 async def test_who_does_nothing_is_reminded_even_by_another_operator_process(secrets: Path) -> None:
     notices: list[httpx.Request] = []
     async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:

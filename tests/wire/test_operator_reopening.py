@@ -166,6 +166,17 @@ async def test_a_restarted_operator_goes_on_with_the_same_budget_and_says_nothin
         assert [event["reason"] for event in again.kubernetes.events] == ["ReauthExhausted"]
 
 
+async def test_a_session_object_that_is_made_anew_grants_no_more_attempts() -> None:
+    async with operating(_LOST) as operated:
+        await eventually(lambda: len(operated.sidecar.asked) == 3, within=1800)
+        operated.show_session(operated.kubernetes.sessions["demo"], "DELETED")
+        await asyncio.sleep(20)
+        operated.show_session(session_body(uid="session-2"), "ADDED")
+        await asyncio.sleep(2 * 3600)
+        assert len(operated.sidecar.asked) == 5
+        assert operated.status["reason"] == "ReauthExhausted"
+
+
 async def test_a_thousand_gateways_do_not_call_at_once() -> None:
     async with operating(_LOST, with_session=False) as operated:
         operated.operator.fleet.see_pod("DELETED", pod_body())
