@@ -141,6 +141,12 @@ def test_every_value_has_its_comment() -> None:
     assert [path for path, above in leaves if not any(line.startswith("--") for line in above)] == []
 
 
+def test_every_empty_list_and_map_has_an_example_here_or_where_its_name_comes_first() -> None:
+    leaves = _leaves(yaml.safe_load((CHART / "values.yaml").read_text()))
+    shown = {path[-1] for path in _examples()}
+    assert [path for path, value in leaves if value in ([], {}) and path[-1] not in shown] == []
+
+
 def test_the_examples_in_the_comments_can_be_pasted(render: Render, tmp_path: Path) -> None:
     assert len(_examples()) > 15
     (values := tmp_path / "values.yaml").write_text(yaml.safe_dump(_nested(_examples())))
