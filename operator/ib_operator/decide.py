@@ -141,7 +141,7 @@ def _see(observation: Observation, policy: Policy, history: History, now: float)
     history = replace(history, good_since=None, doubt=None)
     if reason in (Reason.SESSION_LOST, Reason.SESSION_COMPETING) and history.budget.attempts < policy.max_attempts:
         history = replace(history, budget=budgets.begin(history.budget, now, observation.jitter))
-    if reason is Reason.SESSION_LOST and _ends_soon(observation):
+    if reason is Reason.SESSION_LOST and policy.is_known and _ends_soon(observation):
         history = replace(history, budget=budgets.hurry(history.budget, now))
     if reason is Reason.SESSION_LOST:
         reason = _lost_reason(policy, history.budget, now)

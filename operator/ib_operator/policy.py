@@ -28,7 +28,10 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """``problems`` are sentences about parts of the spec that could not be read and count as absent."""
+    """``problems`` are sentences about parts of the spec that could not be read and count as absent.
+
+    ``is_known``: False while no BrokerageSession was seen, which may still come and forbid what this allows.
+    """
 
     paused: bool = False
     reauth_enabled: bool = True
@@ -38,6 +41,7 @@ class Policy:
     quiet: tuple[Span, ...] = ()
     channels: tuple[Channel, ...] = ()
     rollout: Rollout = "Never"
+    is_known: bool = True
     problems: tuple[str, ...] = field(default=(), compare=False)
 
 

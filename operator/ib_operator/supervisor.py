@@ -27,7 +27,7 @@ HEARTBEAT_S = 300.0
 # The lists of pods and sessions arrive within a moment of each other.
 _FIRST_LOOK_S = 1.0
 _ROLLOUT_LOOK_S = 60.0
-_DEFAULT = Policy()
+_DEFAULT = Policy(is_known=False)
 
 
 @dataclass(slots=True)

@@ -101,6 +101,22 @@ async def test_a_paused_session_is_left_alone() -> None:
         await operated.reaches("Authenticated", within=300)
 
 
+async def test_a_session_object_that_comes_after_its_pod_still_has_its_say() -> None:
+    async with operating(_LOST, with_session=False) as operated:
+        await eventually(lambda: bool(operated.sidecar.looks))
+        await asyncio.sleep(15)
+        operated.show_session(session_body(paused=True), "ADDED")
+        await asyncio.sleep(3600)
+        assert not operated.sidecar.asked
+
+
+async def test_without_a_session_object_the_defaults_hold() -> None:
+    async with operating(_LOST, with_session=False) as operated:
+        await asyncio.sleep(3600)
+        assert len(operated.sidecar.asked) == 5
+        assert operated.sidecar.asked[0] - operated.sidecar.looks[0] >= 24
+
+
 async def test_five_attempts_then_a_person_is_needed() -> None:
     async with operating(_LOST) as operated:
         await eventually(lambda: operated.status.get("reason") == "ReauthExhausted", within=3600)
