@@ -57,6 +57,23 @@ def test_its_rights_end_with_the_namespaces_of_its_scope(
     assert run("kubectl", "auth", "can-i", "list", "pods", account, "-A", check=False).strip() == "no"
 
 
+def test_who_may_view_a_namespace_sees_its_sessions_and_who_may_edit_it_changes_them(
+    releases: tuple[Release, Release],
+) -> None:
+    away = releases[1]
+    for role in ("view", "edit"):
+        away.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user=who-may-{role}")
+
+    def may(who: str, verb: str) -> bool:
+        return away.kubectl("auth", "can-i", verb, "ibs", f"--as={who}", check=False).strip() == "yes"
+
+    until("the viewer's right", lambda: may("who-may-view", "get"))
+    until("the editor's right", lambda: may("who-may-edit", "patch"))
+    assert may("who-may-edit", "get")
+    assert not may("who-may-view", "patch")
+    assert not may("stranger", "get")
+
+
 def test_the_supervised_release_goes_with_its_session_and_the_operator_stays(
     releases: tuple[Release, Release],
 ) -> None:
