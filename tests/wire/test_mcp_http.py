@@ -83,6 +83,17 @@ def answered(response: httpx.Response) -> Any:
     return response.json()["result"]
 
 
+def refused_with(response: httpx.Response, code: str) -> dict[str, Any]:
+    """The error of an answer that is the envelope and nothing else."""
+    assert int(response.headers["content-length"]) == len(response.content)
+    body = response.json()
+    assert set(body) == {"error"}
+    assert body["error"]["code"] == code
+    assert body["error"]["message"]
+    assert body["error"]["action"]
+    return dict(body["error"])
+
+
 @pytest.mark.parametrize("wire", [MODERN, HANDSHAKE])
 async def test_tools_are_listed_and_called_without_any_session(wire: str) -> None:
     async with serving() as client:
@@ -125,7 +136,7 @@ async def test_without_the_right_token_nobody_gets_in(token: str | None) -> None
         response = await client.post("/mcp", **question("tools/list", token=token))
         assert response.status_code == 401
         assert response.headers["www-authenticate"].startswith("Bearer")
-        assert "list_accounts" not in response.text
+        refused_with(response, "token_required")
 
 
 async def test_a_token_may_be_configured_by_its_digest_and_must_have_the_scope() -> None:
@@ -134,6 +145,7 @@ async def test_a_token_may_be_configured_by_its_digest_and_must_have_the_scope()
         for token, status in ((TOKEN, 200), ("other", 200), (f"sha256:{digest}", 401), ("odd", 403)):
             response = await client.post("/mcp", **question("tools/list", token=token))
             assert response.status_code == status
+        assert "ibkr:read" in refused_with(response, "operation_forbidden")["message"]
 
 
 async def test_no_auth_serves_loopback_without_a_token() -> None:
@@ -157,6 +169,10 @@ async def test_foreign_hosts_and_origins_are_refused(headers: dict[str, str], st
         asked = question("tools/list")
         response = await client.post("/mcp", headers=asked["headers"] | headers, content=asked["content"])
         assert response.status_code == status
+        if status == 421:
+            assert "IB_MCP_ALLOWED_HOSTS" in refused_with(response, "invalid_request")["action"]
+        if status == 403:
+            assert "IB_MCP_ALLOWED_ORIGINS" in refused_with(response, "operation_forbidden")["action"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
@@ -197,13 +213,23 @@ async def test_an_oversized_body_is_refused_before_it_is_read() -> None:
     async with serving() as client:
         response = await client.post("/mcp", headers=question("tools/list")["headers"], content=b" " * 5_000_000)
         assert response.status_code == 413
+        refused_with(response, "invalid_request")
 
 
 async def test_other_methods_and_paths_are_refused() -> None:
     async with serving() as client:
         headers = question("tools/list")["headers"]
         assert (await client.get("/mcp", headers=headers)).status_code == 405
-        assert (await client.get("/nowhere")).status_code == 404
+        nowhere = await client.get("/nowhere")
+        assert nowhere.status_code == 404
+        refused_with(nowhere, "operation_unknown")
+
+
+@pytest.mark.parametrize("wire", [MODERN, HANDSHAKE])
+async def test_an_unknown_method_is_refused_by_mcp_itself(wire: str) -> None:
+    async with serving() as client:
+        response = await client.post("/mcp", **question("no/such/method", wire))
+        assert response.json()["error"]["code"] == -32601
 
 
 async def test_an_unknown_tool_is_an_error_that_says_so_and_no_label_of_a_metric() -> None:

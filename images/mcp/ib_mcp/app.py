@@ -20,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ib_mcp.auth import HashedBearer
+from ib_mcp.refusals import Refusals
 from ib_mcp.settings import HttpSettings
 
 _PATH = "/mcp"
@@ -42,6 +43,7 @@ def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
     by_wire = Middleware(ByWire, plain=endpoint, deadline_s=settings.deadline_s)
     app = server.http_app(**shared, middleware=[by_wire])
     app.router.routes.extend((Route("/healthz", healthy), Route("/readyz", healthy), Route("/metrics", show_metrics)))
+    app.add_middleware(Refusals)
     streaming = app.router.lifespan_context
 
     @asynccontextmanager
