@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 
 import structlog
@@ -38,6 +39,9 @@ async def _run(settings: KeepaliveSettings) -> None:
     keepalive = Keepalive(settings)
     async with keepalive:
         ports = {listener.name: own.getsockname()[1] for listener, own in zip(listeners, sockets, strict=True)}
+        # What exists by now stays: looking through it for garbage would cost tens of milliseconds again and again.
+        gc.collect()
+        gc.freeze()
         log.info("listening", **ports)
         apps = (keepalive.data, keepalive.control, keepalive.login)
         try:
