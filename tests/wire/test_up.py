@@ -205,6 +205,13 @@ def test_a_scenario_that_the_simulator_refuses_ends_with_its_reason(tmp_path: Pa
     assert "no such key" in done.stderr
 
 
+def test_a_file_that_another_stack_has_written_meanwhile_stays(tmp_path: Path) -> None:
+    with stack.up(tmp_path):
+        note = tmp_path / "up.json"
+        note.write_text("{}\n")
+    assert note.read_text() == "{}\n"
+
+
 def test_a_state_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     done = command.run(tmp_path, "up", "--port", "0")

@@ -135,7 +135,9 @@ def _written(path: Path, stack: Stack) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        # Another stack may have written its own there meanwhile.
+        if path.is_file() and path.read_text("utf-8") == stack.to_json():
+            path.unlink()
 
 
 def _start(stack: Stack, supervisor: Supervisor, stop: threading.Event) -> str:
