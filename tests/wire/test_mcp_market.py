@@ -87,6 +87,17 @@ async def test_volume_is_in_shares_not_in_units_of_ibkrs_factor() -> None:
         assert abs(Decimal(str(day["volume"])) - row["volume_exact"]) < row["volume_exact"] / 50
 
 
+async def test_options_have_bars_below_a_day_unless_others_are_asked_for() -> None:
+    async with agent() as a:
+        answer = await a.read("get_price_history", symbol="AAPL 20261218 C 290")
+        assert answer.body["bar"] == "8h"
+        assert answer.rows("bars")
+        for asked in ({"bar": "1d"}, {"period": "3y"}):
+            refused = await a.call("get_price_history", symbol="AAPL 20261218 C 290", **asked)
+            assert refused.error["code"] == "upstream_error"
+            assert "8h" in refused.error["action"]
+
+
 async def test_delayed_history_says_so() -> None:
     async with agent() as a:
         assert (await a.read("get_price_history", symbol="IBM@IBIS")).body["timing"] == "delayed"

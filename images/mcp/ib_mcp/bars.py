@@ -52,14 +52,29 @@ def choose(period: str, bar: str | None) -> tuple[str, str]:
     if length > _PERIODS[unit]:
         allowed = ", ".join(f"1-{most}{unit}" for unit, most in _PERIODS.items())
         raise InvalidRequest(f"There is no history of {period}.", action=f"Choose a period of {allowed} (m is month).")
-    smallest, largest, usual = next(step[1:] for step in reversed(_STEPS) if _seconds(step[0]) <= _seconds(period))
+    usual, fitting = _steps(period)
     chosen = bar.strip().lower() if bar else usual
-    fitting = [size for size in BARS if _seconds(smallest) <= _seconds(size) <= _seconds(largest)]
     if chosen not in fitting:
         raise InvalidRequest(
             f"There are no bars of {chosen[:20]} for {period}.", action=f"Choose bar of {', '.join(fitting)}."
         )
     return period, chosen
+
+
+def is_intraday(bar: str) -> bool:
+    return _seconds(bar) < _seconds("1d")
+
+
+def intraday(period: str, bar: str) -> str:
+    """``bar``, or the largest below a day that ``period`` may have; ``bar`` again where all are longer."""
+    shorter = [size for size in _steps(period)[1] if is_intraday(size)]
+    return bar if is_intraday(bar) or not shorter else shorter[-1]
+
+
+def _steps(period: str) -> tuple[str, list[str]]:
+    """The bar that is usual for a period, and all that IBKR takes."""
+    smallest, largest, usual = next(step[1:] for step in reversed(_STEPS) if _seconds(step[0]) <= _seconds(period))
+    return usual, [size for size in BARS if _seconds(smallest) <= _seconds(size) <= _seconds(largest)]
 
 
 def _size(text: str) -> tuple[int, str]:

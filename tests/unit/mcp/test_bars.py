@@ -96,3 +96,10 @@ def test_bars_are_read_with_volume_in_units_and_without_ibkrs_filler() -> None:
     assert history.bars == [("2023-11-14T22:13:20Z", 1.1, 1.2, 1.0, 1.15, 500)]
     assert history.delay_s == 900
     assert bars.read({}).bars == []
+
+
+@pytest.mark.parametrize(
+    ("period", "bar", "shorter"), [("1d", "5min", "5min"), ("1m", "1d", "8h"), ("1y", "1d", "8h"), ("2y", "1w", "1w")]
+)
+def test_bars_below_a_day_are_the_largest_that_the_period_has(period: str, bar: str, shorter: str) -> None:
+    assert bars.intraday(period, bar) == shorter

@@ -16,6 +16,9 @@ from ib_mcp.desk import Desk
 from ib_mcp.tools.arguments import Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool, result
 from ib_mcp.values import table
+from ibkr.errors import UpstreamError
+
+_OPTIONS = ("OPT", "FOP", "WAR")
 
 
 @read_tool("Market Data")
@@ -31,20 +34,26 @@ async def get_price_history(
     chart: Annotated[bool, Field(description="a picture instead of rows")] = False,
 ) -> Answer | ToolResult:
     """Bars of the past, oldest first."""
-    period, bar = bars.choose(period.strip().lower(), bar)
+    period, size = bars.choose(period.strip().lower(), bar)
     contract = await desk.contracts.resolve(symbol)
-    reply = await desk.guard.call(
-        "get_price_history",
-        query={
-            "conid": contract.conid,
-            "exchange": contract.asked_exchange,
-            "period": period,
-            "bar": bar,
-            "outsideRth": outside_hours,
-            "source": None if source == "trades" else source,
-            "startTime": bars.end_text(end) if end else None,
-        },
-    )
+    is_option = contract.kind in _OPTIONS
+    if is_option and bar is None:
+        size = bars.intraday(period, size)
+    query = {
+        "conid": contract.conid,
+        "exchange": contract.asked_exchange,
+        "period": period,
+        "bar": size,
+        "outsideRth": outside_hours,
+        "source": None if source == "trades" else source,
+        "startTime": bars.end_text(end) if end else None,
+    }
+    try:
+        reply = await desk.guard.call("get_price_history", query=query)
+    except UpstreamError as error:
+        if is_option and not bars.is_intraday(size):
+            error.action = "IBKR keeps no bars of a day or more of options: ask for bar 8h or less, period up to 1y."
+        raise
     history = bars.read(reply.object)
     rows = history.bars[-limit:]
     answer: Answer = {
@@ -52,7 +61,7 @@ async def get_price_history(
         "conid": contract.conid,
         "currency": contract.currency,
         "period": period,
-        "bar": bar,
+        "bar": size,
         "timing": "delayed" if history.delay_s else "live",
         "age_ms": reply.age_ms,
     }
@@ -63,7 +72,7 @@ async def get_price_history(
     high, low = bars.extremes(rows)
     answer |= {"from": rows[0][0], "to": rows[-1][0], "bars": len(rows), "high": high, "low": low}
     answer |= {"first_open": rows[0][1], "last_close": rows[-1][4]}
-    title = f"{contract.symbol}  {contract.name}  {bar} bars, {period}, {contract.currency}"
+    title = f"{contract.symbol}  {contract.name}  {size} bars, {period}, {contract.currency}"
     picture = await anyio.to_thread.run_sync(draw, title, rows)
     shown = result(answer)
     image = mcp_types.ImageContent(type="image", data=base64.b64encode(picture).decode(), mime_type="image/png")
