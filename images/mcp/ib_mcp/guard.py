@@ -7,18 +7,16 @@ import math
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, urlencode
 
-import aiohttp
 import anyio
-import httpx
 
 from ib_mcp.values import read_json
+from ib_mcp.wire import Answer, Send
 from ibkr import catalogue
 from ibkr.catalogue import Endpoint
-from ibkr.errors import TokenRequired, UpstreamError, UpstreamTimeout, UpstreamUnreachable, from_envelope
+from ibkr.errors import TokenRequired, UpstreamError, UpstreamUnreachable, from_envelope
 from ibkr.session import Status
 
 # Which agent the current tool call is for: an opaque name for the guard's fair queue, never a credential.
@@ -26,12 +24,8 @@ caller: ContextVar[str] = ContextVar("caller", default="")
 
 _PREFIX = "/v1/api"
 _ODD = "IBKR answered with something else than usual, which this version cannot read."
-# The guard answers in time by itself; these only end a connection on which nothing comes any more.
-_TIMEOUT = httpx.Timeout(60, connect=3).as_dict()
 # The guard's own refusal says more than our running out of time, so it gets a little less.
 _RETURN_S = 0.25
-# Agents ask the same again and again, and parsing a URL takes as long as sending it.
-_url = lru_cache(2048)(httpx.URL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +56,16 @@ class Reply:
 
 
 class Guard:
-    """Calls operations of the catalogue by id.
+    """Calls operations of the catalogue by id."""
 
-    Uses the transport without ``httpx.AsyncClient``, whose merging of URLs, cookies, authentication and redirects
-    (none of them wanted here) costs more than the guard's answer.
-    """
-
-    def __init__(self, transport: httpx.AsyncBaseTransport, base_url: str, token: str) -> None:
-        self._transport = transport
+    def __init__(self, send: Send, base_url: str, token: str) -> None:
+        self._request = send
         self._base_url = base_url
-        self._headers = (
-            (b"Authorization", b"Bearer " + token.encode()),
-            (b"Accept", b"application/json"),
-            (b"Accept-Encoding", b"identity"),
-        )
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
         self._catalogue = catalogue.load()
 
     async def call(
@@ -91,14 +81,14 @@ class Guard:
         Raises the ``IbError`` of the guard's envelope.
         """
         endpoint = self._catalogue[operation]
-        response, content = await self._send(
+        answer = await self._send(
             endpoint.method,
             _PREFIX + _fill(endpoint, path or {}),
             query={name: _text(value) for name, value in (query or {}).items() if value is not None},
             body={} if body is None and endpoint.method == "POST" else body,
         )
-        headers = response.headers
-        return Reply(_decode(response, content), int(headers.get("ib-age-ms", 0)), headers.get("ib-source", "upstream"))
+        headers = answer.headers
+        return Reply(_decode(answer), int(headers.get("ib-age-ms", 0)), headers.get("ib-source", "upstream"))
 
     def each(self) -> dict[str, Guard]:
         """The guards that this one stands for, by name."""
@@ -106,7 +96,7 @@ class Guard:
 
     async def status(self) -> Status:
         """What the keeper knows about the session; answered without IBKR."""
-        content = _decode(*await self._send("GET", "/status"))
+        content = _decode(await self._send("GET", "/status"))
         try:
             return Status.from_json(content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -114,46 +104,28 @@ class Guard:
 
     async def reauthenticate(self) -> Status:
         """Ask the keeper to open the brokerage session again; the state right after asking."""
-        content = _decode(*await self._send("POST", "/reauthenticate", body={}))
+        content = _decode(await self._send("POST", "/reauthenticate", body={}))
         return Status.from_json(content["status"])
 
     async def _send(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None
-    ) -> tuple[httpx.Response, bytes]:
-        headers = [*self._headers, *_context_headers()]
+    ) -> Answer:
+        headers = self._headers | _context_headers()
         content = None
         if body is not None:
             content = json.dumps(body, separators=(",", ":")).encode()
-            headers.append((b"Content-Type", b"application/json"))
-        request = httpx.Request(
-            method,
-            _url(f"{self._base_url}{path}?{urlencode(query)}" if query else f"{self._base_url}{path}"),
-            headers=headers,
-            content=content,
-            extensions={"timeout": _TIMEOUT},
-        )
-        try:
-            response = await self._transport.handle_async_request(request)
-            try:
-                # Without the decoders of Response.aread, of which none is needed.
-                received = b"".join([part async for part in cast(httpx.AsyncByteStream, response.stream)])
-            finally:
-                await response.aclose()
-        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
-            raise UpstreamTimeout("The guard of IBKR's gateway accepted the request but did not answer.") from error
-        except (httpx.TransportError, aiohttp.ClientError) as error:
-            # httpx-aiohttp reports a refused and a broken connection alike, as ConnectTimeout.
-            raise UpstreamUnreachable("The guard of IBKR's gateway cannot be reached.") from error
-        return response, received
+            headers["Content-Type"] = "application/json"
+        url = f"{self._base_url}{path}?{urlencode(query)}" if query else f"{self._base_url}{path}"
+        return await self._request(method, url, headers, content)
 
 
-def _context_headers() -> list[tuple[bytes, bytes]]:
-    headers = []
+def _context_headers() -> dict[str, str]:
+    headers = {}
     if name := caller.get():
-        headers.append((b"ib-caller", name.encode()))
+        headers["ib-caller"] = name
     left = anyio.current_effective_deadline() - anyio.current_time()
     if left < math.inf:
-        headers.append((b"ib-deadline-ms", b"%d" % max(0, int((left - _RETURN_S) * 1000))))
+        headers["ib-deadline-ms"] = str(max(0, int((left - _RETURN_S) * 1000)))
     return headers
 
 
@@ -168,20 +140,21 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _decode(response: httpx.Response, received: bytes) -> Any:
+def _decode(answer: Answer) -> Any:
+    is_success = 200 <= answer.status < 300
     content: Any = None
-    if received:
+    if answer.content:
         try:
-            content = read_json(received)
+            content = read_json(answer.content)
         except ValueError as error:
-            if response.is_success:
+            if is_success:
                 raise UpstreamError("IBKR answered with something that is not JSON.") from error
-    if response.is_success:
+    if is_success:
         return content
-    failure = from_envelope(response.status_code, content)
+    failure = from_envelope(answer.status, content)
     if isinstance(failure, TokenRequired):
         raise UpstreamUnreachable(
             "The guard refuses this server's token.",
             action="Ask the owner to give IB_MCP_GUARD_TOKEN the guard's TOKEN.",
         )
-    raise failure or UpstreamError(f"The guard answered with HTTP {response.status_code}.", status=response.status_code)
+    raise failure or UpstreamError(f"The guard answered with HTTP {answer.status}.", status=answer.status)

@@ -9,10 +9,10 @@ from contextvars import ContextVar
 from typing import Any
 
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from ib_mcp.guard import Guard, Reply
 from ib_mcp.settings import McpSettings
+from ib_mcp.wire import by_sockets, by_transport
 from ibkr.errors import IbError
 from ibkr.session import Status
 
@@ -20,19 +20,16 @@ from ibkr.session import Status
 account_meant: ContextVar[str | None] = ContextVar("account_meant", default=None)
 
 _LISTS_ACCOUNTS = "list_portfolio_accounts"
-# Questions have to wait in the guard's line, which is fair and knows their deadlines, not for a connection to it.
-_CONNECTIONS = httpx.Limits(max_connections=1000, max_keepalive_connections=None, keepalive_expiry=15)
 
 
 @asynccontextmanager
 async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Guard]:
     """The guard of ``settings``, or all of them as one; ``transport`` replaces the sockets in tests."""
     async with AsyncExitStack() as stack:
-        pool = AiohttpTransport(trust_env=False, limits=_CONNECTIONS) if transport is None else transport
-        await stack.enter_async_context(pool)
-        first = Guard(pool, str(settings.guard_url).rstrip("/"), settings.guard_token.get_secret_value())
+        send = await stack.enter_async_context(by_sockets() if transport is None else by_transport(transport))
+        first = Guard(send, str(settings.guard_url).rstrip("/"), settings.guard_token.get_secret_value())
         more = {
-            extra.name: Guard(pool, str(extra.url).rstrip("/"), extra.token.get_secret_value())
+            extra.name: Guard(send, str(extra.url).rstrip("/"), extra.token.get_secret_value())
             for extra in settings.extra_guards
         }
         yield Guards({"default": first, **more}) if more else first

@@ -1,0 +1,87 @@
+"""One HTTP request to the guard: over sockets, or through httpx's transport, into which tests put an app.
+
+On sockets aiohttp is used as it is: httpx's layer over it would take a tenth of a tool call's CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import httpx
+from yarl import URL
+
+from ibkr.errors import UpstreamTimeout, UpstreamUnreachable
+
+# The guard answers in time by itself; these only end a connection on which nothing comes any more.
+_CONNECT_S, _SILENT_S = 3, 60
+_TIMEOUT = aiohttp.ClientTimeout(sock_connect=_CONNECT_S, sock_read=_SILENT_S)
+# Questions have to wait in the guard's line, which is fair and knows their deadlines, not for a connection to it.
+_CONNECTIONS = 1000
+_IDLE_S = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``headers`` are found in any case of letters."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+Send = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Answer]]
+"""Method, URL (encoded), headers and body. UpstreamUnreachable or UpstreamTimeout when there is no answer."""
+
+
+@asynccontextmanager
+async def by_sockets() -> AsyncIterator[Send]:
+    connector = aiohttp.TCPConnector(
+        limit=_CONNECTIONS, keepalive_timeout=_IDLE_S, ssl=httpx.create_ssl_context(trust_env=False)
+    )
+
+    async def send(method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Answer:
+        try:
+            async with session.request(
+                method, URL(url, encoded=True), headers=headers, data=content, allow_redirects=False
+            ) as response:
+                return Answer(response.status, response.headers, await response.read())
+        except aiohttp.SocketTimeoutError as error:
+            raise _silent() from error
+        except aiohttp.ClientError as error:
+            raise _unreachable() from error
+
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+    ) as session:
+        yield send
+
+
+@asynccontextmanager
+async def by_transport(transport: httpx.AsyncBaseTransport) -> AsyncIterator[Send]:
+    async def send(method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Answer:
+        request = httpx.Request(method, url, headers=headers, content=content)
+        try:
+            response = await transport.handle_async_request(request)
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
+            raise _silent() from error
+        except httpx.TransportError as error:
+            raise _unreachable() from error
+        return Answer(response.status_code, response.headers, response.content)
+
+    async with transport:
+        yield send
+
+
+def _silent() -> UpstreamTimeout:
+    return UpstreamTimeout("The guard of IBKR's gateway accepted the request but did not answer.")
+
+
+def _unreachable() -> UpstreamUnreachable:
+    return UpstreamUnreachable("The guard of IBKR's gateway cannot be reached.")
