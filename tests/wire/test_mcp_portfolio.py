@@ -101,6 +101,15 @@ async def test_symbols_of_positions_are_understood_by_the_other_tools() -> None:
             assert details.body["symbol"] == row["symbol"]
 
 
+async def test_the_average_price_of_a_position_compares_with_the_price_of_now() -> None:
+    async with agent() as a:
+        rows = (await a.read("get_account_positions", limit=1000)).rows("positions")
+        for kind in ("STK", "OPT", "FUT"):
+            row = next(row for row in rows if row["class"] == kind)
+            bought = row["value"] - row["unrealized_pnl"]
+            assert bought * row["price"] == pytest.approx(row["value"] * row["average_price"], rel=0.01)
+
+
 async def test_position_of_one_instrument() -> None:
     async with agent() as a:
         (row,) = (await a.read("get_account_positions", symbol="AAPL")).rows("positions")

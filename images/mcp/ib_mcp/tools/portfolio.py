@@ -49,7 +49,18 @@ _LEDGER = {
     "exchange_rate": "exchangerate",
 }
 _PNL = {"daily": "dpl", "unrealized": "upl", "net_liquidity": "nl", "excess_liquidity": "el"}
-_POSITION = ("symbol", "conid", "class", "position", "price", "value", "currency", "average_cost", "unrealized_pnl")
+_POSITION = (
+    "symbol",
+    "conid",
+    "class",
+    "position",
+    "price",
+    "average_price",
+    "value",
+    "currency",
+    "average_cost",
+    "unrealized_pnl",
+)
 
 
 @read_tool("Portfolio")
@@ -175,6 +186,7 @@ def _position(row: dict[str, Any]) -> list[Any]:
         row.get("assetClass"),
         figure(row.get("position")),
         figure(row.get("mktPrice")),
+        figure(row.get("avgPrice")),
         figure(row.get("mktValue")),
         row.get("currency"),
         figure(row.get("avgCost")),
