@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -13,6 +15,8 @@ from ib_mcp.cli.links import Broken, Paced
 from ib_mcp.cli.saying import say
 from ib_mcp.cli.stack import not_a_gateway
 from ib_mcp.cli.ways import PACING, Check, checks
+
+_PROGRESS_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,16 @@ def line(finding: Finding) -> str:
     return text + (f"{'':<28}-> {finding.fix}\n" if finding.fix else "")
 
 
+@contextmanager
+def _telling_if_slow(link: str) -> Iterator[None]:
+    timer = threading.Timer(_PROGRESS_S, say, [f"checking {link}, which takes a while"])
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def examine(way: list[Check]) -> Iterator[Finding]:
     """Each link in turn; after the first broken one the others are not checked."""
     broken = False
@@ -68,7 +82,9 @@ def examine(way: list[Check]) -> Iterator[Finding]:
             yield Finding(link, "not checked")
             continue
         try:
-            yield Finding(link, "ok", check())
+            with _telling_if_slow(link):
+                detail = check()
+            yield Finding(link, "ok", detail)
         except Broken as error:
             broken = True
             yield Finding(link, "failed", error.detail, error.fix)
