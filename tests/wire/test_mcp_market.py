@@ -43,6 +43,8 @@ async def test_instruments_of_one_symbol_have_reasons_of_their_own() -> None:
         reasons = list(answer.body["missing"].values())
         assert {"38708077": ["last", "delta"]} in reasons
         assert any({"265598", "IBM"} <= set(reason) for reason in reasons)
+        twice = await a.read("get_price_snapshot", symbols=["EUR.USD", "EURUSD"], fields=["delta"])
+        assert list(twice.body["missing"].values()) == [{"EUR.USD": ["delta"]}]
 
 
 async def test_fields_go_by_name_and_unknown_ones_are_refused_with_near_ones() -> None:

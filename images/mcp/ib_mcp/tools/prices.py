@@ -58,8 +58,9 @@ def remarks(found: list[Quote]) -> Answer:
     """
     missing: dict[str, dict[str, list[str]]] = {}
     notes: dict[str, dict[str, str]] = {}
-    symbols = Counter(quote.contract.symbol for quote in found)
-    for quote in found:
+    distinct = {quote.contract.conidex: quote for quote in found}.values()
+    symbols = Counter(quote.contract.symbol for quote in distinct)
+    for quote in distinct:
         contract = quote.contract
         called = contract.symbol if symbols[contract.symbol] == 1 else contract.conidex
         for name, reason in quote.missing.items():
