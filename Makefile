@@ -35,7 +35,7 @@ test: $(VENV)/.dev ## Lint, types, layers and all tests that need neither root n
 e2e: $(VENV)/.dev ## The chart on a real cluster: KUBECONFIG's, or one made for the run (root, Debian)
 	hack/e2e $(ARGS)
 
-cluster-up: ## Start a real one-node cluster in a network of its own (root, Debian)
+cluster-up: ## Start a real one-node cluster in a network of its own (root, Debian; KUBERNETES=1.30 for the chart's oldest)
 	@python3 hack/cluster up
 
 cluster-down: ## Remove that cluster and everything it made
