@@ -42,14 +42,20 @@ def open_transport(settings: KeepaliveSettings) -> httpx.AsyncBaseTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
-    return _Transport(verify=verification, client=session)
+    return Sockets(verify=verification, client=session)
 
 
-class _Transport(AiohttpTransport):
+class Sockets(AiohttpTransport):
     """Tells connections that could not be made, in time or at all, from those that broke later.
 
     Only the former sent nothing; the transport below calls all of them ConnectTimeout.
     """
+
+    def session(self) -> aiohttp.ClientSession:
+        """The connections themselves, which ``aclose`` closes."""
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self.get_client()
+        return self.client
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
