@@ -9,7 +9,7 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
+from typing import Any
 
 from ibkr.catalogue import TAGS, Endpoint
 
@@ -64,7 +64,16 @@ def plain(endpoints: Iterable[Endpoint], width: int = 100) -> str:
 
 def as_json(endpoints: Iterable[Endpoint]) -> str:
     """``{"endpoints": [{...every column...}]}``; ``pacing`` is ``{"calls", "seconds"}`` or null."""
-    return json.dumps({"endpoints": [asdict(endpoint) for endpoint in endpoints]}, indent=1) + "\n"
+    return json.dumps({"endpoints": [_columns(endpoint) for endpoint in endpoints]}, indent=1) + "\n"
+
+
+def _columns(endpoint: Endpoint) -> dict[str, Any]:
+    return endpoint._asdict() | {
+        "pacing": endpoint.pacing and endpoint.pacing._asdict(),
+        "query": [parameter._asdict() for parameter in endpoint.query],
+        "body": [parameter._asdict() for parameter in endpoint.body],
+        "limits": dict(endpoint.limits),
+    }
 
 
 def _groups(rows: list[Endpoint]) -> list[tuple[str, list[Endpoint]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import astuple
 from typing import Any, get_args
 
 import published
@@ -39,7 +38,7 @@ def test_ids_and_paths_are_well_formed() -> None:
 
 def test_numbers_are_possible_ones() -> None:
     assert broken(lambda endpoint: endpoint.fresh_s >= 0) == []
-    assert broken(lambda endpoint: endpoint.pacing is None or min(astuple(endpoint.pacing)) > 0) == []
+    assert broken(lambda endpoint: endpoint.pacing is None or min(endpoint.pacing) > 0) == []
     assert broken(lambda endpoint: endpoint.concurrent is None or endpoint.concurrent > 0) == []
     assert broken(lambda endpoint: min(endpoint.limits.values(), default=1) > 0) == []
 

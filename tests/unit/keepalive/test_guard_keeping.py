@@ -18,11 +18,11 @@ from ibkr.errors import IbError, LoginRequired, PacingLimited, UpstreamError, Up
 from ibkr.session import GatewayStatus, SessionState, Status
 
 ROWS = catalogue.load()
-LEDGER = replace(ROWS["get_ledger"], fresh_s=3)
+LEDGER = ROWS["get_ledger"]._replace(fresh_s=3)
 
 
 def kept(stored: float, content: bytes = b"{}", fresh_s: float = 3) -> Kept:
-    return Kept(replace(LEDGER, fresh_s=fresh_s), content, 200, stored)
+    return Kept(LEDGER._replace(fresh_s=fresh_s), content, 200, stored)
 
 
 def test_an_answer_is_kept_as_long_as_it_is_fresh():
