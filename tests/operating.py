@@ -172,6 +172,7 @@ async def operating(
     channels: Path | None = None,
     with_session: bool = True,
     start: float = NOON,
+    reauth_per_s: float = 100,
     **spec: Any,
 ) -> AsyncIterator[Operated]:
     """An operator that watches one gateway in front of ``status``; the calendar follows the loop from ``start``.
@@ -192,7 +193,7 @@ async def operating(
 
     operator = Operator(
         OperatorSettings(
-            namespaces=("ns1",), api_ca_file=None, api_token_file=Path("/nonexistent"), reauth_per_s=100,
+            namespaces=("ns1",), api_ca_file=None, api_token_file=Path("/nonexistent"), reauth_per_s=reauth_per_s,
             channels_dir=channels or Path("/nonexistent"),
         ),
         pods=httpx.MockTransport(answer),

@@ -27,6 +27,8 @@ HEARTBEAT_S = 300.0
 # The lists of pods and sessions arrive within a moment of each other.
 _FIRST_LOOK_S = 1.0
 _ROLLOUT_LOOK_S = 60.0
+# A wait is up to a tenth shorter than asked for; what then remains of it is no reason for ever more looks.
+_SLOT_LOOK_S = 0.5
 _DEFAULT = Policy(is_known=False)
 
 
@@ -156,7 +158,7 @@ class Supervisor:
         if self._slot is None:
             self._slot = self._tools.limiter.reserve(now)
         if now < self._slot:
-            return min(wait, self._slot - now)
+            return min(wait, max(_SLOT_LOOK_S, self._slot - now))
         self._slot = None
         before = self._history
         # Spent before it is sent: an attempt whose answer is lost was made.
