@@ -16,6 +16,7 @@ import pytest
 
 from ib_operator import channels
 from ib_operator.channels import Notice
+from ib_operator.errands import TryLater
 from ib_operator.policy import Channel
 from operating import HINT, NOON, eventually, operating, says, session_body
 
@@ -245,6 +246,13 @@ async def test_a_secret_is_a_name_and_no_path(secrets: Path, secret: str) -> Non
     async with httpx.AsyncClient() as client:
         with pytest.raises(channels.Misconfigured, match="not mounted"):
             await channels.send(client, secrets / "home", Channel("x", "webhook", secret), _NOTICE, NOON)
+
+
+@pytest.mark.parametrize("answer", [408, 425, 429, 500, 502, 503])
+async def test_a_receiver_that_is_busy_is_tried_again(secrets: Path, answer: int) -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(answer))) as client:
+        with pytest.raises(TryLater, match=str(answer)):
+            await channels.send(client, secrets, Channel("home", "webhook", "home"), _NOTICE, NOON)
 
 
 @pytest.mark.parametrize(
