@@ -19,8 +19,6 @@ TOOLS = (
     "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
     "github.com/containerd/containerd/v2/cmd/ctr",
 )
-
-
 # The Go modules that name a Kubernetes version each. What a node needs besides it is in the first for both.
 _NEWEST, _FLOOR = HERE / "programs", HERE / "floor"
 
