@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ib_operator.decide import Decision
 from ib_operator.hours import epoch, utc
@@ -19,6 +19,17 @@ _DEADLINE_STEP_S = 600.0
 # The loop's clock and the calendar drift apart by less.
 _CLOCK_STEP_S = 3.0
 _NO_HINT = "open the gateway's login page, docs/operator.md says how"
+
+
+class Look(NamedTuple):
+    """What one look found and led to; ``shown`` and ``seen`` are the sentences of the reasons shown and seen."""
+
+    pod: Pod | None
+    session: Session | None
+    observation: Observation
+    decision: Decision
+    shown: str
+    seen: str
 
 
 def message(reason: Reason, decision: Decision, observation: Observation, policy: Policy) -> str:
@@ -45,19 +56,9 @@ def pod_condition(decision: Decision, text: str, before: Condition | None, wall:
     }
 
 
-def session_status(
-    session: Session,
-    before: Mapping[str, Any],
-    pod: Pod | None,
-    decision: Decision,
-    observation: Observation,
-    texts: tuple[str, str],
-    now: float,
-) -> dict[str, Any]:
-    """The whole ``status`` for a server-side apply; ``before`` is the present one.
-
-    ``texts``: message of what is shown, and of what is seen.
-    """
+def session_status(session: Session, before: Mapping[str, Any], look: Look, now: float) -> dict[str, Any]:
+    """The whole ``status`` for a server-side apply; ``before`` is the present one."""
+    decision, observation = look.decision, look.observation
     history, wall = decision.history, observation.wall
     status, budget, seen = observation.status, history.budget, decision.history.seen
     reauth_before = before.get("reauth") or {}
@@ -72,10 +73,10 @@ def session_status(
             "observedGeneration": session.generation,
             "phase": decision.phase.value,
             "reason": decision.reason.value,
-            "message": texts[0],
+            "message": look.shown,
             "since": before.get("since") if told_phase and before.get("since") else utc(shown_since),
             "mode": status.mode if status else before.get("mode"),
-            "podName": pod.name if pod else None,
+            "podName": look.pod.name if look.pod else None,
             "loginDeadline": _steady(
                 before.get("loginDeadline"), status.login.deadline if status else None, _DEADLINE_STEP_S
             ),
@@ -96,7 +97,7 @@ def session_status(
                     "type": kind,
                     "status": value,
                     "reason": seen.value,
-                    "message": texts[1],
+                    "message": look.seen,
                     "observedGeneration": session.generation,
                     "lastTransitionTime": _since(condition_of(before, kind), value, wall),
                 }

@@ -104,11 +104,12 @@ class Supervisor:
         if decision.is_transition:
             self._tools.metrics.transitions.labels(decision.phase.value, decision.reason.value).inc()
         self._tools.metrics.show(self.key, decision.phase)
-        texts = tuple(
-            report.message(one, decision, observation, policy) for one in (decision.reason, decision.history.seen)
+        shown, seen = (
+            report.message(reason, decision, observation, policy) for reason in (decision.reason, decision.history.seen)
         )
-        await self._write(pod, session, decision, observation, (texts[0], texts[1]), now)
-        self._teller.tell(pod, session, decision, observation, (texts[0], texts[1]))
+        look = report.Look(pod, session, observation, decision, shown, seen)
+        await self._write(look, now)
+        self._teller.tell(look)
         wait = decision.next_look_s
         if decision.attempt is None:
             self._slot = None
@@ -170,19 +171,12 @@ class Supervisor:
         log.info("asked to open the session", gateway="/".join(self.key), attempt=attempt, result=answer.result)
         return decide.SOON_S
 
-    async def _write(
-        self,
-        pod: Pod | None,
-        session: Session | None,
-        decision: Decision,
-        observation: Observation,
-        texts: tuple[str, str],
-        now: float,
-    ) -> None:
+    async def _write(self, look: report.Look, now: float) -> None:
+        pod, session, decision = look.pod, look.session, look.decision
         if pod is not None:
             before = self._pod_written if self._pod_written is not None and self._pod_written.uid == pod.uid else None
             known = pod.condition if before is None else _as_condition(before.content)
-            wanted = report.pod_condition(decision, texts[1], known, observation.wall)
+            wanted = report.pod_condition(decision, look.seen, known, look.observation.wall)
             # What the watch has not shown since the last write says nothing about it.
             is_new = before is not None and pod is not self._pod_before
             strayed = is_new and pod.condition is not None and pod.condition.status != decision.gate
@@ -198,7 +192,7 @@ class Supervisor:
             last = self._session_written
             written = last if last is not None and last.uid == session.uid else None
             present = session.status if written is None else written.content
-            body = report.session_status(session, present, pod, decision, observation, texts, now)
+            body = report.session_status(session, present, look, now)
             if _is_due(written, body, now):
                 try:
                     await self._tools.api.apply_status(session, report.applied(session, body))

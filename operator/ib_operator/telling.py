@@ -9,12 +9,10 @@ import structlog
 
 from ib_operator import channels, report
 from ib_operator.api import ApiError
-from ib_operator.decide import Decision
 from ib_operator.errands import TryLater
 from ib_operator.hours import utc
-from ib_operator.objects import Key, Pod, Session
+from ib_operator.objects import Key
 from ib_operator.policy import Channel
-from ib_operator.sight import Observation
 from ib_operator.states import ROWS
 from ib_operator.tools import Tools
 
@@ -27,18 +25,12 @@ class Teller:
         self._tools = tools
         self._problems: tuple[str, ...] = ()
 
-    def tell(
-        self,
-        pod: Pod | None,
-        session: Session | None,
-        decision: Decision,
-        observation: Observation,
-        texts: tuple[str, str],
-    ) -> None:
-        involved = session or pod
+    def tell(self, look: report.Look) -> None:
+        session, decision, observation = look.session, look.decision, look.observation
+        involved = session or look.pod
         if involved is not None and decision.is_transition:
             row = ROWS[decision.reason]
-            self.post_event(report.event(involved, row.event, decision.reason.value, texts[0], observation.wall))
+            self.post_event(report.event(involved, row.event, decision.reason.value, look.shown, observation.wall))
             log.info("reported", gateway="/".join(self._key), phase=decision.phase, reason=decision.reason)
         if session is None:
             return
@@ -56,7 +48,7 @@ class Teller:
                 name=session.name,
                 phase=decision.phase.value,
                 reason=decision.notice.reason.value,
-                message=texts[1],
+                message=look.seen,
                 login=status.login.url_hint if status is not None else None,
                 deadline=None if deadline is None else utc(deadline),
                 at=utc(observation.wall),
