@@ -64,19 +64,23 @@ async def test_a_given_gateway_gets_a_keepalive_that_goes_with_the_agent(tmp_pat
 
 async def test_nothing_is_left_when_the_agent_kills_it(tmp_path: Path) -> None:
     async with serve(Simulator(signed_in="paper").app) as url:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ib_mcp", "stdio", "--gateway", url),
-            env=command.environment(tmp_path),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        process = await _started(tmp_path, url)
         await _first_answer(process)
         (keepalive,) = keepalives()
         process.kill()
         gone, _ = await asyncio.to_thread(psutil.wait_procs, [keepalive], _PATIENCE_S)
         assert gone
         await process.communicate()
+
+
+async def _started(folder: Path, gateway: str, stderr: int = subprocess.DEVNULL) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ib_mcp", "stdio", "--gateway", gateway),
+        env=command.environment(folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+    )
 
 
 async def _first_answer(process: asyncio.subprocess.Process) -> dict[str, Any]:
@@ -92,13 +96,7 @@ async def _first_answer(process: asyncio.subprocess.Process) -> dict[str, Any]:
 
 async def test_standard_output_carries_the_protocol_only_and_its_end_ends_the_server(tmp_path: Path) -> None:
     async with serve(Simulator(signed_in="paper").app) as url:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ib_mcp", "stdio", "--gateway", url),
-            env=command.environment(tmp_path),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        process = await _started(tmp_path, url, stderr=subprocess.PIPE)
         answer = await _first_answer(process)
         assert process.stdin is not None
         process.stdin.close()
@@ -112,13 +110,7 @@ async def test_standard_output_carries_the_protocol_only_and_its_end_ends_the_se
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_asked_to_stop_it_ends_as_when_its_agent_goes(tmp_path: Path, number: signal.Signals) -> None:
     async with serve(Simulator(signed_in="paper").app) as url:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ib_mcp", "stdio", "--gateway", url),
-            env=command.environment(tmp_path),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        process = await _started(tmp_path, url)
         await _first_answer(process)
         (keepalive,) = keepalives()
         process.send_signal(number)

@@ -144,11 +144,15 @@ def test_a_request_to_stop_or_a_closed_terminal_ends_a_start_too(tmp_path: Path,
             # A test run under nohup would hand down that it ignores them.
             preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
         )
-    until(lambda: len(parts(process)) == 3)
-    children = parts(process)
-    process.send_signal(number)
-    assert process.wait(_PATIENCE_S) == 0, (tmp_path / "up.log").read_text()
-    assert not any(child.is_running() for child in children.values())
+    try:
+        until(lambda: len(parts(process)) == 3)
+        children = parts(process)
+        process.send_signal(number)
+        assert process.wait(_PATIENCE_S) == 0, (tmp_path / "up.log").read_text()
+        assert not any(child.is_running() for child in children.values())
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_signed_out_it_leads_to_the_login_page(tmp_path: Path) -> None:
