@@ -12,11 +12,11 @@ import structlog
 from aiohttp import web
 
 from ib_operator.app import Operator
+from ib_operator.health import create_web
 from ib_operator.settings import OperatorSettings
 from ib_operator.watch import quieten
-from ib_operator.web import create_web
-from ibkr import logs
-from ibkr.settings import read
+from ib_service import logs
+from ib_service.settings import read
 
 log = structlog.get_logger("ib_operator")
 

@@ -10,14 +10,14 @@ from typing import Self
 
 import httpx
 
-from ib_operator import wire
-from ib_operator.api import Api
-from ib_operator.errands import Errands
-from ib_operator.fleet import Fleet
-from ib_operator.limiter import Limiter
+from ib_operator import http_client
+from ib_operator.background import Errands
+from ib_operator.kubernetes.api import Api
 from ib_operator.metrics import Metrics
+from ib_operator.rate_limiter import Limiter
+from ib_operator.reconcile.controller import Fleet
+from ib_operator.services import Tools
 from ib_operator.settings import OperatorSettings
-from ib_operator.tools import Tools
 from ib_operator.watch import Watch
 
 
@@ -40,7 +40,7 @@ class Operator:
         self.metrics = Metrics()
         self.api = Api(settings, self.metrics, kubernetes)
         self.errands = Errands()
-        self._client = wire.open_client(pods or wire.sockets(reuse=False))
+        self._client = http_client.open_client(pods or http_client.sockets(reuse=False))
         tools = Tools(
             api=self.api,
             client=self._client,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from ib_operator.states import Phase
+from ib_operator.decision.states import Phase
 
 
 class Metrics:

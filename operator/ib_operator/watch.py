@@ -19,10 +19,10 @@ import kopf
 import structlog
 from kopf._core.engines.peering import Identity
 
-from ib_operator.api import Api, ApiError, read_token, trust
-from ib_operator.fleet import Fleet
-from ib_operator.objects import GROUP, PLURAL, POD_LABELS, VERSION
-from ib_operator.report import MANAGER
+from ib_operator.kubernetes.api import Api, ApiError, read_token, trust
+from ib_operator.kubernetes.bodies import MANAGER
+from ib_operator.kubernetes.objects import GROUP, PLURAL, POD_LABELS, VERSION
+from ib_operator.reconcile.controller import Fleet
 from ib_operator.settings import OperatorSettings
 
 log = structlog.get_logger("ib_operator.watch")

@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 
-import command
 from ib_mcp.cli.stack import free_ports
+from support import cli
 from tests.bench.agent import Agent
 from tests.bench.figures import Figure
 from tests.bench.running import Bench, started
@@ -94,7 +94,7 @@ async def _toolbox(bench: Bench, tools: int) -> AsyncIterator[tuple[psutil.Proce
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.bench.toolbox", str(tools)),
-        env={**command.environment(bench.running.folder), **settings},
+        env={**cli.environment(bench.running.folder), **settings},
         stdin=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

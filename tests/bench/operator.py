@@ -21,9 +21,9 @@ from aiohttp import web
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import apiserver
-from apiserver import ApiServer
-from ib_operator.objects import GATE
+from ib_operator.kubernetes.objects import GATE
+from support import api_server
+from support.api_server import ApiServer
 from tests.bench.figures import Figure
 
 GATEWAYS = 1000
@@ -42,7 +42,7 @@ async def measure(gateways: int = GATEWAYS) -> list[Figure]:
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            apiserver.running(Path(folder), {"operator": account}) as (api, _),
+            api_server.running(Path(folder), {"operator": account}) as (api, _),
         ):
             await _populate(api, gateways)
             return await _watch_process(api, gateways, port, looks)
@@ -73,7 +73,7 @@ async def _serve_gateways() -> tuple[web.AppRunner, list[int], int]:
 async def _populate(api: ApiServer, gateways: int) -> None:
     """Pods that run and their sessions, as many as asked for."""
     api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _NAMESPACE}})
-    objects = apiserver.rendered(_NAMESPACE, "--set=operator.enabled=true,simulator.enabled=true")
+    objects = api_server.rendered(_NAMESPACE, "--set=operator.enabled=true,simulator.enabled=true")
     kinds = ("CustomResourceDefinition", "Role", "RoleBinding")
     api.apply(*(one for one in objects if one["kind"] in kinds))
     room = asyncio.Semaphore(_AT_ONCE)
@@ -118,7 +118,7 @@ def _pod(name: str) -> dict[str, Any]:
 
 async def _watch_process(api: ApiServer, gateways: int, port: int, looks: list[int]) -> list[Figure]:
     # Found free by the system, though another program could take it in between.
-    web_port = apiserver.free_port()
+    web_port = api_server.free_port()
     environment = os.environ | {
         "IB_OPERATOR_NAMESPACES": _NAMESPACE,
         "IB_OPERATOR_API_URL": api.url,

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import psutil
 
-import stack
+from support import stack
 from tests.bench import agent
 
 _LOOK_S = 0.2

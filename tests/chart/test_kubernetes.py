@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-import external
 from chart import schemas
 from chart.conftest import VALUES, Object, Render, one
+from support import programs
 
 # The floor of Chart.yaml and the version of hack/cluster.
 VERSIONS = ("1.30.14", "1.37.1")
@@ -26,8 +26,8 @@ WAIVERS = yaml.safe_load(Path(__file__).with_name("waivers.yaml").read_text())
 
 def program(package: str, version: str) -> Path:
     try:
-        return external.go_program(package, version)
-    except external.Unavailable as reason:
+        return programs.go_program(package, version)
+    except programs.Unavailable as reason:
         pytest.skip(str(reason))
 
 
@@ -36,10 +36,10 @@ def known(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """The schemas of one Kubernetes version, of the kinds of other projects and of our own."""
     folder = tmp_path_factory.mktemp("schemas")
     try:
-        schemas.write(external.kubernetes_swagger(request.param), folder)
+        schemas.write(programs.kubernetes_swagger(request.param), folder)
         for module, version, path in CUSTOM:
-            schemas.write_custom(yaml.safe_load((external.go_module(module, version) / path).read_text()), folder)
-    except external.Unavailable as reason:
+            schemas.write_custom(yaml.safe_load((programs.go_module(module, version) / path).read_text()), folder)
+    except programs.Unavailable as reason:
         pytest.skip(str(reason))
     schemas.write_custom(one(render(), "CustomResourceDefinition", ""), folder)
     return folder

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from chart.conftest import CHART, VALUES, Render
-from ib_mcp import toolsets
+from ib_mcp import tags
 
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -92,7 +92,7 @@ def test_a_value_may_be_left_empty(helm: Helm, emptied: str) -> None:
 
 def test_the_tags_are_those_of_the_server() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
-    assert schema["$defs"]["tags"]["items"]["enum"] == list(toolsets.KNOWN)
+    assert schema["$defs"]["tags"]["items"]["enum"] == list(tags.KNOWN)
 
 
 def _leaves(values: dict[str, Any], *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:

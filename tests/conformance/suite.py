@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import external
+from support import programs
 
 PACKAGE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
 REVISION = "2026-07-28"
@@ -97,7 +97,7 @@ def required_by_the_suite() -> set[str]:
 
 async def run(url: str, folder: Path) -> Results:
     """What each scenario of the revision found at ``url``; ``folder`` receives the suite's files."""
-    command = [*external.npm_tool(PACKAGE, "dist/index.js"), "server", "--url", url, "--requirements", REVISION]
+    command = [*programs.npm_tool(PACKAGE, "dist/index.js"), "server", "--url", url, "--requirements", REVISION]
     suite = await asyncio.create_subprocess_exec(
         *command, "-o", str(folder), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -121,4 +121,4 @@ def _checks(folder: Path, scenario: str) -> tuple[Check, ...]:
 
 
 def _folder() -> Path:
-    return external.npm_package(PACKAGE) / "node_modules" / PACKAGE.rpartition("@")[0]
+    return programs.npm_package(PACKAGE) / "node_modules" / PACKAGE.rpartition("@")[0]

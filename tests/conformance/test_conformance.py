@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 import pytest
 from fastmcp import FastMCP
 
-import external
 from conformance import suite
 from conformance.fixtures import add_fixtures
-from guarding import TOKEN, guarded, simulator
-from ib_mcp.app import create_app
-from ib_mcp.guards import connect
-from ib_mcp.serve import web_server
-from ib_mcp.server import create_server
+from ib_mcp.guard.router import connect
+from ib_mcp.http.app import create_app
+from ib_mcp.http.serve import web_server
+from ib_mcp.server.server import create_server
 from ib_mcp.settings import HttpSettings
+from support import programs
+from support.guard import TOKEN, guarded, simulator
 
 Fetched = TypeVar("Fetched")
 
@@ -69,14 +69,14 @@ def test_no_required_scenario_is_left_out() -> None:
 
 
 def _examine(examination: Callable[[], Coroutine[Any, Any, suite.Results]]) -> suite.Results:
-    _or_skip(lambda: external.npm_tool(suite.PACKAGE, "dist/index.js"))
+    _or_skip(lambda: programs.npm_tool(suite.PACKAGE, "dist/index.js"))
     return asyncio.run(examination())
 
 
 def _or_skip(fetch: Callable[[], Fetched]) -> Fetched:
     try:
         return fetch()
-    except external.Unavailable as reason:
+    except programs.Unavailable as reason:
         pytest.skip(str(reason))
 
 

@@ -13,7 +13,7 @@ from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 from playwright.async_api import async_playwright
 
-import external
+from support import programs
 
 _QUIET = [
     "--no-sandbox",
@@ -42,7 +42,7 @@ async def agent(url: str, token: str, authority: Path | None = None) -> AsyncIte
 async def sign_in(landing: str, user: str = "robin-paper", password: str = "paper") -> None:
     """Sign in by the landing page as a person does, until the page says that it is done."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=external.chromium(), args=_QUIET)
+        browser = await playwright.chromium.launch(executable_path=programs.chromium(), args=_QUIET)
         try:
             page = await browser.new_page()
             await page.goto(landing)

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from playwright.async_api import Page, async_playwright
 
-import external
 from gateway.rig import LOOK_SECONDS, Rig
-from ib_simulator.users import USERS
+from ib_simulator.session.users import USERS
+from support import programs
 
 OWNER = USERS["paper"]
 SIGN_IN_SECONDS = 30
@@ -60,8 +60,8 @@ async def give_password(browser: httpx.AsyncClient) -> str:
 async def chromium() -> AsyncIterator[Page]:
     """A page of the machine's own Chromium, which is not downloaded for this: skips where there is none."""
     try:
-        program = external.chromium()
-    except external.Unavailable as reason:
+        program = programs.chromium()
+    except programs.Unavailable as reason:
         pytest.skip(str(reason))
     async with async_playwright() as playwright:
         # Its sandbox does not work for root, which containers and CI machines are.

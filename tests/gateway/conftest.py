@@ -4,19 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-import external
 from gateway.leaks import leaks
 from gateway.rig import Rig, assembled
+from support import programs
 
 
 @pytest.fixture(scope="package")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """All programs, signed out at first; at the end everything that they wrote is looked through."""
     try:
-        external.java()
-        external.compiler()
-        external.gateway()
-    except external.Unavailable as reason:
+        programs.java()
+        programs.compiler()
+        programs.gateway()
+    except programs.Unavailable as reason:
         pytest.skip(str(reason))
     with assembled(tmp_path_factory.mktemp("rig")) as rig:
         yield rig

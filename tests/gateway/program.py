@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
 from cryptography.x509 import load_pem_x509_certificate
 
-import external
+from support import programs
 
 IMAGE = Path(__file__).parents[2] / "images/gateway"
 BACKEND_NAME = "api.ibkr.com"
@@ -66,7 +66,7 @@ class Gateway:
 
     def start(self) -> None:
         """Returns when it accepts connections; RuntimeError with its log when it does not."""
-        program = external.gateway()
+        program = programs.gateway()
         hosts = self.folder / "hosts"
         hosts.write_text(f"127.0.0.1 {BACKEND_NAME} localhost {socket.gethostname()}\n")
         (self.folder / "conf").mkdir(exist_ok=True)
@@ -78,9 +78,9 @@ class Gateway:
                 AUTH_DELAY_MS="1",
             )
         )
-        class_path = f"{self.folder / 'conf'}:{program / external.GATEWAY_JAR}:{program / 'build/lib/runtime'}/*"
+        class_path = f"{self.folder / 'conf'}:{program / programs.GATEWAY_JAR}:{program / 'build/lib/runtime'}/*"
         command = [
-            external.java(),
+            programs.java(),
             f"@{IMAGE / 'jvm.options'}",
             f"-Dlogback.configurationFile={IMAGE / 'logback.xml'}",
             f"-Djdk.net.hosts.file={hosts}",
@@ -130,7 +130,7 @@ def render(**values: str) -> str:
 
 def _compile_shim(folder: Path) -> Path:
     shim = folder / "loopback.so"
-    command = [external.compiler(), "-Wall", "-Werror", "-shared", "-fPIC", "-o", shim, IMAGE / "loopback.c"]
+    command = [programs.compiler(), "-Wall", "-Werror", "-shared", "-fPIC", "-o", shim, IMAGE / "loopback.c"]
     subprocess.run(command, check=True)
     return shim
 

@@ -20,8 +20,8 @@ import psutil
 from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 
-import stack
 from gateway.program import Authority, Gateway
+from support import stack
 
 START_SECONDS = 30
 LOOK_SECONDS = 0.1

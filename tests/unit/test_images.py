@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import external
+from support import programs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES = REPOSITORY / "images"
@@ -68,6 +68,7 @@ def test_an_image_holds_its_own_package_and_the_shared_one_with_locked_dependenc
     assert copied == [
         [f"requirements/{part}.txt", "/build/"],
         ["ibkr", "/app/ibkr"],
+        ["ib_service", "/app/ib_service"],
         [f"{source}/ib_{part}", f"/app/ib_{part}"],
         ["--from=build", "/app", "/app"],
     ]
@@ -120,8 +121,8 @@ def test_another_program_than_the_tested_one_is_refused_unless_asked_for(tmp_pat
 
 def test_the_gateways_health_command_tells_whether_its_port_is_open(tmp_path: Path) -> None:
     try:
-        compiler = external.compiler()
-    except external.Unavailable as reason:
+        compiler = programs.compiler()
+    except programs.Unavailable as reason:
         pytest.skip(str(reason))
     listens = tmp_path / "listens"
     subprocess.run([compiler, "-Wall", "-Werror", "-o", listens, IMAGES / "gateway/listens.c"], check=True)

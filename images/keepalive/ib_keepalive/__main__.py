@@ -10,10 +10,10 @@ import structlog
 import uvloop
 
 from ib_keepalive.app import Keepalive
-from ib_keepalive.serve import Listener, PortTaken, open_sockets, serve
+from ib_keepalive.http.serve import Listener, PortTaken, open_sockets, serve
 from ib_keepalive.settings import KeepaliveSettings
-from ibkr import logs
-from ibkr.settings import read
+from ib_service import logs
+from ib_service.settings import read
 
 log = structlog.get_logger("ib_keepalive")
 

@@ -13,11 +13,11 @@ from starlette.types import ASGIApp
 
 from ib_keepalive.control import create_control
 from ib_keepalive.guard import Guard
-from ib_keepalive.keeper import Keeper
 from ib_keepalive.login import create_login
 from ib_keepalive.metrics import Metrics
+from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
-from ib_keepalive.upstream import open_client, open_transport
+from ib_keepalive.upstream.connections import open_client, open_transport
 
 
 class Keepalive:

@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ib_keepalive import hosts
-from ib_keepalive.keeper import Keeper
+from ib_keepalive.http import hosts
 from ib_keepalive.metrics import CONTENT_TYPE, Metrics
+from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
 from ibkr.errors import IbError, OperationForbidden
 from ibkr.session import SessionState

@@ -32,7 +32,7 @@ def _command(arguments: list[str] | None) -> int:
         return 0
     match given.command:
         case "up":
-            from ib_mcp.cli import up
+            from ib_mcp.cli.up import command as up
 
             return up.run(given)
         case "serve":
@@ -40,11 +40,11 @@ def _command(arguments: list[str] | None) -> int:
 
             return serve.run(given)
         case "stdio":
-            from ib_mcp.cli import stdio
+            from ib_mcp.cli.stdio import command as stdio
 
             return stdio.run(given)
         case "doctor":
-            from ib_mcp.cli import doctor
+            from ib_mcp.cli.doctor import command as doctor
 
             return doctor.run(given)
         case "endpoints":

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from ib_mcp import tokens
-from ib_mcp.toolsets import is_wanted, known_tag
+from ib_mcp.auth import tokens
+from ib_mcp.tags import is_wanted, known_tag
 
 Names = Annotated[tuple[str, ...], NoDecode]
 

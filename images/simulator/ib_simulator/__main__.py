@@ -11,12 +11,12 @@ import sys
 import structlog
 import uvloop
 
-from ib_simulator import scenario
+from ib_service import logs
+from ib_service.settings import read
 from ib_simulator.app import Simulator
-from ib_simulator.listener import Listener
+from ib_simulator.control import scenario
+from ib_simulator.network.listener import Listener
 from ib_simulator.settings import SimulatorSettings
-from ibkr import logs
-from ibkr.settings import read
 
 log = structlog.get_logger("ib_simulator")
 

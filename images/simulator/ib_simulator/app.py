@@ -10,21 +10,22 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from ib_simulator import exchange, websocket
-from ib_simulator.actions import ACTIONS, arguments_of
+from ib_simulator import websocket
 from ib_simulator.answers import ANSWERS
 from ib_simulator.backend import Backend
 from ib_simulator.clock import Clock
-from ib_simulator.control import create_control, iso
-from ib_simulator.faults import Faults
+from ib_simulator.control.actions import ACTIONS, arguments_of
+from ib_simulator.control.api import create_control, iso
+from ib_simulator.control.scenario import Player, Scenario
+from ib_simulator.faults.faults import Faults
 from ib_simulator.gateway import Gateway
 from ib_simulator.limits import Limits
-from ib_simulator.listener import Gate
-from ib_simulator.login import Logins, SecondStep
-from ib_simulator.scenario import Player, Scenario
-from ib_simulator.session import Session, Timing
-from ib_simulator.traffic import Request, Traffic
-from ib_simulator.users import USERS
+from ib_simulator.network import http
+from ib_simulator.network.listener import Gate
+from ib_simulator.request_log import Request, Traffic
+from ib_simulator.session.session import Session, Timing
+from ib_simulator.session.users import USERS
+from ib_simulator.sign_in.logins import Logins, SecondStep
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Mode
 from ibkr import catalogue
@@ -105,7 +106,7 @@ class Simulator:
         self.limits.forget()
 
     def do(self, action: str, **arguments: Any) -> None:
-        """Do an action of ``ib_simulator.actions``; Invalid when the arguments do not fit."""
+        """Do an action of ``ib_simulator.control.actions``; Invalid when the arguments do not fit."""
         self.perform(action, arguments_of(action, arguments))
 
     def perform(self, action: str, arguments: BaseModel) -> None:
@@ -160,7 +161,7 @@ class BrokerApp:
         self._simulator = simulator
         self.gate = simulator.gate
 
-    async def __call__(self, scope: exchange.Scope, receive: exchange.Receive, send: exchange.Send) -> None:
+    async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
         simulator, gate = self._simulator, self.gate
         if not simulator.player.armed:
             simulator.player.arm()
@@ -171,7 +172,7 @@ class BrokerApp:
             return
         if gate.refusing:
             raise ConnectionRefusedError("the simulator refuses connections")
-        incoming = await exchange.read(scope, receive)
+        incoming = await http.read(scope, receive)
         if incoming is None:
             return
         if gate.silent:
@@ -181,11 +182,9 @@ class BrokerApp:
         if reply is not None:
             await self._deliver(reply, incoming, scope, send)
 
-    async def _deliver(
-        self, reply: exchange.Reply, incoming: exchange.Incoming, scope: exchange.Scope, send: exchange.Send
-    ) -> None:
+    async def _deliver(self, reply: http.Reply, incoming: http.Incoming, scope: http.Scope, send: http.Send) -> None:
         if self.gate.silent:
             await incoming.gone()
         else:
             # The gateway sends every body on in chunks.
-            await exchange.write(scope, incoming.receive, send, reply, chunked=self._simulator.gateway is not None)
+            await http.write(scope, incoming.receive, send, reply, chunked=self._simulator.gateway is not None)

@@ -6,17 +6,18 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from ib_simulator import pages, session_answers, sso
 from ib_simulator.call import Answer, Call, Refusal
 from ib_simulator.clock import Clock
-from ib_simulator.exchange import Incoming, Reply, answer_reply, json_reply, page_reply, redirect
-from ib_simulator.faults import Faults
-from ib_simulator.gateway_calls import AGENT, GatewayCalls
+from ib_simulator.faults.apply import strike
+from ib_simulator.faults.faults import Faults
 from ib_simulator.limits import Limits
-from ib_simulator.login import Logins
-from ib_simulator.session import Session
-from ib_simulator.strike import strike
-from ib_simulator.traffic import Request, Traffic
+from ib_simulator.network.http import Incoming, Reply, answer_reply, json_reply, page_reply, redirect
+from ib_simulator.request_log import Request, Traffic
+from ib_simulator.session import answers
+from ib_simulator.session.gateway_calls import AGENT, GatewayCalls
+from ib_simulator.session.session import Session
+from ib_simulator.sign_in import pages, sso
+from ib_simulator.sign_in.logins import Logins
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Mode
 from ibkr.catalogue import Catalogue, Endpoint
@@ -137,7 +138,7 @@ class Backend:
             body = json.loads(incoming.body) if incoming.body else {}
         except ValueError:
             return _bad_request("the body is not JSON")
-        own = session_answers.ANSWERS.get(endpoint.id)
+        own = answers.ANSWERS.get(endpoint.id)
         if own is not None:
             return answer_reply(own(session, body, now))
         if endpoint.tier == "brokerage" and not session.flags(now).authenticated:

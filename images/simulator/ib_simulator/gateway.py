@@ -11,9 +11,9 @@ import asyncio
 import re
 
 from ib_simulator.backend import Backend
-from ib_simulator.exchange import Incoming, Reply, json_reply, page_reply, redirect
-from ib_simulator.login import cookies
-from ib_simulator.traffic import Request
+from ib_simulator.network.http import Incoming, Reply, json_reply, page_reply, redirect
+from ib_simulator.request_log import Request
+from ib_simulator.sign_in.logins import cookies
 
 SLOTS = 5
 LOGIN_SUCCEEDS = "Client login succeeds"

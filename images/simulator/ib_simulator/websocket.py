@@ -8,9 +8,9 @@ import json
 from typing import Any
 
 from ib_simulator.backend import Backend
-from ib_simulator.exchange import Receive, Send
 from ib_simulator.gateway import Gateway
-from ib_simulator.listener import Gate
+from ib_simulator.network.http import Receive, Send
+from ib_simulator.network.listener import Gate
 
 HEARTBEAT_S = 10.0
 _LOOK_S = 0.5

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
-import published
 from ibkr import catalogue
 from ibkr.catalogue import TAGS, Effect, Endpoint, Method, Support, Tier
 from ibkr.fields import FIELDS
+from support import published
 
 ROWS = list(catalogue.load())
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import published
 from ibkr.errors import InvalidRequest
 from ibkr.field_values import Availability, Reading, availability, number, read
 from ibkr.fields import BY_NAME, BY_NUMBER, FIELDS, Kind, find
+from support import published
 
 exact = st.decimals(min_value=-(10**12), max_value=10**12, places=4)
 anything = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()))

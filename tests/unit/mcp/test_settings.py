@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ib_mcp.auth import HashedBearer
+from ib_mcp.auth.verifier import HashedBearer
 from ib_mcp.settings import HttpSettings, McpSettings
-from ib_mcp.toolsets import is_wanted
-from ibkr import settings
+from ib_mcp.tags import is_wanted
+from ib_service import settings
 
 GUARD = {"guard_url": "http://127.0.0.1:8080", "guard_token": "g"}
 

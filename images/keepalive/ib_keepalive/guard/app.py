@@ -10,19 +10,13 @@ from typing import Any, Self
 import httpx
 import structlog
 
-from ib_keepalive.guard.access import Token, refuse_browsers
 from ib_keepalive.guard.admission import is_signed_in, refuse_operation, refuse_session, state_error
-from ib_keepalive.guard.exchange import Exchange
-from ib_keepalive.guard.local import FROM_STATUS, OPENING
-from ib_keepalive.guard.memory import Memory
-from ib_keepalive.guard.pacer import Pacer
-from ib_keepalive.guard.patience import read_patience
-from ib_keepalive.guard.question import PREFIX, Question, read_target, with_body
-from ib_keepalive.guard.reads import Reads
-from ib_keepalive.guard.rounds import OPERATION as SNAPSHOT
-from ib_keepalive.guard.sender import Sender, longest_s
-from ib_keepalive.guard.snapshots import Snapshots
-from ib_keepalive.guard.wire import (
+from ib_keepalive.guard.auth import Token, refuse_browsers
+from ib_keepalive.guard.reads.reader import Reads
+from ib_keepalive.guard.session_calls import FROM_STATUS, OPENING
+from ib_keepalive.guard.snapshots.batches import OPERATION as SNAPSHOT
+from ib_keepalive.guard.snapshots.reader import Snapshots
+from ib_keepalive.http.asgi import (
     Answer,
     CallerGone,
     Receive,
@@ -35,7 +29,13 @@ from ib_keepalive.guard.wire import (
     unless_gone,
 )
 from ib_keepalive.metrics import Metrics
+from ib_keepalive.pacing.deadline import read_patience
+from ib_keepalive.pacing.pacer import Pacer
 from ib_keepalive.settings import KeepaliveSettings
+from ib_keepalive.upstream.api_request import PREFIX, Question, read_target, with_body
+from ib_keepalive.upstream.client import Exchange
+from ib_keepalive.upstream.paced_client import Sender, longest_s
+from ib_keepalive.upstream.session_memory import Memory
 from ibkr import catalogue
 from ibkr.errors import IbError, LoginRequired, OperationUnknown, UpstreamError
 from ibkr.session import Status

@@ -7,13 +7,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ib_keepalive import hosts
-from ib_keepalive.keeper import Keeper
+from ib_keepalive.http import hosts
 from ib_keepalive.login import pages
 from ib_keepalive.login.forward import Forwarder
-from ib_keepalive.login.rules import METHODS, is_sign_in_path
+from ib_keepalive.login.paths import METHODS, is_sign_in_path
+from ib_keepalive.login.wording import WORDS
+from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
-from ib_keepalive.words import WORDS
 from ibkr.errors import IbError
 
 __all__ = ["create_login"]

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from ib_keepalive.login.rules import SIGN_IN_ENDS, is_sign_in_path
+from ib_keepalive.login.paths import SIGN_IN_ENDS, is_sign_in_path
 from ibkr.errors import InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 
 _LARGEST_REQUEST = 1024 * 1024

@@ -8,8 +8,8 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from ib_keepalive.login.rules import SIGN_IN_PAGE
-from ib_keepalive.words import Words
+from ib_keepalive.login.paths import SIGN_IN_PAGE
+from ib_keepalive.login.wording import Words
 
 _STYLE = files(__package__).joinpath("page.css").read_text("utf-8")
 _SCRIPT = files(__package__).joinpath("page.js").read_text("utf-8")

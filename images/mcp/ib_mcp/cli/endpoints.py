@@ -6,17 +6,17 @@ import argparse
 import shutil
 import sys
 
-from ib_mcp import endpoint_status
+from ib_mcp.reference import endpoint_table
 from ibkr import catalogue
 
 
 def run(given: argparse.Namespace) -> int:
     endpoints = catalogue.load()
     if given.json:
-        text = endpoint_status.as_json(endpoints)
+        text = endpoint_table.as_json(endpoints)
     elif given.markdown:
-        text = endpoint_status.markdown(endpoints)
+        text = endpoint_table.markdown(endpoints)
     else:
-        text = endpoint_status.plain(endpoints, shutil.get_terminal_size().columns)
+        text = endpoint_table.plain(endpoints, shutil.get_terminal_size().columns)
     sys.stdout.write(text)
     return 0

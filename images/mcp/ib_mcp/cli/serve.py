@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from ib_mcp.serve import serve_http
+from ib_mcp.http.serve import serve_http
 from ib_mcp.settings import HttpSettings
-from ibkr import settings
+from ib_service import settings
 
 
 def run(given: argparse.Namespace) -> int:

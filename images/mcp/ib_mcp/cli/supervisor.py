@@ -119,7 +119,7 @@ class Supervisor:
                 return None
             # A session of its own: Ctrl-C reaches the supervisor only, which then ends the parts.
             child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ib_mcp.cli.leash", part.module, *part.arguments],
+                [sys.executable, "-P", "-m", "ib_mcp.cli.child", part.module, *part.arguments],
                 env=environment(part.settings, os.environ),
                 stdin=self._pipe[0],
                 stdout=output,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from ib_mcp.instruments import EXAMPLES
+from ib_mcp.market.notation import EXAMPLES
 
 
 def _listed(value: Any) -> Any:

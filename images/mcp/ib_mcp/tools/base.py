@@ -12,7 +12,7 @@ from fastmcp.tools.base import Tool, ToolResult
 from pydantic import PrivateAttr, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from ib_mcp.desk import Desk
+from ib_mcp.context import Desk
 from ibkr.errors import InvalidRequest
 
 _MOST_PROBLEMS = 3

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ib_mcp import lookups
-from ib_mcp.contracts import Contract
-from ib_mcp.desk import Desk
-from ib_mcp.together import together
+from ib_mcp.context import Desk
+from ib_mcp.formats.values import figure, iso, iso_date, pick, table, untrusted
+from ib_mcp.gather import together
+from ib_mcp.market import lookups
+from ib_mcp.market.resolver import Contract
 from ib_mcp.tools.arguments import Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.values import figure, iso, iso_date, pick, table, untrusted
 from ibkr.errors import IbError, SessionCompeting, SessionReopening
 
 _FOUND = ("symbol", "conid", "type", "exchange", "currency", "name", "derivatives")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ib_mcp.desk import Desk
-from ib_mcp.quotes import quotes
-from ib_mcp.together import together
+from ib_mcp.context import Desk
+from ib_mcp.gather import together
+from ib_mcp.market.quotes import quotes
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.session import trouble
 from ibkr import fields as known_fields

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ib_mcp.desk import Desk
+from ib_mcp.context import Desk
+from ib_mcp.formats.values import offset
+from ib_mcp.tags import GENERAL
 from ib_mcp.tools.arguments import Cursor
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.toolsets import GENERAL
-from ib_mcp.values import offset
 from ibkr import catalogue
 from ibkr.catalogue import Endpoint, Parameter
 from ibkr.errors import InvalidRequest, OperationForbidden, OperationUnknown

@@ -10,12 +10,12 @@ import mcp_types
 from fastmcp.tools.base import ToolResult
 from pydantic import Field
 
-from ib_mcp import bars
-from ib_mcp.chart import draw
-from ib_mcp.desk import Desk
+from ib_mcp.context import Desk
+from ib_mcp.formats.values import table
+from ib_mcp.market import bars
+from ib_mcp.market.chart import draw
 from ib_mcp.tools.arguments import Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool, result
-from ib_mcp.values import table
 from ibkr.errors import UpstreamError
 
 _OPTIONS = ("OPT", "FOP", "WAR")

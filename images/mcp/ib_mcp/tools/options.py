@@ -9,17 +9,17 @@ from typing import Annotated, Any, Literal
 import anyio
 from pydantic import Field
 
-from ib_mcp import lookups
-from ib_mcp.contracts import Contract
-from ib_mcp.desk import Desk
-from ib_mcp.instruments import month_code, month_of, undashed
-from ib_mcp.lookups import OptionMarket
-from ib_mcp.quotes import quotes
-from ib_mcp.together import together
+from ib_mcp.context import Desk
+from ib_mcp.formats.values import decimal, iso_date, plain, table
+from ib_mcp.gather import together
+from ib_mcp.market import lookups
+from ib_mcp.market.lookups import OptionMarket
+from ib_mcp.market.notation import month_code, month_of, undashed
+from ib_mcp.market.quotes import quotes
+from ib_mcp.market.resolver import Contract
 from ib_mcp.tools.arguments import Symbol, Text
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.prices import remarks
-from ib_mcp.values import decimal, iso_date, plain, table
 from ibkr import fields as known_fields
 from ibkr.errors import IbError, InvalidRequest, UpstreamTimeout
 

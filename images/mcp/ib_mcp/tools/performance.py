@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ib_mcp.desk import Desk
+from ib_mcp.context import Desk
+from ib_mcp.formats.values import cut, figure, iso_date, pick, table, untrusted
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.values import cut, figure, iso_date, pick, table, untrusted
 from ibkr.errors import UpstreamError
 
 Period = Literal["1D", "7D", "MTD", "1M", "YTD", "1Y"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ib_mcp.desk import Desk
-from ib_mcp.guard import Guard
-from ib_mcp.together import together
+from ib_mcp.context import Desk
+from ib_mcp.formats.values import figure, foreign_cursor, pick, table
+from ib_mcp.gather import together
+from ib_mcp.guard.client import Guard
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.values import figure, foreign_cursor, pick, table
 from ibkr.errors import IbError
 
 _PAGE = 100

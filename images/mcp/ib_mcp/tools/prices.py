@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ib_mcp.desk import Desk
-from ib_mcp.quotes import Quote, quotes
+from ib_mcp.context import Desk
+from ib_mcp.formats.values import table
+from ib_mcp.market.quotes import Quote, quotes
 from ib_mcp.tools.arguments import Names, Symbols
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.values import table
 from ibkr import fields as known_fields
 
 _USUAL = ("last", "bid", "ask", "bid_size", "ask_size", "volume_exact", "change", "change_percent", "prior_close")

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ib_mcp.desk import Desk
+from ib_mcp.context import Desk
+from ib_mcp.formats.values import pick, table, untrusted
 from ib_mcp.tools.arguments import Text
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.values import pick, table, untrusted
 from ibkr.errors import InvalidRequest, UpstreamError
 
 _MOST_CODES = 40

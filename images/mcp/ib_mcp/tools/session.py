@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from ib_mcp.desk import Desk
-from ib_mcp.guard import Guard
-from ib_mcp.together import together
+from ib_mcp.context import Desk
+from ib_mcp.formats.values import iso
+from ib_mcp.gather import together
+from ib_mcp.guard.client import Guard
 from ib_mcp.tools.base import Answer, read_tool, session_tool
-from ib_mcp.values import iso
 from ibkr.errors import IbError, SessionReopening
 from ibkr.session import SessionState, Status, refusal
 

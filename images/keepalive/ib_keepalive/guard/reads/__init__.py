@@ -1,0 +1,1 @@
+"""Reading operations: cached, shared and prepared."""

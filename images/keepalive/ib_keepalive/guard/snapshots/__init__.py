@@ -1,0 +1,1 @@
+"""Price snapshots: many callers, few requests, a hundred market-data lines."""

@@ -1,0 +1,1 @@
+"""HTTP as all ports of the keepalive speak it."""

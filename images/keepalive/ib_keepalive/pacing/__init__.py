@@ -1,0 +1,1 @@
+"""Turns under IBKR's limits, fair between callers."""

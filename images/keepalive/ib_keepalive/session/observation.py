@@ -1,0 +1,128 @@
+"""What one probe of the gateway showed, told apart before anybody draws a conclusion from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ib_service.logs import redact_text
+from ibkr.session import AuthStatus
+
+
+class Seen(StrEnum):
+    """How a probe ended."""
+
+    FLAGS = "flags"  # the session's flags came back
+    ALIVE = "alive"  # a good answer without flags
+    SIGNED_OUT = "signed_out"
+    NO_BRIDGE = "no_bridge"  # signed in, but IBKR has no brokerage session for it
+    BUSY = "busy"  # 429: too many requests, says nothing about the session
+    MAINTENANCE = "maintenance"
+    UNAVAILABLE = "unavailable"  # 503
+    BROKEN = "broken"  # another error, not JSON, cut short
+    TIMEOUT = "timeout"
+    REFUSED = "refused"  # no connection could be made
+    SILENT = "silent"  # timeout, and the gateway's own pages do not answer either
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """``detail`` is one short phrase for people, without secrets; ``sso_expires_s`` comes with a tickle."""
+
+    seen: Seen
+    flags: AuthStatus | None = None
+    detail: str = ""
+    latency_ms: float | None = None
+    sso_expires_s: float | None = None
+    retry_after_s: float | None = None
+
+
+_LONGEST_MS = 10**9
+_NO_BRIDGE = ("no bridge", "init session first", "no brokerage session")
+# ssodh/init without ``compete`` while another session of the user is active.
+_NEEDS_FORCE = "force compete"
+_MAINTENANCE = ("maintenance", "scheduled downtime", "system is temporarily unavailable")
+
+
+def read_answer(status: int, headers: dict[str, str], content: bytes) -> tuple[Observation, Any]:
+    """What an answer means for the session, and its JSON body where it had a good one.
+
+    ``headers`` have lower-case names.
+    """
+    text = content[:4096].decode("utf-8", "replace").lower()
+    refused = _read_refusal(status, headers, text)
+    if refused is not None:
+        return refused, None
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return Observation(Seen.BROKEN, detail="IBKR's answer is not JSON"), None
+    observation = _read_body(body)
+    return observation, body if observation.seen in (Seen.FLAGS, Seen.ALIVE) else None
+
+
+def _read_refusal(status: int, headers: dict[str, str], text: str) -> Observation | None:
+    if status == 429:
+        return Observation(Seen.BUSY, detail="IBKR answers 429", retry_after_s=_seconds(headers.get("retry-after")))
+    if status in (301, 302, 303, 307, 308):
+        return Observation(Seen.SIGNED_OUT, detail=f"IBKR redirects ({status}) to the sign-in page")
+    if status == 401:
+        return Observation(Seen.SIGNED_OUT, detail="IBKR answers 401")
+    if status >= 400 and any(phrase in text for phrase in _NO_BRIDGE):
+        return Observation(Seen.NO_BRIDGE, detail="IBKR says there is no brokerage session")
+    if status >= 500 and any(phrase in text for phrase in _MAINTENANCE):
+        return Observation(Seen.MAINTENANCE, detail=f"IBKR answers {status} and speaks of maintenance")
+    if status == 503:
+        return Observation(Seen.UNAVAILABLE, detail="IBKR answers 503")
+    if status == 404 and text.startswith("access denied"):
+        return Observation(Seen.BROKEN, detail="the gateway refuses this address (ips.allow in its conf.yaml)")
+    if status != 200:
+        return Observation(Seen.BROKEN, detail=f"IBKR answers {status}")
+    if not text.strip():
+        return Observation(Seen.BROKEN, detail="IBKR's answer is empty")
+    if "html" in headers.get("content-type", "") or text.lstrip().startswith("<"):
+        return Observation(Seen.SIGNED_OUT, detail="IBKR answers with a web page")
+    return None
+
+
+def _read_body(body: Any) -> Observation:
+    if not isinstance(body, dict):
+        return Observation(Seen.BROKEN, detail="IBKR's answer is not a JSON object")
+    error = body.get("error")
+    if isinstance(error, str) and error:
+        if "no session" in error.lower() or "not logged in" in error.lower():
+            return Observation(Seen.SIGNED_OUT, detail="IBKR says there is no session")
+        if any(phrase in error.lower() for phrase in _NO_BRIDGE):
+            return Observation(Seen.NO_BRIDGE, detail="IBKR says there is no brokerage session")
+        return Observation(Seen.BROKEN, detail=f"IBKR says {_phrase(error)}")
+    expires = body.get("ssoExpires")
+    sso_expires_s = expires / 1000 if isinstance(expires, int) and 0 <= expires < _LONGEST_MS else None
+    bridge = body.get("iserver")
+    flags = read_flags(bridge.get("authStatus") if isinstance(bridge, dict) else body)
+    return Observation(Seen.ALIVE if flags is None else Seen.FLAGS, flags=flags, sso_expires_s=sso_expires_s)
+
+
+def read_flags(body: object) -> AuthStatus | None:
+    """The flags of an auth/status object, or None where there are none. Absent ``connected`` counts as given."""
+    if not isinstance(body, dict) or not isinstance(body.get("authenticated"), bool):
+        return None
+    established = body.get("established")
+    fail = body.get("fail")
+    message = body.get("message") or fail
+    return AuthStatus(
+        connected=body.get("connected", body["authenticated"]) is True,
+        authenticated=body["authenticated"],
+        competing=body.get("competing") is True or (isinstance(fail, str) and _NEEDS_FORCE in fail.lower()),
+        established=established if isinstance(established, bool) else None,
+        message=_phrase(message) if isinstance(message, str) and message else None,
+    )
+
+
+def _phrase(text: str) -> str:
+    return redact_text(" ".join(text.split()))[:200]
+
+
+def _seconds(value: str | None) -> float | None:
+    return float(value) if value is not None and value.isdigit() else None

@@ -1,0 +1,110 @@
+"""Asking the gateway one thing at a time, with a hard limit on how long an answer may take."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Protocol
+
+import aiohttp
+import httpx
+
+from ib_keepalive.metrics import Metrics
+from ib_keepalive.session.observation import Observation, Seen, read_answer
+from ibkr import catalogue
+
+ANSWER_LIMIT_S = 5.0
+_LARGEST_ANSWER = 256 * 1024
+# Answered by IBKR's program itself, without asking IBKR: it tells a stuck connection from a dead program.
+_LOCAL_PATH = "/v1/am/x"
+
+
+class Pacing(Protocol):
+    """The account of all requests to the gateway."""
+
+    async def reserve(self, operation: str) -> None:
+        """Wait until one may be sent, a second or two at most."""
+
+    def answered(self, status: int, retry_after_s: float | None = None) -> None:
+        """One was answered with this HTTP status."""
+
+
+class Prober:
+    """The keeper's own requests."""
+
+    def __init__(self, client: httpx.AsyncClient, metrics: Metrics, pacing: Pacing) -> None:
+        self._client = client
+        self._metrics = metrics
+        self._pacing = pacing
+
+    async def ask(self, operation: str, body: dict[str, Any] | None = None) -> tuple[Observation, Any]:
+        """What the catalogue's ``operation`` (without path parameters) showed, and its JSON body if it had one."""
+        endpoint = catalogue.load()[operation]
+        await self._pacing.reserve(operation)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        # IBKR's edge refuses a POST without Content-Length; an empty object is always a safe body.
+        sent = (body or {}) if endpoint.method == "POST" else None
+        observation, answer = await self._send(operation, endpoint.method, f"/v1/api{endpoint.path}", sent)
+        latency_ms = round((loop.time() - started) * 1000, 1)
+        if observation.seen is Seen.TIMEOUT and not await self._answers_locally():
+            return Observation(Seen.SILENT, detail="the gateway accepts connections and answers nothing"), None
+        if observation.seen in (Seen.TIMEOUT, Seen.REFUSED):
+            return observation, answer
+        return replace(observation, latency_ms=latency_ms), answer
+
+    async def _send(self, operation: str, method: str, path: str, body: Any) -> tuple[Observation, Any]:
+        with self._measure(operation) as outcome:
+            try:
+                async with asyncio.timeout(ANSWER_LIMIT_S), self._client.stream(method, path, json=body) as response:
+                    outcome["status"] = str(response.status_code)
+                    content = await _read(response)
+                    headers = {name.lower(): value for name, value in response.headers.items()}
+                    seen, answer = read_answer(response.status_code, headers, content)
+                    self._pacing.answered(response.status_code, seen.retry_after_s)
+                    return seen, answer
+            except (TimeoutError, httpx.TimeoutException):
+                outcome["status"] = "timeout"
+                return Observation(Seen.TIMEOUT, detail=f"no answer within {ANSWER_LIMIT_S:g} s"), None
+            except httpx.ConnectError as error:
+                outcome["status"] = "refused"
+                return Observation(Seen.REFUSED, detail=_why(error)), None
+            except (httpx.HTTPError, OSError):
+                outcome["status"] = "broken"
+                return Observation(Seen.BROKEN, detail="the connection broke before the answer was complete"), None
+
+    async def _answers_locally(self) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S), self._client.stream("GET", _LOCAL_PATH):
+                return True
+        except (TimeoutError, httpx.HTTPError, OSError):
+            return False
+
+    @contextmanager
+    def _measure(self, operation: str) -> Any:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        outcome = {"status": "cancelled"}
+        self._metrics.upstream_in_flight.inc()
+        try:
+            yield outcome
+        finally:
+            self._metrics.upstream_in_flight.dec()
+            self._metrics.upstream_requests.labels(operation, outcome["status"]).inc()
+            self._metrics.upstream_seconds.labels(operation).observe(loop.time() - started)
+
+
+async def _read(response: httpx.Response) -> bytes:
+    content = b""
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > _LARGEST_ANSWER:
+            break
+    return content
+
+
+def _why(error: httpx.ConnectError) -> str:
+    if isinstance(error.__cause__, aiohttp.ClientSSLError):
+        return "the gateway's TLS certificate is not accepted"
+    return "the gateway's port does not accept connections"

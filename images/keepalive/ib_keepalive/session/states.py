@@ -1,0 +1,118 @@
+"""From what was seen to the session's state: pure decisions, one observation at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ib_keepalive.session.observation import Observation, Seen
+from ibkr.session import AuthStatus, SessionState
+
+# IBKR's program takes up to three seconds to listen; a slow machine gets ten times that.
+START_GRACE_S = 30.0
+# One lost answer is a hiccup; each further probe of a stuck gateway holds one of its five slots.
+TIMEOUTS_TO_HANG = 2
+BROKEN_TO_GIVE_UP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state and how it came about. Times are the loop's clock, in seconds.
+
+    ``concluded_at`` is when an observation last said something about the session; failures count in a row.
+    """
+
+    state: SessionState
+    since: float
+    concluded_at: float
+    reason: str = "nothing was seen yet"
+    flags: AuthStatus = field(default_factory=AuthStatus)
+    reachable: bool = False
+    timeouts: int = 0
+    broken: int = 0
+    busy: int = 0
+
+
+def decide(seen: Observation, before: Verdict, *, now: float, started: float, in_maintenance: bool) -> Verdict:
+    """The verdict after ``seen``. ``in_maintenance``: the calendar says that IBKR is down at this hour."""
+    match seen.seen:
+        case Seen.FLAGS:
+            assert seen.flags is not None
+            state, reason = _from_flags(seen.flags, in_maintenance)
+            return _conclude(before, state, reason, now, seen.flags)
+        case Seen.NO_BRIDGE:
+            return _conclude(before, SessionState.REOPENING, seen.detail, now, AuthStatus(connected=True))
+        case Seen.SIGNED_OUT:
+            return _conclude(before, SessionState.LOGIN_REQUIRED, seen.detail, now)
+        case Seen.MAINTENANCE:
+            return _conclude(before, SessionState.MAINTENANCE, seen.detail, now)
+        case Seen.ALIVE | Seen.BUSY:
+            busy = before.busy + 1 if seen.seen is Seen.BUSY else 0
+            if before.state in (SessionState.HUNG, SessionState.UNREACHABLE):
+                before = _conclude(before, SessionState.STARTING, "IBKR answers again", now)
+            return replace(before, reachable=True, timeouts=0, broken=0, busy=busy)
+        case Seen.UNAVAILABLE:
+            is_down = in_maintenance or before.state is SessionState.MAINTENANCE
+            return _broken(seen, before, now, SessionState.MAINTENANCE, at_once=is_down)
+        case Seen.BROKEN if in_maintenance:
+            return _broken(seen, before, now, SessionState.MAINTENANCE, at_once=True)
+        case Seen.BROKEN:
+            return _broken(seen, before, now, SessionState.UNREACHABLE)
+        case Seen.TIMEOUT:
+            return _timed_out(before, now, in_maintenance)
+        case Seen.REFUSED | Seen.SILENT:
+            if before.state is SessionState.STARTING and now - started < START_GRACE_S:
+                return replace(before, reachable=False, reason=seen.detail)
+            return _conclude(before, SessionState.UNREACHABLE, seen.detail, now, reachable=False)
+
+
+def _from_flags(flags: AuthStatus, in_maintenance: bool) -> tuple[SessionState, str]:
+    if flags.competing:
+        return SessionState.COMPETING, "another session of the same user is active"
+    if not flags.connected:
+        if in_maintenance:
+            return SessionState.MAINTENANCE, "the gateway is not connected to IBKR in its maintenance hours"
+        return SessionState.REOPENING, "the gateway is not connected to IBKR"
+    if not flags.authenticated:
+        return SessionState.REOPENING, "the brokerage session is not open"
+    if flags.established is False:
+        return SessionState.REOPENING, "IBKR is loading the account data"
+    return SessionState.AUTHENTICATED, "the brokerage session is open"
+
+
+def _broken(seen: Observation, before: Verdict, now: float, state: SessionState, *, at_once: bool = False) -> Verdict:
+    broken = before.broken + 1
+    if broken < BROKEN_TO_GIVE_UP and not at_once:
+        return replace(before, reachable=True, timeouts=0, broken=broken)
+    return replace(_conclude(before, state, seen.detail, now), broken=broken)
+
+
+def _timed_out(before: Verdict, now: float, in_maintenance: bool) -> Verdict:
+    timeouts = before.timeouts + 1
+    if timeouts < TIMEOUTS_TO_HANG:
+        return replace(before, reachable=True, timeouts=timeouts)
+    if in_maintenance:
+        return replace(
+            _conclude(before, SessionState.MAINTENANCE, "IBKR does not answer in its maintenance hours", now),
+            timeouts=timeouts,
+        )
+    reason = "the gateway is up, but IBKR's answers do not arrive"
+    return replace(_conclude(before, SessionState.HUNG, reason, now), timeouts=timeouts)
+
+
+def _conclude(
+    before: Verdict,
+    state: SessionState,
+    reason: str,
+    now: float,
+    flags: AuthStatus | None = None,
+    *,
+    reachable: bool = True,
+) -> Verdict:
+    return Verdict(
+        state=state,
+        since=before.since if state is before.state else now,
+        concluded_at=now,
+        reason=reason,
+        flags=AuthStatus() if flags is None else flags,
+        reachable=reachable,
+    )

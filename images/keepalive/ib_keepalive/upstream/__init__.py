@@ -1,0 +1,1 @@
+"""The way to the gateway: connections, requests and what their responses mean."""

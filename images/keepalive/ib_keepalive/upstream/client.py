@@ -1,0 +1,65 @@
+"""One request to the gateway with our own time limit: it may never answer by itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import httpx
+import structlog
+
+from ib_keepalive.metrics import Metrics
+from ib_keepalive.upstream.api_request import Question
+from ib_keepalive.upstream.response import FinalAnswer, Response
+from ib_keepalive.upstream.transport import fetching
+from ibkr.errors import UpstreamTimeout, UpstreamUnreachable
+
+log = structlog.get_logger("ib_keepalive.guard")
+
+# aiohttp's limit for connecting is a TimeoutError too.
+_REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+class ConnectionBroken(UpstreamUnreachable):
+    """The connection ended before the answer was complete; the request may have been carried out."""
+
+
+class Exchange:
+    """Sends to the gateway at ``url``, measures, and turns every failure of the network into an IbError."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, url: str, metrics: Metrics) -> None:
+        self._fetch = fetching(transport)
+        self._metrics = metrics
+        self._base = url.rstrip("/")
+
+    async def send(self, question: Question, within_s: float) -> Response:
+        """The gateway's answer as it is. UpstreamUnreachable, ConnectionBroken, UpstreamTimeout or FinalAnswer."""
+        operation = question.endpoint.id
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        outcome = "cancelled"
+        self._metrics.upstream_in_flight.inc()
+        try:
+            async with asyncio.timeout(within_s):
+                response = await self._fetch(question.endpoint.method, self._base + question.target, question.body)
+            outcome = str(response.status)
+            return response
+        except _REFUSED:
+            outcome = "refused"
+            raise UpstreamUnreachable("IBKR's gateway does not accept connections.", retry_after_s=5) from None
+        except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout):
+            outcome = "timeout"
+            raise UpstreamTimeout(f"IBKR's gateway did not answer within {within_s:.3g} s.") from None
+        except (httpx.HTTPError, aiohttp.ClientError, OSError):
+            outcome = "broken"
+            raise ConnectionBroken("The connection to IBKR's gateway broke.", retry_after_s=2) from None
+        except FinalAnswer:
+            outcome = "too_large"
+            raise
+        finally:
+            took = clock() - started
+            self._metrics.upstream_in_flight.dec()
+            self._metrics.upstream_requests.labels(operation, outcome).inc()
+            self._metrics.upstream_seconds.labels(operation).observe(took)
+            if outcome != "200":
+                log.info("gateway answered", operation=operation, outcome=outcome, seconds=round(took, 3))

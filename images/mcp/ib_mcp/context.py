@@ -1,0 +1,23 @@
+"""What the tools of one server share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ib_mcp.guard.client import Guard
+from ib_mcp.market.accounts import Accounts
+from ib_mcp.market.resolver import Contracts
+from ib_mcp.settings import McpSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    settings: McpSettings
+    guard: Guard
+    accounts: Accounts
+    contracts: Contracts
+
+    @classmethod
+    def on(cls, guard: Guard, settings: McpSettings) -> Desk:
+        """A desk that remembers nothing yet."""
+        return cls(settings, guard, Accounts(guard, settings.default_account), Contracts(guard))

@@ -1,0 +1,115 @@
+"""The ASGI app: /mcp on both wires, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from fastmcp import FastMCP
+from mcp_types import LOG_LEVEL_META_KEY
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ib_mcp.auth.verifier import HashedBearer
+from ib_mcp.http.error_bodies import Refusals
+from ib_mcp.settings import HttpSettings
+
+_PATH = "/mcp"
+_VERSION = b"mcp-protocol-version"
+# What a request says in which the agent asks for messages before the answer.
+_STREAMED = (b'"progressToken"', LOG_LEVEL_META_KEY.encode())
+# The shortest time without a byte after which common proxies give up.
+_SILENT_S = 30
+
+
+def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
+    """``server`` over stateless streamable HTTP, guarded as ``settings`` say."""
+    if settings.token is not None and not settings.no_auth:
+        server.auth = HashedBearer(settings.token.get_secret_value())
+    shared: dict[str, Any] = {"path": _PATH, "stateless_http": True, "host_origin_protection": True}
+    shared |= {"allowed_hosts": list(settings.allowed_hosts), "allowed_origins": list(settings.allowed_origins)}
+    plain = server.http_app(**shared, json_response=True)
+    (endpoint,) = (route.endpoint for route in plain.routes if isinstance(route, Route))
+    # Behind the checks of Host, Origin and token, which are the same for both.
+    by_wire = Middleware(ByWire, plain=endpoint, deadline_s=settings.deadline_s)
+    app = server.http_app(**shared, middleware=[by_wire])
+    app.router.routes.extend((Route("/healthz", healthy), Route("/readyz", healthy), Route("/metrics", show_metrics)))
+    app.add_middleware(Refusals)
+    streaming = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def both(_: Starlette) -> AsyncIterator[None]:
+        async with plain.router.lifespan_context(plain), streaming(app):
+            yield
+
+    app.router.lifespan_context = both
+    return app
+
+
+class ByWire:
+    """Sends requests that are answered in one piece to ``plain``, an endpoint that makes no event stream of any answer.
+
+    Those are all of the handshake wire, where an event stream costs half as much again, and calls of tools that ask for
+    no progress and no log messages. An answer that may take so long that a proxy loses patience stays an event stream.
+    """
+
+    def __init__(self, app: ASGIApp, plain: ASGIApp, deadline_s: float) -> None:
+        self._app = app
+        self._plain = plain
+        self._is_quick = deadline_s <= _SILENT_S
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != _PATH or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        # As the MCP library tells the wires apart: without a version, or with an old one.
+        version = headers.get(_VERSION)
+        if version is None or version.decode("latin-1") in HANDSHAKE_PROTOCOL_VERSIONS:
+            await self._plain(scope, receive, send)
+        elif self._is_quick and headers.get(b"mcp-method") == b"tools/call":
+            await self._call(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        first = await receive()
+        unread = [first]
+
+        async def read() -> Message:
+            return unread.pop() if unread else await receive()
+
+        if first.get("more_body") or any(wish in first.get("body", b"") for wish in _STREAMED):
+            await self._app(scope, read, send)
+            return
+        with anyio.CancelScope() as call:
+            leaving = asyncio.ensure_future(_left(receive))
+            leaving.add_done_callback(lambda task: None if task.cancelled() else call.cancel())
+            try:
+                await self._plain(scope, read, send)
+            finally:
+                leaving.cancel()
+
+
+async def _left(receive: Receive) -> None:
+    """Until the client is gone, which on the modern wire ends its call."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def healthy(request: Request) -> Response:
+    """Ready as soon as it listens: without a login the tools still answer, with login_required."""
+    return JSONResponse({"ok": True})
+
+
+async def show_metrics(request: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,1 @@
+"""Instruments, accounts, quotes and bars: what the tools know about the market."""

@@ -1,0 +1,89 @@
+"""Quotes of several instruments with one question to the guard, every gap with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from ib_mcp.context import Desk
+from ib_mcp.formats.values import iso_ms, plain
+from ib_mcp.market.resolver import Contract
+from ibkr import field_values
+from ibkr.fields import BY_NUMBER, Field
+
+_AVAILABILITY = BY_NUMBER["6509"]
+_NOTHING_YET = "IBKR has sent no quotes of this instrument yet; ask again in a few seconds."
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """``values`` by field name, without the missing ones; ``missing`` says why. ``notes`` qualify a value.
+
+    ``timing``: live, delayed, frozen, ...; ``updated``: IBKR's time of the last change; ``age_ms``: of this answer.
+    """
+
+    contract: Contract
+    timing: str
+    age_ms: int
+    updated: str | None
+    values: dict[str, Decimal | bool | str]
+    notes: dict[str, str]
+    missing: dict[str, str]
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing
+
+    def shown(self, name: str) -> Any:
+        value = self.values.get(name)
+        return plain(value) if isinstance(value, Decimal) else value
+
+
+async def quotes(desk: Desk, contracts: Sequence[Contract], fields: Sequence[Field]) -> list[Quote]:
+    """A quote for each contract, in this order."""
+    if not contracts:
+        return []
+    numbers = [field.number for field in fields]
+    reply = await desk.guard.call(
+        "get_price_snapshot",
+        query={
+            "conids": ",".join(dict.fromkeys(contract.conidex for contract in contracts)),
+            "fields": ",".join(dict.fromkeys((*numbers, _AVAILABILITY.number))),
+        },
+    )
+    rows: dict[str, dict[str, Any]] = {}
+    for row in reply.rows:
+        rows[str(row.get("conidEx"))] = row
+        rows.setdefault(str(row.get("conid")), row)
+    return [read(contract, rows.get(contract.conidex, {}), fields, reply.age_ms) for contract in contracts]
+
+
+def read(contract: Contract, row: dict[str, Any], fields: Sequence[Field], age_ms: int) -> Quote:
+    """What one row of a snapshot says."""
+    letters = row.get(_AVAILABILITY.number)
+    available = field_values.availability(str(letters or ""))
+    values: dict[str, Decimal | bool | str] = {}
+    notes: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    for field in fields:
+        reading = field_values.read(field, row.get(field.number))
+        if reading.value is None:
+            missing[field.name] = _why(available.timing, available.reason, letters is None)
+        else:
+            values[field.name] = reading.value
+            if reading.note:
+                notes[field.name] = reading.note
+    return Quote(contract, available.timing, age_ms, iso_ms(row.get("_updated")), values, notes, missing)
+
+
+def _why(timing: field_values.Timing, reason: str, nothing: bool) -> str:
+    if nothing:
+        return _NOTHING_YET
+    match timing:
+        case "not_subscribed" | "not_acknowledged":
+            return reason
+        case "frozen" | "frozen_delayed":
+            return "There is none while the market is closed, or none for this instrument."
+    return "IBKR has sent none (yet) for this instrument."

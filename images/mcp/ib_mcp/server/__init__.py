@@ -1,0 +1,1 @@
+"""The FastMCP server and what lies around each call."""

@@ -1,0 +1,61 @@
+"""Resources under ibkr://: what an agent may look at without calling a tool."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastmcp import FastMCP
+from fastmcp.exceptions import ResourceError
+
+from ib_mcp.context import Desk
+from ib_mcp.tags import GENERAL
+from ib_mcp.tools import endpoints, portfolio, session
+from ibkr import catalogue
+from ibkr.errors import IbError
+
+_JSON = "application/json"
+
+
+def add_resources(server: FastMCP, desk: Desk) -> None:
+    """All resources that the tag settings select."""
+
+    def add(uri: str, description: str, tag: str, read: Callable[..., Awaitable[Any]]) -> None:
+        if desk.settings.wants([tag]):
+            name = uri.removeprefix("ibkr://").replace("/", " ").replace("{", "").replace("}", "")
+            server.resource(uri, name=name, description=description, mime_type=_JSON)(read)
+
+    async def session_() -> str:
+        return await _text(session.get_session_status(desk))
+
+    async def accounts() -> str:
+        return await _text(portfolio.list_accounts(desk))
+
+    async def positions() -> str:
+        return await _text(portfolio.get_account_positions(desk))
+
+    async def positions_of(account: str) -> str:
+        return await _text(portfolio.get_account_positions(desk, account))
+
+    async def operations() -> str:
+        rows = [row for row in catalogue.load() if endpoints.is_offered(desk, row)]
+        return json.dumps([{"endpoint": row.id, "title": row.title, "effect": row.effect} for row in rows])
+
+    async def operation(endpoint: str) -> str:
+        return await _text(endpoints.find_endpoint(desk, endpoint, 1))
+
+    add("ibkr://session", "State of the IBKR session", "Session", session_)
+    add("ibkr://accounts", "Accounts", "Portfolio", accounts)
+    add("ibkr://positions", "Positions of the default account", "Portfolio", positions)
+    add("ibkr://positions/{account}", "Positions of an account", "Portfolio", positions_of)
+    add("ibkr://endpoints", "Operations of IBKR's Web API", GENERAL, operations)
+    add("ibkr://endpoints/{endpoint}", "One operation with its parameters", GENERAL, operation)
+
+
+async def _text(answer: Awaitable[Any]) -> str:
+    try:
+        return json.dumps(await answer, ensure_ascii=False)
+    except IbError as error:
+        raise ResourceError(json.dumps(error.envelope(), ensure_ascii=False), log_level=logging.DEBUG) from error

@@ -1,0 +1,1 @@
+"""What tests and scenarios can do to the simulator."""

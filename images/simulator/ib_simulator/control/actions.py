@@ -1,0 +1,254 @@
+"""What a test or a scenario can do to the simulator: one table for the control API and for scenario files.
+
+An action is a name, the pydantic model of its arguments and a function. Wrong arguments become one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ib_simulator.faults.faults import FaultSpec
+from ib_simulator.world.accounts import Mode
+
+if TYPE_CHECKING:
+    from ib_simulator.app import Simulator
+
+FOREVER = float("inf")
+MAX_RATE = 1_000_000
+
+
+class Invalid(Exception):
+    """The arguments do not fit; the message is a sentence that says what is allowed."""
+
+
+class Arguments(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Nothing(Arguments):
+    pass
+
+
+class SignIn(Arguments):
+    """``brokerage``: open the brokerage session too, already established."""
+
+    user: Mode = "paper"
+    brokerage: bool = True
+
+
+class SecondStepMode(Arguments):
+    mode: Literal["auto", "wait", "none"]
+
+
+class DropBrokerage(Arguments):
+    """``disconnected_s``: how long ``connected`` is false as well."""
+
+    disconnected_s: float = Field(0, ge=0)
+
+
+class Compete(Arguments):
+    """``returns_s``: thrown out by ``compete: true``, the competitor comes back after that; absent: never."""
+
+    on: bool
+    returns_s: float | None = Field(None, ge=0)
+
+
+class Maintenance(Arguments):
+    on: bool
+    seconds: float | None = Field(None, gt=0)
+
+
+class ClockChange(Arguments):
+    """``advance_s`` lets time pass; ``time`` moves the calendar and keeps the age of everything."""
+
+    advance_s: float | None = Field(None, ge=0)
+    rate: float | None = Field(None, gt=0, le=MAX_RATE)
+    time: AwareDatetime | None = Field(None, strict=False)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(value is not None for value in (self.advance_s, self.rate, self.time)) != 1:
+            raise ValueError("give one of advance_s, rate, time")
+        return self
+
+
+class TimingChange(Arguments):
+    login_life: float | None = Field(None, gt=0)
+    login_idle: float | None = Field(None, gt=0)
+    brokerage_idle: float | None = Field(None, gt=0)
+    establish: float | None = Field(None, ge=0)
+    gateway_login: float | None = Field(None, ge=0)
+    reset: float | None = Field(None, ge=0)
+    calendar: bool | None = None
+
+
+class LimitsChange(Arguments):
+    enabled: bool | None = None
+    per_second: int | None = Field(None, ge=1)
+    penalty_s: float | None = Field(None, ge=0)
+
+
+class BeforeLogin(Arguments):
+    answer: Literal["401", "302", "no_session"]
+
+
+class FaultId(Arguments):
+    """``id``: one fault; absent: all."""
+
+    id: int | None = None
+
+
+def _sign_in(simulator: Simulator, arguments: SignIn) -> None:
+    simulator.sign_in(arguments.user, brokerage=arguments.brokerage)
+
+
+def _approve(simulator: Simulator, _: Nothing) -> None:
+    simulator.logins.decide(True)
+
+
+def _deny(simulator: Simulator, _: Nothing) -> None:
+    simulator.logins.decide(False)
+
+
+def _second_step(simulator: Simulator, arguments: SecondStepMode) -> None:
+    simulator.logins.second_step = arguments.mode
+
+
+def _sign_out(simulator: Simulator, _: Nothing) -> None:
+    simulator.session.end("signed out")
+
+
+def _expire(simulator: Simulator, _: Nothing) -> None:
+    simulator.session.end("the sign-in reached its age limit")
+
+
+def _nightly_reset(simulator: Simulator, _: Nothing) -> None:
+    session = simulator.session
+    session.drop("nightly reset", connected_at=simulator.clock.now() + session.timing.reset)
+
+
+def _drop_brokerage(simulator: Simulator, arguments: DropBrokerage) -> None:
+    simulator.session.drop("told to", connected_at=simulator.clock.now() + arguments.disconnected_s)
+
+
+def _compete(simulator: Simulator, arguments: Compete) -> None:
+    if arguments.on:
+        simulator.session.compete(arguments.returns_s)
+    else:
+        simulator.session.stop_competing()
+
+
+def _maintenance(simulator: Simulator, arguments: Maintenance) -> None:
+    until = FOREVER if arguments.seconds is None else simulator.clock.now() + arguments.seconds
+    simulator.session.maintain(until if arguments.on else None)
+
+
+def _clock(simulator: Simulator, arguments: ClockChange) -> None:
+    if arguments.advance_s is not None:
+        simulator.clock.advance(arguments.advance_s)
+    elif arguments.rate is not None:
+        simulator.clock.run(arguments.rate)
+    elif arguments.time is not None:
+        simulator.set_time(arguments.time.timestamp())
+    simulator.session.settle(simulator.clock.now())
+
+
+def _timing(simulator: Simulator, arguments: TimingChange) -> None:
+    for name, value in arguments.model_dump(exclude_none=True).items():
+        setattr(simulator.session.timing, name, value)
+    simulator.session.retime()
+
+
+def _limits(simulator: Simulator, arguments: LimitsChange) -> None:
+    for name, value in arguments.model_dump(exclude_none=True).items():
+        setattr(simulator.limits, name, value)
+    simulator.limits.forget()
+
+
+def _before_login(simulator: Simulator, arguments: BeforeLogin) -> None:
+    simulator.backend.before_login = arguments.answer
+
+
+def _fault(simulator: Simulator, spec: FaultSpec) -> None:
+    simulator.faults.add(spec)
+
+
+def _clear_faults(simulator: Simulator, arguments: FaultId) -> None:
+    if not simulator.faults.remove(arguments.id) and arguments.id is not None:
+        raise Invalid(f"there is no fault {arguments.id}")
+
+
+def _release(simulator: Simulator, arguments: FaultId) -> None:
+    simulator.faults.release(arguments.id)
+
+
+def _clear_requests(simulator: Simulator, _: Nothing) -> None:
+    simulator.traffic.clear()
+    simulator.limits.clear_counters()
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """``run`` takes the simulator and an instance of ``arguments``."""
+
+    arguments: type[BaseModel]
+    run: Callable[[Any, Any], None]
+
+
+def _action(arguments: type[_Model], run: Callable[[Simulator, _Model], None]) -> Action:
+    return Action(arguments, run)
+
+
+ACTIONS: dict[str, Action] = {
+    "sign-in": _action(SignIn, _sign_in),
+    "approve": _action(Nothing, _approve),
+    "deny": _action(Nothing, _deny),
+    "second-step": _action(SecondStepMode, _second_step),
+    "sign-out": _action(Nothing, _sign_out),
+    "expire": _action(Nothing, _expire),
+    "nightly-reset": _action(Nothing, _nightly_reset),
+    "drop-brokerage": _action(DropBrokerage, _drop_brokerage),
+    "compete": _action(Compete, _compete),
+    "maintenance": _action(Maintenance, _maintenance),
+    "clock": _action(ClockChange, _clock),
+    "timing": _action(TimingChange, _timing),
+    "limits": _action(LimitsChange, _limits),
+    "before-login": _action(BeforeLogin, _before_login),
+    "fault": _action(FaultSpec, _fault),
+    "clear-faults": _action(FaultId, _clear_faults),
+    "release": _action(FaultId, _release),
+    "clear-requests": _action(Nothing, _clear_requests),
+}
+
+
+def arguments_of(name: str, given: Mapping[str, Any]) -> BaseModel:
+    """The arguments of the action ``name``, checked. Invalid when there is no such action or they do not fit."""
+    action = ACTIONS.get(name)
+    if action is None:
+        raise Invalid(f"there is no action '{name}'; there are {', '.join(ACTIONS)}")
+    try:
+        return action.arguments.model_validate(dict(given))
+    except ValidationError as error:
+        raise Invalid(_sentence(name, action.arguments, error)) from None
+
+
+def _sentence(name: str, model: type[BaseModel], error: ValidationError) -> str:
+    problems: list[str] = []
+    for problem in error.errors(include_url=False, include_input=False):
+        field = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            allowed = ", ".join(model.model_fields) or "none"
+            problems.append(f"'{field}' is not known, allowed: {allowed}")
+        elif problem["type"] == "missing":
+            problems.append(f"'{field}' is missing")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"'{field}': {message[0].lower()}{message[1:]}" if field else message)
+    return f"{name}: {'; '.join(problems)}"

@@ -1,0 +1,64 @@
+"""What the faults that hit a request do to it and to its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ib_simulator.call import Answer
+from ib_simulator.faults.faults import Fault, Faults, FaultSpec
+from ib_simulator.network.http import Incoming, Reply, answer_reply, page_reply, unless_gone
+from ib_simulator.sign_in import pages
+
+_WRONG_JSON = b'{"error": "truncated by a pro'
+_BODILESS = (204, 304)
+
+
+async def strike(
+    faults: Faults, struck: list[Fault], incoming: Incoming, answer: Callable[[], Reply], *, watch_client: bool
+) -> Reply | None:
+    """The reply to a request that ``struck`` hit; ``answer`` carries the request out.
+
+    None when the client went away while it was held, which is noticed with ``watch_client`` only.
+    """
+    reply = replacement = None
+    broken: Fault | None = None
+    for fault in struck:
+        if fault.spec.processed and reply is None:
+            reply = answer()
+        match fault.spec.kind:
+            case "latency":
+                await asyncio.sleep(fault.spec.seconds or 0)
+            case "hang" if watch_client:
+                if not await unless_gone(incoming.receive, faults.hold(fault)):
+                    return None
+            case "hang":
+                await faults.hold(fault)
+            case "reset" | "cut" | "stall":
+                broken = fault
+            case "answer":
+                replacement = _told(fault.spec)
+            case "wrong_json":
+                replacement = Reply(200, _WRONG_JSON)
+            case "html":
+                replacement = page_reply(pages.login())
+    if broken is None:
+        return replacement or reply or answer()
+    if broken.spec.kind == "reset":
+        return Reply(200, broken="reset")
+    reply = replacement or reply or answer()
+    if broken.spec.kind == "cut":
+        reply.broken = "cut"
+    else:
+        stalled = broken
+        reply.broken, reply.resume = "stall", lambda: faults.hold(stalled)
+    return reply
+
+
+def _told(spec: FaultSpec) -> Reply:
+    """The answer that a fault of kind ``answer`` gives."""
+    status = spec.status or 200
+    if status in _BODILESS:
+        return Reply(status)
+    body = {"error": "simulated", "statusCode": status} if spec.body is None else spec.body
+    return answer_reply(Answer(body, status, "text/plain"))

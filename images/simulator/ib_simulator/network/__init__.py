@@ -1,0 +1,1 @@
+"""Sockets and HTTP exchanges of the simulator."""

@@ -1,0 +1,1 @@
+"""IBKR's sign-in in a browser."""

@@ -1,0 +1,1 @@
+"""What is to be done about a gateway. Pure: no clock, no I/O."""

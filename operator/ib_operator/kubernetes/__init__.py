@@ -1,0 +1,1 @@
+"""Objects, requests and bodies of the Kubernetes API."""

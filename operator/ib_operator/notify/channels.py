@@ -1,0 +1,128 @@
+"""Sending a notice: signed JSON to a webhook, a message to ntfy, or anything the Apprise library speaks.
+
+A channel's folder is a mounted Secret with the files ``url`` and, where wanted, ``signing-key`` (webhook) and
+``token`` (ntfy). It is read for each notice, so that a changed Secret needs no restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import httpx
+
+from ib_operator.background import TryLater
+from ib_operator.decision.policy import Channel
+
+_TIMEOUT_S = 10.0
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+class Misconfigured(Exception):
+    """The channel can never work as it is; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """``kind``: needed, reminder or recovered. ``login`` is what to do to sign in, ``deadline`` and ``at`` RFC 3339.
+
+    It holds nothing about the account.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    phase: str
+    reason: str
+    message: str
+    login: str | None
+    deadline: str | None
+    at: str
+
+    @property
+    def title(self) -> str:
+        said = {"needed": "needs you", "reminder": "still needs you", "recovered": "is signed in again"}[self.kind]
+        return f"ib-mcp: {self.namespace}/{self.name} {said}"
+
+
+async def send(client: httpx.AsyncClient, folder: Path, channel: Channel, notice: Notice, wall: float) -> None:
+    """Deliver once. TryLater when it may work later, Misconfigured when it never will."""
+    url = _read(folder, channel, "url")
+    if url is None:
+        raise Misconfigured(
+            f"the Secret {channel.secret} with the key url is not mounted: list it in operator.channelSecrets"
+        )
+    match channel.kind:
+        case "webhook":
+            await _post(client, url, *_signed(notice, _read(folder, channel, "signing-key"), wall))
+        case "ntfy":
+            headers = {
+                "Title": notice.title,
+                "Priority": "default" if notice.kind == "recovered" else "high",
+                "Tags": "white_check_mark" if notice.kind == "recovered" else "key",
+            }
+            if token := _read(folder, channel, "token"):
+                headers["Authorization"] = f"Bearer {token}"
+            await _post(client, url, notice.message.encode(), headers)
+        case "apprise":
+            await _apprise(url, notice)
+
+
+def signature(key: str, body: bytes, wall: float) -> str:
+    """``t=EPOCH,v1=HEX``: HMAC-SHA256 over ``EPOCH.body``, so that a receiver can refuse what is forged or old."""
+    at = str(int(wall))
+    digest = hmac.new(key.encode(), at.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={digest}"
+
+
+def _signed(notice: Notice, key: str | None, wall: float) -> tuple[bytes, dict[str, str]]:
+    body = json.dumps({"schema": 1, **asdict(notice)}).encode()
+    headers = {"Content-Type": "application/json"}
+    if key is not None:
+        headers["ib-mcp-signature"] = signature(key, body, wall)
+    return body, headers
+
+
+async def _post(client: httpx.AsyncClient, url: str, body: bytes, headers: dict[str, str]) -> None:
+    if not url.startswith(("https://", "http://")):
+        raise Misconfigured("the key url of its Secret is no http or https URL")
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            response = await client.post(url, content=body, headers=headers)
+    except httpx.InvalidURL:
+        raise Misconfigured("the key url of its Secret is no http or https URL") from None
+    # The text of these errors may hold the URL, which is a secret with many services.
+    except (TimeoutError, httpx.TransportError) as error:
+        raise TryLater(f"no answer ({type(error).__name__})") from None
+    if response.is_success:
+        return
+    if response.status_code in (408, 425, 429) or response.status_code >= 500:
+        raise TryLater(f"answered {response.status_code}")
+    raise Misconfigured(f"answered {response.status_code}: check url and keys of its Secret")
+
+
+async def _apprise(url: str, notice: Notice) -> None:
+    # Loaded late: it takes more memory than the rest of the operator.
+    try:
+        import apprise
+    except ImportError:
+        raise Misconfigured("the library apprise is not installed in this image") from None
+    target = apprise.Apprise()
+    if not target.add(url):
+        raise Misconfigured("the key url of its Secret is no Apprise URL")
+    if not await target.async_notify(body=notice.message, title=notice.title):
+        raise TryLater("Apprise could not deliver it")
+
+
+def _read(folder: Path, channel: Channel, key: str) -> str | None:
+    if not _NAME.fullmatch(channel.secret) or ".." in channel.secret:
+        return None
+    try:
+        return (folder / channel.secret / key).read_text("utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None

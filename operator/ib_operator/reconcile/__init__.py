@@ -1,0 +1,1 @@
+"""One loop for each gateway, and all of them."""

@@ -1,0 +1,31 @@
+"""What the supervisors of all gateways share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from ib_operator.background import Errands
+from ib_operator.kubernetes.api import Api
+from ib_operator.metrics import Metrics
+from ib_operator.rate_limiter import Limiter
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """``wall`` is the calendar, ``chance`` gives numbers from 0 to 1."""
+
+    api: Api
+    client: httpx.AsyncClient
+    limiter: Limiter
+    errands: Errands
+    metrics: Metrics
+    channels_dir: Path
+    control_port: int
+    poll_s: float
+    wall: Callable[[], float]
+    chance: Callable[[], float] = random.random

@@ -1,0 +1,102 @@
+"""The MCP server on the real guard and the simulator, all in the test's event loop; or on a guard of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+from fastmcp import Client, FastMCP
+
+from ib_keepalive.app import Keepalive
+from ib_keepalive.settings import KeepaliveSettings
+from ib_mcp.guard import router
+from ib_mcp.server.server import create_server
+from ib_mcp.settings import McpSettings
+from ib_simulator.app import Simulator
+from ibkr.session import SessionState
+from support.serve import InProcess
+
+GUARD, GUARD_TOKEN = "http://guard.test", "guard-token-of-tests"
+
+
+@dataclass
+class Answer:
+    """What an agent sees of a tool call."""
+
+    body: dict[str, Any]
+    is_error: bool
+    text: str
+    content: list[Any]
+
+    @property
+    def error(self) -> dict[str, Any]:
+        assert self.is_error, self.body
+        error: dict[str, Any] = self.body["error"]
+        return error
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """A table of the answer, row by row as dicts."""
+        found = self.body[name]
+        return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+
+
+@dataclass
+class Agent:
+    """An MCP client in memory, the server it speaks to, and the simulator behind that."""
+
+    client: Client[Any]
+    server: FastMCP
+    simulator: Simulator
+
+    async def call(self, tool: str, **arguments: Any) -> Answer:
+        found = await self.client.call_tool(tool, arguments, raise_on_error=False)
+        text = next(part.text for part in found.content if part.type == "text")
+        return Answer(found.structured_content or {}, found.is_error, text, found.content)
+
+    async def read(self, tool: str, **arguments: Any) -> Answer:
+        """As ``call``, for an answer that must be none of an error."""
+        answer = await self.call(tool, **arguments)
+        assert not answer.is_error, answer.text
+        return answer
+
+
+@asynccontextmanager
+async def agent(
+    signed_in: Literal["paper", "live"] | None = "paper",
+    *,
+    brokerage: bool = True,
+    settings: dict[str, Any] | None = None,
+    prepare: Callable[[Simulator], None] | None = None,
+) -> AsyncIterator[Agent]:
+    """An agent of a session in this state, as soon as the keeper has seen it."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    # A Tuesday at noon in New York, moving with the loop's clock.
+    simulator = Simulator(7, wall=lambda: 1795539600.0 + loop.time() - started)
+    if signed_in:
+        simulator.sign_in(signed_in, brokerage=brokerage)
+    if prepare:
+        prepare(simulator)
+    kept = KeepaliveSettings(gateway_url="http://gateway.test", token=GUARD_TOKEN, login_hint="http://localhost:5443/")
+    keepalive = Keepalive(kept, InProcess(simulator.app), wall=simulator.clock.now)
+    async with keepalive, connected(InProcess(keepalive.data), settings) as (server, client):
+        async with asyncio.timeout(60):
+            while keepalive.keeper.status().state is SessionState.STARTING:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.05)
+        yield Agent(client, server, simulator)
+
+
+@asynccontextmanager
+async def connected(
+    transport: httpx.AsyncBaseTransport | None, settings: dict[str, Any] | None = None
+) -> AsyncIterator[tuple[FastMCP, Client[Any]]]:
+    """A server on the guard behind ``transport`` (None: at its URL, over sockets), and a client of it."""
+    given = McpSettings(**({"guard_url": GUARD, "guard_token": GUARD_TOKEN} | (settings or {})))
+    async with router.connect(given, transport) as found:
+        server = create_server(given, found)
+        async with Client(server) as client:
+            yield server, client

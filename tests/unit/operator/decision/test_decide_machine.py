@@ -1,0 +1,162 @@
+"""Rules that hold whatever a gateway does: a state machine drives the pure decisions through arbitrary histories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from ib_operator.decision import budget
+from ib_operator.decision.budget import Attempt
+from ib_operator.decision.decide import Decision, History, attempted, decide, refused
+from ib_operator.decision.observation import FRESH_S, Observation
+from ib_operator.decision.policy import Policy, read
+from ib_operator.decision.spans import epoch
+from ib_operator.decision.states import ROWS, Phase
+from ibkr.session import AuthStatus, MaintenanceStatus, SessionState, Status
+
+# A Tuesday at noon in New York.
+NOON = epoch("2026-11-24T17:00:00Z") or 0.0
+WINDOW = {"start": "13:00", "end": "14:00", "timeZone": "America/New_York"}
+
+
+class Gateway(RuleBasedStateMachine):
+    """Time goes on by looks; every decision to attempt is carried out, and its outcome chosen by hypothesis."""
+
+    @initialize(
+        compete=st.booleans(), most=st.integers(0, 5), enabled=st.sampled_from([True, True, False]),
+        windows=st.booleans(),
+    )  # fmt: skip
+    def begin(self, compete: bool, most: int, enabled: bool, windows: bool) -> None:
+        self.policy: Policy = read(
+            {
+                "reauth": {"compete": compete, "maxAttempts": most, "enabled": enabled},
+                "maintenanceWindows": [WINDOW] if windows else [],
+                "notifications": [{"name": "home", "type": "webhook", "secretRef": {"name": "home"}}],
+            }
+        )
+        self.now = 0.0
+        self.history = History()
+        self.requested: float | None = None
+        self.good_at: float | None = None
+        self.sent: list[tuple[float, Attempt]] = []
+        self.healthy_since: float | None = None
+        self.episode: list[float] = []
+
+    @rule(
+        state=st.sampled_from([*SessionState, SessionState.COMPETING, SessionState.REOPENING]),
+        looks=st.integers(1, 40), age=st.sampled_from([0.0, 30.0, 200.0]),
+        maintenance=st.sampled_from([False, False, False, True]), chance=st.floats(0, 1),
+        outcome=st.sampled_from("srl"), connected=st.booleans(),
+    )  # fmt: skip
+    def look(
+        self, state: SessionState, looks: int, age: float, maintenance: bool, chance: float, outcome: str,
+        connected: bool,
+    ) -> None:  # fmt: skip
+        for _ in range(looks):
+            status = Status(
+                state=state,
+                observed_at=NOON,
+                state_since=NOON,
+                age_seconds=age,
+                auth=AuthStatus(connected=connected, competing=state is SessionState.COMPETING),
+                maintenance=MaintenanceStatus(active=maintenance),
+            )
+            self.turn(self.observe(status, chance), outcome)
+
+    @rule(looks=st.integers(1, 12), pod=st.sampled_from(["missing", "pending", "running"]), age=st.floats(0, 1000))
+    def lose_sight(self, looks: int, pod: Any, age: float) -> None:
+        for _ in range(looks):
+            self.turn(replace(self.observe(None, 0.5), pod=pod, pod_age_s=age), "s")
+
+    @rule()
+    def ask(self) -> None:
+        self.requested = NOON + self.now
+
+    @rule()
+    def pause(self) -> None:
+        self.policy = replace(self.policy, paused=not self.policy.paused)
+
+    @rule(seconds=st.sampled_from([60.0, 700.0, 3600.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    def observe(self, status: Status | None, chance: float) -> Observation:
+        return Observation(wall=NOON + self.now, status=status, requested_at=self.requested, chance=chance)
+
+    def turn(self, observation: Observation, outcome: str) -> None:
+        before = self.history
+        decision = decide(observation, self.policy, before, self.now)
+        self.history = decision.history
+        self.check(observation, before, decision)
+        if decision.attempt is not None:
+            tried = attempted(self.history, decision.attempt, self.policy, observation, self.now)
+            if outcome == "r":
+                self.history = refused(tried, self.history, self.now, 25)
+            else:
+                self.history = tried
+                self.note(decision.attempt)
+        assert decision.next_look_s > 0
+        self.now += decision.next_look_s
+
+    def note(self, attempt: Attempt) -> None:
+        if attempt in (Attempt.LOST, Attempt.COMPETE):
+            self.episode.append(self.now)
+            waits = [later - earlier for earlier, later in zip(self.episode, self.episode[1:], strict=False)]
+            floors = [wait * (1 - budget.JITTER) for wait in budget.BACK_OFF_S[1:]]
+            assert len(self.episode) <= min(5, self.policy.max_attempts)
+            assert all(wait >= floor for wait, floor in zip(waits, floors, strict=False))
+        if attempt in (Attempt.COMPETE, Attempt.GENTLE):
+            last = [at for at, kind in self.sent if kind is attempt]
+            assert not last or self.now - last[-1] >= budget.GENTLE_S
+        if attempt is Attempt.REQUESTED:
+            served = [at for at, kind in self.sent if kind is attempt]
+            assert not served or self.requested is None or NOON + served[-1] <= self.requested
+        self.sent.append((self.now, attempt))
+
+    def check(self, observation: Observation, before: History, decision: Decision) -> None:
+        status = observation.status
+        assert ROWS[decision.reason].phase is decision.phase
+        is_open = status is not None and status.state is SessionState.AUTHENTICATED and status.age_seconds <= FRESH_S
+        if is_open:
+            self.good_at = self.now
+            self.healthy_since = self.now if self.healthy_since is None else self.healthy_since
+            assert decision.gate == "True", "one look is enough to see an open session"
+            if self.now - self.healthy_since >= budget.HEALTHY_S:
+                self.episode = []
+        elif self.history.doubt is None:
+            self.healthy_since = None
+        if decision.gate == "True":
+            assert self.good_at is not None
+            assert self.now - self.good_at <= FRESH_S
+        if not is_open and before.doubt is not None and decision.gate == "True":
+            assert self.history.doubt is not before.doubt, "two looks that agree close the gate"
+        if decision.attempt is not None:
+            assert status is not None
+            assert status.age_seconds <= FRESH_S
+            assert not self.policy.paused
+            assert decision.gate == "False"
+            if status.state is SessionState.COMPETING:
+                assert self.policy.compete
+            else:
+                assert status.state is SessionState.REOPENING
+            if not self.policy.reauth_enabled:
+                assert decision.attempt is Attempt.REQUESTED
+        if self.policy.paused:
+            assert decision.phase is Phase.PAUSED
+            assert decision.notice is None
+        if decision.maintenance_until is not None:
+            assert decision.notice is None
+
+
+def test_no_history_breaks_a_rule() -> None:
+    run_state_machine_as_test(
+        Gateway,
+        settings=settings(
+            max_examples=200, stateful_step_count=40, deadline=None, derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )  # fmt: skip

@@ -1,0 +1,201 @@
+"""Instruments by name: resolved inside the tools, ambiguous ones answered with choices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ib_simulator.faults.faults import FaultSpec
+from support.agent import Agent, agent
+
+pytestmark = pytest.mark.looptime
+
+
+async def found(a: Agent, symbol: str) -> dict[str, Any]:
+    return (await a.read("get_contract_details", symbol=symbol)).body
+
+
+async def test_a_us_listing_is_meant_unless_an_exchange_is_named() -> None:
+    async with agent() as a:
+        assert (await found(a, "AAPL"))["conid"] == 265598
+        assert (await found(a, "aapl"))["exchange"] == "NASDAQ"
+        assert (await found(a, "AAPL@EBS"))["currency"] == "CHF"
+        assert (await found(a, "265598"))["symbol"] == "AAPL"
+
+
+async def test_a_listing_that_does_not_exist_is_answered_with_those_that_do() -> None:
+    async with agent() as a:
+        refused = await a.call("get_contract_details", symbol="AAPL@LSE")
+        choices = refused.error["choices"]
+        assert choices["columns"] == ["symbol", "conid", "exchange", "currency", "name"]
+        assert ["AAPL", 265598, "NASDAQ", "USD", "APPLE INC"] in choices["rows"]
+        assert refused.error["message"] == "AAPL is not listed on LSE."
+        assert "SYMBOL@EXCHANGE or conid" in refused.error["action"]
+
+
+async def test_futures_pairs_indices_and_options_have_names() -> None:
+    async with agent() as a:
+        future = await found(a, "ES 202612")
+        assert (future["symbol"], future["type"], future["expiry"]) == ("ES 20261218", "FUT", "2026-12-18")
+        assert (await found(a, "ES 20261218"))["conid"] == future["conid"]
+        assert (await found(a, "EUR.USD"))["type"] == "CASH"
+        assert (await found(a, "SPX"))["type"] == "IND"
+        option = await found(a, "AAPL 20261218 C 290")
+        assert (option["type"], option["strike"], option["right"]) == ("OPT", 290, "C")
+
+
+async def test_an_expiry_that_does_not_exist_is_answered_with_those_that_do() -> None:
+    async with agent() as a:
+        refused = await a.call("get_contract_details", symbol="ES 202701")
+        assert "20261218" in refused.error["action"]
+        refused = await a.call("get_contract_details", symbol="AAPL 20261217 C 290")
+        assert "20261218" in refused.error["action"]
+
+
+async def test_options_that_fit_several_or_none_are_answered_with_the_way_to_one() -> None:
+    async with agent() as a:
+        several = await a.call("get_contract_details", symbol="AAPL 202612 C 290")
+        assert "symbol or conid" in several.error["action"]
+        symbols = [row[0] for row in several.error["choices"]["rows"]]
+        assert symbols == sorted(symbols)
+        assert "AAPL 20261218 C 290" in symbols
+        for unlisted in ("AAPL 20261218 C 1", "AAPL 20261218 C 290.01"):
+            refused = await a.call("get_contract_details", symbol=unlisted)
+            assert "get_option_chain" in refused.error["action"]
+
+
+@pytest.mark.parametrize("symbol", ["ZZZZZ", "999999999", "EUR.ZAR", "ZZZZZ 202612", "AAPL 20261218 C 1"])
+async def test_an_unknown_instrument_is_an_error_that_says_where_to_look(symbol: str) -> None:
+    async with agent() as a:
+        refused = await a.call("get_price_snapshot", symbols=[symbol])
+        assert refused.error["code"] == "invalid_request"
+        assert refused.error["action"]
+
+
+async def test_text_that_names_nothing_is_refused_without_asking_ibkr() -> None:
+    async with agent() as a:
+        before = len(a.simulator.requests)
+        refused = await a.call("get_price_snapshot", symbols=["what is this?"])
+        assert refused.error["code"] == "invalid_request"
+        assert "EUR.USD" in refused.error["action"]
+        assert len(a.simulator.requests) == before
+
+
+async def test_stocks_resolve_with_the_portal_session_alone_and_other_symbols_say_why_not() -> None:
+    async with agent(brokerage=False) as a:
+        assert (await found(a, "AAPL"))["conid"] == 265598
+        assert (await found(a, "ES 202612"))["type"] == "FUT"
+        refused = await a.call("get_contract_details", symbol="SPX")
+        assert refused.error["code"] == "session_reopening"
+        assert "SPX" in refused.error["message"]
+
+
+async def test_many_symbols_cost_two_questions_and_none_the_second_time() -> None:
+    symbols = ["AAPL", "MSFT", "IBM", "NVDA", "AMZN", "TSLA", "META", "NFLX"]
+    looked_up = {"search_stocks", "get_security_definitions"}
+    async with agent() as a:
+
+        def lookups() -> int:
+            return sum(request.endpoint in looked_up for request in a.simulator.requests)
+
+        await a.read("get_price_snapshot", symbols=symbols)
+        assert lookups() == 2
+        await a.read("get_price_snapshot", symbols=list(reversed(symbols)))
+        assert lookups() == 2
+
+
+async def test_search_by_symbol_by_name_and_for_nothing() -> None:
+    async with agent() as a:
+        rows = (await a.read("search_contracts", query="aapl")).rows("contracts")
+        assert rows[0]["symbol"] == "AAPL"
+        assert (rows[0]["currency"], rows[0]["type"]) == ("USD", "STK")
+        assert rows[0]["derivatives"] == "OPT"
+        assert (await a.read("search_contracts", query="apple")).rows("contracts")[0]["conid"] == 265598
+        assert (await a.read("search_contracts", query="ES", type="FUT")).rows("contracts")[0][
+            "derivatives"
+        ] == "FUT FOP"
+        assert (await a.read("search_contracts", query="no such company")).rows("contracts") == []
+
+
+async def test_search_without_a_brokerage_session_finds_stocks_and_says_so() -> None:
+    async with agent(brokerage=False) as a:
+        answer = await a.read("search_contracts", query="AAPL")
+        assert 265598 in [row["conid"] for row in answer.rows("contracts")]
+        assert "Only stocks" in answer.body["note"]
+
+
+async def test_rules_and_hours_come_when_asked_for() -> None:
+    async with agent() as a:
+        plain = await found(a, "AAPL")
+        assert "rules" not in plain
+        assert "hours" not in plain
+        full = await a.read("get_contract_details", symbol="AAPL", rules=True, hours=True)
+        assert "limit" in full.body["rules"]["order_types"]
+        regular = [row for row in full.rows("hours") if row["kind"] == "liquid_hours"]
+        assert regular[0]["opens"].endswith("14:30:00Z")
+
+
+async def test_options_around_the_money_of_the_nearest_month() -> None:
+    async with agent() as a:
+        chain = (await a.read("get_option_chain", symbol="AAPL", strikes=4)).body
+        assert chain["month"] == chain["months"][0]
+        assert len(chain["strikes"]) == 4
+        assert min(chain["strikes"]) < chain["price"] < max(chain["strikes"])
+        assert chain["expiries"]
+
+
+async def test_expiries_are_taken_as_the_chain_writes_them() -> None:
+    async with agent() as a:
+        day = (await a.read("get_option_chain", symbol="AAPL", expiry="2026-12")).body["expiries"][2]
+        assert day == "2026-12-18"
+        rows = (await a.read("get_option_chain", symbol="AAPL", expiry=day, strikes=1, greeks=True)).rows("options")
+        assert {row["expiry"] for row in rows} == {day}
+        assert (await found(a, f"AAPL {day} C 290"))["expiry"] == day
+
+
+async def test_a_day_on_which_nothing_expires_is_remarked() -> None:
+    async with agent() as a:
+        chain = (await a.read("get_option_chain", symbol="AAPL", expiry="20261219")).body
+        assert "20261219" in chain["note"]
+        assert "2026-12-18" in chain["expiries"]
+        refused = await a.call("get_option_chain", symbol="AAPL", expiry="20261219", greeks=True)
+        assert "20261218" in refused.error["action"]
+
+
+async def test_greeks_of_one_expiry_within_the_budget_of_questions() -> None:
+    async with agent() as a:
+        answer = await a.read("get_option_chain", symbol="AAPL", expiry="20261218", strikes=24, greeks=True)
+        asked = [request for request in a.simulator.requests if request.endpoint == "get_derivative_contracts"]
+        assert len(asked) <= 24
+        rows = answer.rows("options")
+        assert {row["expiry"] for row in rows} == {"2026-12-18"}
+        assert {row["right"] for row in rows} == {"C", "P"}
+        call = next(row for row in rows if row["right"] == "C")
+        assert 0 < call["delta"] < 1
+        assert call["timing"] == "live"
+        assert call["complete"]
+
+
+async def test_a_chain_that_takes_too_long_is_told_as_far_as_it_is_known() -> None:
+    async with agent() as a:
+        a.simulator.faults.add(FaultSpec(kind="hang", endpoint="get_derivative_contracts", after=3))
+        answer = await a.read("get_option_chain", symbol="AAPL", expiry="20261218", strikes=6, greeks=True)
+        assert 1 <= len(answer.rows("options")) <= 3
+        assert answer.body["complete"] is False
+        assert answer.body["note"]
+
+
+async def test_options_on_a_future_are_found_at_its_exchange() -> None:
+    async with agent() as a:
+        answer = await a.read("get_option_chain", symbol="ES 202612", right="P", strikes=2, greeks=True)
+        assert answer.body["symbol"] == "ES"
+        assert {row["right"] for row in answer.rows("options")} == {"P"}
+
+
+async def test_a_month_or_an_instrument_without_options_is_refused() -> None:
+    async with agent() as a:
+        refused = await a.call("get_option_chain", symbol="AAPL", expiry="203011")
+        assert "202612" in refused.error["action"]
+        assert (await a.call("get_option_chain", symbol="EUR.USD")).error["code"] == "invalid_request"
+        assert (await a.call("get_option_chain", symbol="AAPL", expiry="202613")).error["code"] == "invalid_request"

@@ -1,0 +1,168 @@
+"""Quotes, history and scanners as an agent reads them through the guard."""
+
+from __future__ import annotations
+
+import base64
+import io
+from decimal import Decimal
+
+import pytest
+from PIL import Image
+
+from support.agent import agent
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_a_quote_says_how_live_it_is_and_how_old() -> None:
+    async with agent() as a:
+        (row,) = (await a.read("get_price_snapshot", symbols=["AAPL"])).rows("prices")
+        assert (row["symbol"], row["conid"], row["currency"]) == ("AAPL", 265598, "USD")
+        assert row["timing"] == "live"
+        assert row["complete"]
+        assert row["bid"] <= row["last"] <= row["ask"]
+        assert row["age_ms"] >= 0
+        assert row["updated"].startswith("2026-11-24T17:0")
+
+
+async def test_a_field_without_a_value_has_a_reason() -> None:
+    async with agent() as a:
+        answer = await a.read("get_price_snapshot", symbols=["AAPL@MEXI", "IBM@IBIS"], fields=["last", "bid"])
+        mexico, germany = answer.rows("prices")
+        assert (mexico["timing"], mexico["last"], mexico["complete"]) == ("not_subscribed", None, False)
+        assert germany["timing"] == "frozen_delayed"
+        reasons = answer.body["missing"]
+        assert any("subscription" in reason and "AAPL" in fields for reason, fields in reasons.items())
+
+
+async def test_instruments_of_one_symbol_have_reasons_of_their_own() -> None:
+    async with agent() as a:
+        answer = await a.read(
+            "get_price_snapshot", symbols=["AAPL@NASDAQ", "AAPL@MEXI", "IBM"], fields=["last", "delta"]
+        )
+        reasons = list(answer.body["missing"].values())
+        assert {"38708077": ["last", "delta"]} in reasons
+        assert any({"265598", "IBM"} <= set(reason) for reason in reasons)
+        twice = await a.read("get_price_snapshot", symbols=["EUR.USD", "EURUSD"], fields=["delta"])
+        assert list(twice.body["missing"].values()) == [{"EUR.USD": ["delta"]}]
+
+
+async def test_fields_go_by_name_and_unknown_ones_are_refused_with_near_ones() -> None:
+    async with agent() as a:
+        (row,) = (await a.read("get_price_snapshot", symbols="AAPL", fields="market_cap,beta")).rows("prices")
+        assert {"market_cap", "beta"} <= set(row)
+        assert "7289" not in str(row.keys())
+        refused = await a.call("get_price_snapshot", symbols=["AAPL"], fields=["lsat"])
+        assert "last" in refused.error["message"]
+
+
+async def test_derivatives_pairs_and_indices_are_quoted_at_once() -> None:
+    async with agent() as a:
+        answer = await a.read("get_price_snapshot", symbols=["ES 202612", "EUR.USD", "SPX", "AAPL 20261218 C 290"])
+        assert all(row["last"] for row in answer.rows("prices"))
+
+
+async def test_one_instrument_on_two_exchanges_has_a_quote_of_each() -> None:
+    async with agent() as a:
+        rows = (await a.read("get_price_snapshot", symbols=["AAPL", "265598@IEX", "AAPL"])).rows("prices")
+        assert [row["conid"] for row in rows] == [265598, 265598]
+        assert all(row["last"] for row in rows)
+
+
+async def test_history_is_oldest_first_and_goes_on_backwards() -> None:
+    async with agent() as a:
+        newest = await a.read("get_price_history", symbol="AAPL", period="5d", bar="1h", limit=10)
+        rows = newest.rows("bars")
+        assert len(rows) == 10
+        assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+        assert newest.body["timing"] == "live"
+        earlier = await a.read(
+            "get_price_history", symbol="AAPL", period="5d", bar="1h", limit=10, end=newest.body["bars"]["more"]
+        )
+        assert earlier.rows("bars")[-1]["time"] < rows[0]["time"]
+
+
+async def test_volume_is_in_shares_not_in_units_of_ibkrs_factor() -> None:
+    async with agent() as a:
+        (day,) = (await a.read("get_price_history", symbol="IBM", period="1m", limit=1)).rows("bars")
+        (row,) = (await a.read("get_price_snapshot", symbols=["IBM"], fields=["volume_exact"])).rows("prices")
+        assert abs(Decimal(str(day["volume"])) - row["volume_exact"]) < row["volume_exact"] / 50
+
+
+async def test_options_have_bars_below_a_day_unless_others_are_asked_for() -> None:
+    async with agent() as a:
+        answer = await a.read("get_price_history", symbol="AAPL 20261218 C 290")
+        assert answer.body["bar"] == "8h"
+        assert answer.rows("bars")
+        for asked in ({"bar": "1d"}, {"period": "3y"}):
+            refused = await a.call("get_price_history", symbol="AAPL 20261218 C 290", **asked)
+            assert refused.error["code"] == "upstream_error"
+            assert "8h" in refused.error["action"]
+
+
+async def test_delayed_history_says_so() -> None:
+    async with agent() as a:
+        assert (await a.read("get_price_history", symbol="IBM@IBIS")).body["timing"] == "delayed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ({"bar": "7min"}, "1h"),
+        ({"period": "1y", "bar": "1min"}, "8h"),
+        ({"period": "nonsense"}, "3m"),
+        ({"period": "2000d"}, "1000d"),
+        ({"end": "yesterday"}, "2026-11-20T15:30:00Z"),
+    ],
+)
+async def test_a_window_that_ibkr_does_not_have_is_refused_with_what_it_has(
+    arguments: dict[str, str], hint: str
+) -> None:
+    async with agent() as a:
+        refused = await a.call("get_price_history", symbol="AAPL", **arguments)
+        assert refused.error["code"] == "invalid_request"
+        assert hint in refused.error["action"]
+
+
+async def test_a_time_without_bars_is_an_empty_answer() -> None:
+    async with agent() as a:
+        answer = await a.read("get_price_history", symbol="AAPL", period="1d", bar="1h", end="1990-01-01T00:00:00Z")
+        assert answer.rows("bars") == []
+        assert answer.body["note"]
+
+
+async def test_a_chart_is_a_picture_with_the_same_facts_in_words() -> None:
+    async with agent() as a:
+        answer = await a.read("get_price_history", symbol="AAPL", period="3m", chart=True)
+        picture = next(part for part in answer.content if part.type == "image")
+        assert picture.mime_type == "image/png"
+        with Image.open(io.BytesIO(base64.b64decode(picture.data))) as image:
+            assert image.size == (960, 540)
+            assert len(set(image.convert("RGB").getcolors(1_000_000) or ())) > 5
+        rows = (await a.read("get_price_history", symbol="AAPL", period="3m")).rows("bars")
+        assert answer.body["high"] == max(row["high"] for row in rows)
+        assert answer.body["bars"] == len(rows)
+
+
+async def test_scanner_ranks_a_market_and_explains_its_codes() -> None:
+    async with agent() as a:
+        answer = await a.read("run_scanner", type="MOST_ACTIVE", limit=5)
+        assert len(answer.rows("contracts")) == 5
+        codes = (await a.read("run_scanner", find="gainers open")).rows("codes")
+        assert ("type", "TOP_OPEN_PERC_GAIN") in [(row["use_as"], row["code"]) for row in codes]
+        filters = (await a.read("run_scanner", find="price above")).rows("codes")
+        assert any(row["use_as"] == "filters" for row in filters)
+
+
+async def test_a_code_that_no_scanner_has_is_answered_with_the_way_to_codes() -> None:
+    async with agent() as a:
+        for wrong in ({"type": "NOPE"}, {"location": "STK.NOPE"}, {"filters": {"nope": "1"}}):
+            refused = await a.call("run_scanner", **wrong)
+            assert refused.error["code"] == "upstream_error"
+            assert "find=" in refused.error["action"]
+
+
+async def test_scanner_filters_are_given_by_code() -> None:
+    async with agent() as a:
+        await a.read("run_scanner", filters={"priceAbove": 500}, limit=5)
+        assert a.simulator.requests[-1].endpoint == "run_scanner"

@@ -1,0 +1,205 @@
+"""Accounts, positions, orders and the past of an account, as an agent reads them through the guard."""
+
+from __future__ import annotations
+
+import pytest
+
+from ib_simulator.faults.faults import FaultSpec
+from ib_simulator.world.accounts import ACCOUNTS
+from support.agent import agent
+
+pytestmark = pytest.mark.looptime
+
+PAPER = ACCOUNTS["paper"][0].id
+MAIN, SAVINGS = (account.id for account in ACCOUNTS["live"])
+
+
+async def test_the_only_account_needs_no_name() -> None:
+    async with agent() as a:
+        listed = await a.read("list_accounts")
+        assert listed.body["mode"] == "paper"
+        assert listed.body["default"] == PAPER
+        assert [row["account"] for row in listed.rows("accounts")] == [PAPER]
+        assert (await a.read("get_account_balances")).body["account"] == PAPER
+
+
+async def test_of_several_accounts_one_has_to_be_named_by_id_or_alias() -> None:
+    async with agent("live") as a:
+        refused = await a.call("get_account_balances")
+        assert refused.error["code"] == "invalid_request"
+        assert MAIN in refused.error["action"]
+        assert SAVINGS in refused.error["action"]
+        assert (await a.read("list_accounts")).body["default"] is None
+        for name in (SAVINGS, SAVINGS.lower(), "savings"):
+            assert (await a.read("get_account_balances", account=name)).body["account"] == SAVINGS
+
+
+async def test_the_default_account_is_meant_when_none_is_named() -> None:
+    async with agent("live", settings={"default_account": SAVINGS}) as a:
+        assert (await a.read("get_account_balances")).body["account"] == SAVINGS
+        assert (await a.read("get_account_balances", account=MAIN)).body["account"] == MAIN
+
+
+async def test_an_unknown_account_is_refused_with_those_that_exist() -> None:
+    async with agent() as a:
+        refused = await a.call("get_account_positions", account="U9999999")
+        assert refused.error["code"] == "invalid_request"
+        assert "U9999999" in refused.error["message"]
+        assert PAPER in refused.error["action"]
+
+
+async def test_summary_has_names_currency_and_the_profit_of_today() -> None:
+    async with agent() as a:
+        summary = (await a.read("get_account_summary")).body
+        assert summary["currency"] == "USD"
+        assert summary["figures"]["net_liquidation"] > 0
+        assert {"cash", "buying_power", "maintenance_margin"} <= set(summary["figures"])
+        assert set(summary["pnl"]) == {"daily", "unrealized", "net_liquidity", "excess_liquidity"}
+        everything = (await a.read("get_account_summary", all_figures=True)).body["figures"]
+        assert set(summary["figures"]) < set(everything)
+
+
+async def test_without_a_brokerage_session_the_portal_still_answers() -> None:
+    async with agent(brokerage=False) as a:
+        summary = (await a.read("get_account_summary")).body
+        assert summary["figures"]["net_liquidation"] > 0
+        assert "pnl" not in summary
+        assert summary["pnl_missing"]
+        assert (await a.read("get_account_positions", limit=1)).rows("positions")
+        assert (await a.call("get_account_orders")).error["code"] == "session_reopening"
+
+
+async def test_balances_begin_with_the_base_currency() -> None:
+    async with agent() as a:
+        rows = (await a.read("get_account_balances")).rows("balances")
+        assert rows[0]["currency"] == "BASE"
+        euro = next(row for row in rows if row["currency"] == "EUR")
+        assert euro["cash"] == ACCOUNTS["paper"][0].cash["EUR"]
+
+
+async def test_positions_come_in_portions_without_gap_or_repetition() -> None:
+    async with agent() as a:
+        whole = (await a.read("get_account_positions", limit=1000)).rows("positions")
+        assert len(whole) > 100
+        seen, cursor = [], None
+        while True:
+            part = await a.read("get_account_positions", limit=70, cursor=cursor)
+            seen += part.rows("positions")
+            cursor = part.body["positions"].get("more")
+            if cursor is None:
+                break
+        assert [row["conid"] for row in seen] == [row["conid"] for row in whole]
+
+
+async def test_symbols_of_positions_are_understood_by_the_other_tools() -> None:
+    async with agent() as a:
+        rows = (await a.read("get_account_positions", limit=1000)).rows("positions")
+        for kind in ("OPT", "FUT"):
+            row = next(row for row in rows if row["class"] == kind)
+            details = await a.read("get_contract_details", symbol=row["symbol"])
+            assert details.body["conid"] == row["conid"]
+            assert details.body["symbol"] == row["symbol"]
+
+
+async def test_the_average_price_of_a_position_compares_with_the_price_of_now() -> None:
+    async with agent() as a:
+        rows = (await a.read("get_account_positions", limit=1000)).rows("positions")
+        for kind in ("STK", "OPT", "FUT"):
+            row = next(row for row in rows if row["class"] == kind)
+            bought = row["value"] - row["unrealized_pnl"]
+            assert bought * row["price"] == pytest.approx(row["value"] * row["average_price"], rel=0.01)
+
+
+async def test_position_of_one_instrument() -> None:
+    async with agent() as a:
+        (row,) = (await a.read("get_account_positions", symbol="AAPL")).rows("positions")
+        assert (row["symbol"], row["conid"], row["currency"]) == ("AAPL", 265598, "USD")
+
+
+async def test_orders_are_the_working_ones_unless_all_are_asked_for() -> None:
+    async with agent() as a:
+        everything = (await a.read("get_account_orders", status="all")).rows("orders")
+        working = (await a.read("get_account_orders")).rows("orders")
+        assert {row["status"] for row in everything} >= {"Filled", "Submitted", "Cancelled"}
+        assert {row["status"] for row in working}.isdisjoint({"Filled", "Cancelled"})
+        assert {row["order_id"] for row in working} < {row["order_id"] for row in everything}
+        assert all(row["side"] in ("BUY", "SELL") for row in everything)
+
+
+async def test_status_of_an_order_that_is_listed_and_of_none() -> None:
+    async with agent() as a:
+        listed = (await a.read("get_account_orders")).rows("orders")[0]
+        status = (await a.read("get_order_status", order_id=str(listed["order_id"]))).body
+        assert (status["status"], status["conid"]) == (listed["status"], listed["conid"])
+        unknown = await a.call("get_order_status", order_id="1")
+        assert unknown.error["code"] == "invalid_request"
+        assert "get_account_orders" in unknown.error["action"]
+
+
+async def test_trades_of_some_days_and_of_one_instrument() -> None:
+    async with agent() as a:
+        trades = (await a.read("get_account_trades", days=5)).rows("trades")
+        assert {row["side"] for row in trades} <= {"BUY", "SELL"}
+        assert [row["time"] for row in trades] == sorted((row["time"] for row in trades), reverse=True)
+        one = trades[0]
+        same = (await a.read("get_account_trades", days=5, symbol=str(one["conid"]))).rows("trades")
+        assert same == [row for row in trades if row["conid"] == one["conid"]]
+        assert (await a.call("get_account_trades", days=8)).error["code"] == "invalid_request"
+
+
+async def test_orders_name_what_they_are_for_as_the_other_tools_take_it() -> None:
+    async with agent() as a:
+        orders = (await a.read("get_account_orders", status="all")).rows("orders")
+        (order,) = (row for row in orders if row["conid"] == 12087792)
+        assert order["symbol"] == "EUR.USD"
+        assert (await a.read("get_order_status", order_id=str(order["order_id"]))).body["symbol"] == "EUR.USD"
+        for row in orders:
+            described = await a.read("get_contract_details", symbol=row["symbol"])
+            assert described.body["conid"] == row["conid"]
+
+
+async def test_orders_are_told_even_when_their_instruments_cannot_be_named() -> None:
+    async with agent() as a:
+        a.simulator.faults.add(FaultSpec(kind="answer", endpoint="get_security_definitions", status=500))
+        orders = (await a.read("get_account_orders")).rows("orders")
+        assert {row["symbol"] for row in orders} >= {"IBM", "MSFT", "EUR"}
+
+
+async def test_several_accounts_have_orders_each_and_trades_of_the_selected_one() -> None:
+    async with agent("live") as a:
+        for account in (MAIN, SAVINGS):
+            orders = (await a.read("get_account_orders", account=account, status="all")).rows("orders")
+            assert {row["account"] for row in orders} <= {account}
+        assert "complete" not in (await a.read("get_account_trades", account=MAIN)).body
+        other = (await a.read("get_account_trades", account=SAVINGS)).body
+        assert other["complete"] is False
+        assert "selected" in other["note"]
+
+
+async def test_every_period_of_performance_is_there_after_one_question_to_ibkr() -> None:
+    async with agent() as a:
+        for period in ("1D", "7D", "MTD", "1M", "YTD", "1Y"):
+            answer = await a.read("get_account_performance", period=period)
+            assert answer.body["currency"] == "USD"
+            assert answer.rows("performance")[-1]["net_asset_value"] > 0
+        asked = [request for request in a.simulator.requests if request.endpoint == "get_performance_all_periods"]
+        assert len(asked) == 1
+
+
+async def test_transactions_of_one_instrument_and_how_long_to_wait_for_the_next() -> None:
+    async with agent() as a:
+        answer = await a.read("get_account_transactions", symbol="AAPL", days=200, limit=3)
+        assert {row["type"] for row in answer.rows("transactions")} <= {"Buy", "Sell"}
+        assert len(answer.rows("transactions")) == 3
+        assert answer.body["transactions"]["more"] == "3"
+        refused = await a.call("get_account_transactions", symbol="MSFT")
+        assert refused.error["code"] == "pacing_limited"
+        assert 0 < refused.error["retry_after_s"] < 905
+
+
+async def test_a_cursor_that_is_none_of_ours_is_refused() -> None:
+    async with agent() as a:
+        for tool in ("get_account_positions", "get_account_orders"):
+            refused = await a.call(tool, cursor="abc")
+            assert refused.error["code"] == "invalid_request"
+            assert "more" in refused.error["action"]

@@ -1,0 +1,266 @@
+"""The owner is told once, with the command, then reminded, then told that all is well; nothing waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ib_operator.background import TryLater
+from ib_operator.decision.policy import Channel
+from ib_operator.notify import channels
+from ib_operator.notify.channels import Notice
+from support.operator import HINT, NOON, eventually, operating, says, session_body
+
+pytestmark = pytest.mark.looptime
+
+_WEBHOOK = {"name": "home", "type": "webhook", "secretRef": {"name": "home"}}
+_NTFY = {"name": "phone", "type": "ntfy", "secretRef": {"name": "phone"}}
+_PAGE = (Path(__file__).resolve().parents[3] / "docs/operator.md").read_text("utf-8")
+_NOTICE = Notice("needed", "ns1", "demo", "AwaitingLogin", "LoginRequired", "Sign in.", HINT, None, "now")
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """Mounted Secrets: a webhook with a signing key, ntfy with a token."""
+    for name, files in {
+        "home": {"url": "http://hooks.test/ib", "signing-key": "key-of-tests"},
+        "phone": {"url": "http://ntfy.test/topic", "token": "token-of-tests"},
+    }.items():
+        (tmp_path / name).mkdir()
+        for file, text in files.items():
+            (tmp_path / name / file).write_text(text + "\n")
+    return tmp_path
+
+
+def _kinds(requests: list[httpx.Request]) -> list[tuple[str, str]]:
+    return [(body["kind"], body["reason"]) for body in (json.loads(request.content) for request in requests)]
+
+
+async def test_the_owner_is_told_once_with_the_command_and_again_when_all_is_well(secrets: Path) -> None:
+    async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await asyncio.sleep(1800)
+        assert _kinds(operated.notices) == [("needed", "LoginRequired")]
+        body = json.loads(operated.notices[0].content)
+        assert body["login"] == HINT
+        assert HINT in body["message"]
+        assert (body["namespace"], body["name"]) == ("ns1", "demo")
+        operated.sidecar.status = says("authenticated")
+        await asyncio.sleep(1800)
+        assert _kinds(operated.notices)[1:] == [("recovered", "SessionOpen")]
+
+
+async def test_what_is_needed_changes_and_is_told_anew(secrets: Path) -> None:
+    async with operating(says("competing"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await asyncio.sleep(60)
+        operated.sidecar.status = says("login_required")
+        await asyncio.sleep(60)
+        assert _kinds(operated.notices) == [("needed", "SessionCompeting"), ("needed", "LoginRequired")]
+
+
+async def test_a_session_that_comes_and_goes_is_told_of_once(secrets: Path) -> None:
+    async with operating(says("authenticated"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        for _ in range(10):
+            operated.sidecar.status = says("competing")
+            await asyncio.sleep(40)
+            operated.sidecar.status = says("authenticated")
+            await asyncio.sleep(40)
+        assert _kinds(operated.notices) == [("needed", "SessionCompeting")]
+
+
+async def test_a_gateway_out_of_reach_is_told_of_after_ten_minutes(secrets: Path) -> None:
+    async with operating(says("unreachable"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await asyncio.sleep(590)
+        assert not operated.notices
+        await asyncio.sleep(40)
+        assert _kinds(operated.notices) == [("needed", "GatewayUnreachable")]
+
+
+async def test_quiet_hours_hold_a_notice_back_until_they_end(secrets: Path) -> None:
+    quiet = {"start": "11:30", "end": "12:30", "timeZone": "America/New_York"}
+    async with operating(
+        says("login_required"), channels=secrets, notifications=[_WEBHOOK], quietHours=quiet
+    ) as operated:
+        await asyncio.sleep(1780)
+        assert not operated.notices
+        await asyncio.sleep(60)
+        assert _kinds(operated.notices) == [("needed", "LoginRequired")]
+
+
+@pytest.mark.parametrize("spec", [{"paused": True}, {"maintenanceWindows": [
+    {"start": "11:30", "end": "14:30", "timeZone": "America/New_York"}]}])  # fmt: skip
+async def test_nobody_is_told_while_paused_or_in_a_window(secrets: Path, spec: dict[str, object]) -> None:
+    async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK], **spec) as operated:
+        await asyncio.sleep(3600)
+        assert not operated.notices
+
+
+async def test_a_session_that_appears_after_its_pod_is_told_of(secrets: Path) -> None:
+    async with operating(says("login_required"), channels=secrets, with_session=False) as operated:
+        await asyncio.sleep(60)
+        operated.show_session(session_body(notifications=[_WEBHOOK]), "ADDED")
+        await eventually(lambda: bool(operated.notices))
+        await eventually(lambda: len(operated.kubernetes.events) == 2)
+    assert [event["involvedObject"]["kind"] for event in operated.kubernetes.events] == ["Pod", "BrokerageSession"]
+
+
+async def test_the_webhook_gets_what_the_page_lists_and_nothing_else(secrets: Path) -> None:
+    status = says("login_required", login={"url_hint": HINT, "deadline": NOON + 3600}, mode="live")
+    async with operating(status, channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await eventually(lambda: bool(operated.notices))
+    body = json.loads(operated.notices[0].content)
+    (listed,) = re.findall(r"webhook's JSON: `(\{.*?\})`", _PAGE, re.DOTALL)
+    assert [*body] == [name for name in re.findall(r'"([\w|]+)"', listed) if "|" not in name]
+    assert operated.notices[0].headers["content-type"] == "application/json"
+    assert (body["schema"], body["kind"], body["phase"]) == (1, "needed", "AwaitingLogin")
+    assert body["deadline"] == "2026-11-24T18:00:00Z"
+
+
+async def test_the_page_s_receiver_believes_what_is_genuine_and_new(secrets: Path) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", _PAGE, re.DOTALL)
+    page: dict[str, Any] = {}
+    exec(snippet, page)
+    sent: list[httpx.Request] = []
+
+    def take(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(204)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(take)) as client:
+        for age in (0, 200, 400):
+            channel = Channel("home", "webhook", "home")
+            await channels.send(client, secrets, channel, _NOTICE, time.time() - age)
+    new, later, old = ((request.headers["ib-mcp-signature"], request.content) for request in sent)
+    assert page["is_genuine"]("key-of-tests", *new)
+    assert page["is_genuine"]("key-of-tests", *later)
+    assert not page["is_genuine"]("key-of-tests", *old)
+    assert not page["is_genuine"]("another", *new)
+    assert not page["is_genuine"]("key-of-tests", later[0].replace("t=", "t=1"), later[1])
+    assert not page["is_genuine"]("key-of-tests", old[0].replace(old[0][2:12], new[0][2:12]), old[1])
+    assert not page["is_genuine"]("key-of-tests", new[0], new[1].replace(b"needed", b"recovered"))
+    assert not page["is_genuine"]("key-of-tests", "nonsense", new[1])
+
+
+async def test_an_unsigned_webhook_claims_no_signature(secrets: Path) -> None:
+    (secrets / "home/signing-key").unlink()
+    async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await eventually(lambda: bool(operated.notices))
+    assert "ib-mcp-signature" not in operated.notices[0].headers
+
+
+async def test_a_webhook_can_prove_who_sent_it(secrets: Path) -> None:
+    async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await eventually(lambda: bool(operated.notices))
+    request = operated.notices[0]
+    at, digest = request.headers["ib-mcp-signature"].removeprefix("t=").split(",v1=")
+    wanted = hmac.new(b"key-of-tests", at.encode() + b"." + request.content, hashlib.sha256).hexdigest()
+    assert digest == wanted
+    assert abs(int(at) - NOON) < 60
+
+
+async def test_ntfy_gets_the_sentence_and_the_token(secrets: Path) -> None:
+    async with operating(says("login_required"), channels=secrets, notifications=[_NTFY]) as operated:
+        await eventually(lambda: bool(operated.notices))
+    request = operated.notices[0]
+    assert str(request.url) == "http://ntfy.test/topic"
+    assert request.headers["title"] == "ib-mcp: ns1/demo needs you"
+    assert request.headers["authorization"] == "Bearer token-of-tests"
+    assert HINT in request.content.decode()
+    assert (request.headers["priority"], request.headers["tags"]) == ("high", "key")
+
+
+async def test_ntfy_shows_at_a_glance_that_all_is_well_again(secrets: Path) -> None:
+    (secrets / "phone/token").unlink()
+    async with operating(says("login_required"), channels=secrets, notifications=[_NTFY]) as operated:
+        await eventually(lambda: bool(operated.notices))
+        operated.sidecar.status = says("authenticated")
+        await eventually(lambda: len(operated.notices) == 2)
+    request = operated.notices[1]
+    assert request.headers["title"] == "ib-mcp: ns1/demo is signed in again"
+    assert (request.headers["priority"], request.headers["tags"]) == ("default", "white_check_mark")
+    assert request.content == b"The brokerage session is open: nothing to do."
+    assert "authorization" not in request.headers
+
+
+async def test_a_recovery_is_told_once_even_by_another_operator_process(secrets: Path) -> None:
+    async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await eventually(lambda: bool(operated.notices))
+        operated.sidecar.status = says("authenticated")
+        await eventually(lambda: len(operated.notices) == 2)
+        await asyncio.sleep(60)
+        session, seconds = operated.kubernetes.sessions["demo"], asyncio.get_running_loop().time()
+    async with operating(says("authenticated"), channels=secrets, start=NOON + seconds, with_session=False) as again:
+        again.show_session(session)
+        await asyncio.sleep(3600)
+        assert not again.notices
+
+
+async def test_who_does_nothing_is_reminded_even_by_another_operator_process(secrets: Path) -> None:
+    notices: list[httpx.Request] = []
+    async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await asyncio.sleep(1800)
+        session, seconds = operated.kubernetes.sessions["demo"], asyncio.get_running_loop().time()
+        notices += operated.notices
+    async with operating(says("login_required"), channels=secrets, start=NOON + seconds, with_session=False) as again:
+        again.show_session(session)
+        await asyncio.sleep(7 * 3600)
+        notices += again.notices
+    assert _kinds(notices) == [("needed", "LoginRequired"), *[("reminder", "LoginRequired")] * 2]
+
+
+async def test_a_dead_channel_is_tried_again_and_holds_nothing_up(secrets: Path) -> None:
+    calls: list[float] = []
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        calls.append(asyncio.get_running_loop().time())
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+        return httpx.Response(503 if len(calls) < 4 else 200)
+
+    hooks = httpx.MockTransport(answer)
+    async with operating(says("login_required"), channels=secrets, hooks=hooks, notifications=[_WEBHOOK]) as operated:
+        await operated.reaches("AwaitingLogin", within=10)
+        await asyncio.sleep(300)
+        assert len(calls) == 4
+        assert operated.operator.errands.under_way == 0
+        assert b'notices_total{channel="webhook",result="delivered"} 1.0' in operated.operator.metrics.render()
+
+
+async def test_a_channel_without_its_secret_is_counted_as_lost(tmp_path: Path) -> None:
+    async with operating(says("login_required"), channels=tmp_path, notifications=[_NTFY, _WEBHOOK]) as operated:
+        await asyncio.sleep(30)
+        assert not operated.notices
+        assert b'notices_total{channel="ntfy",result="lost"} 1.0' in operated.operator.metrics.render()
+
+
+@pytest.mark.parametrize("secret", ["../home", "home/..", "", "Home", ".home"])
+async def test_a_secret_is_a_name_and_no_path(secrets: Path, secret: str) -> None:
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(channels.Misconfigured, match="not mounted"):
+            await channels.send(client, secrets / "home", Channel("x", "webhook", secret), _NOTICE, NOON)
+
+
+@pytest.mark.parametrize("answer", [408, 425, 429, 500, 502, 503])
+async def test_a_receiver_that_is_busy_is_tried_again(secrets: Path, answer: int) -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(answer))) as client:
+        with pytest.raises(TryLater, match=str(answer)):
+            await channels.send(client, secrets, Channel("home", "webhook", "home"), _NOTICE, NOON)
+
+
+@pytest.mark.parametrize(
+    ("url", "answer"), [("http://hooks.test/", 404), ("ftp://hooks.test/", 200), ("nonsense", 200)]
+)
+async def test_a_url_that_can_never_work_is_not_tried_again(tmp_path: Path, url: str, answer: int) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/url").write_text(url)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(answer))) as client:
+        with pytest.raises(channels.Misconfigured):
+            await channels.send(client, tmp_path, Channel("home", "ntfy", "home"), _NOTICE, NOON)
