@@ -115,7 +115,7 @@ def test_numbers_flags_and_names_pass_unchanged() -> None:
 
 PROGRAM = """
 import logging, structlog
-from ibkr import logs
+from ib_service import logs
 logs.configure()
 log = structlog.get_logger("ib_part")
 log.info("signed in as U1234567", token="s3cret-token", seconds=1.5)
