@@ -43,7 +43,7 @@ class Keepalive:
             self.metrics,
             status=self.keeper.status,
             reauthenticate=self.keeper.reauthenticate,
-            doubt=self.keeper.doubt,
+            doubt=self.keeper.probe_soon,
             wall=wall,
         )
         self.data: ASGIApp = self.guard

@@ -12,10 +12,9 @@ import httpx
 import structlog
 
 from ib_keepalive.metrics import Metrics
-from ib_keepalive.session import calendar, reopening, status, timing
-from ib_keepalive.session import sign_in as learnt
-from ib_keepalive.session.observation import Observation, Seen
-from ib_keepalive.session.poller import Pacing, Prober
+from ib_keepalive.session import calendar, reopening, sign_in, status, timing
+from ib_keepalive.session.observation import Outcome, ProbeResult
+from ib_keepalive.session.poller import Pacing, Poller
 from ib_keepalive.session.states import Verdict, decide
 from ib_keepalive.settings import KeepaliveSettings
 from ibkr.errors import IbError, UpstreamUnreachable
@@ -28,8 +27,8 @@ _STALLED_S = 120.0
 _SHORTEST_REST_S = 0.001
 _LONGEST_REST_S = 60.0
 _WATCH_LASTS_S = 60.0
-_UNANSWERED = (Seen.TIMEOUT, Seen.SILENT, Seen.REFUSED, Seen.BROKEN)
-_GOOD = (Seen.FLAGS, Seen.ALIVE)
+_UNANSWERED = (Outcome.TIMEOUT, Outcome.SILENT, Outcome.REFUSED, Outcome.BROKEN)
+_GOOD = (Outcome.FLAGS, Outcome.ALIVE)
 
 
 class Keeper:
@@ -48,14 +47,14 @@ class Keeper:
         self._metrics = metrics
         self._wall = wall
         self._clock = asyncio.get_running_loop().time
-        self._prober = Prober(client, metrics, pacing)
+        self._poller = Poller(client, metrics, pacing)
         self._started = now = self._clock()
         self._verdict = Verdict(SessionState.STARTING, since=now, concluded_at=now)
         # The keeper may be a restarted one: its predecessor may have asked a moment ago.
-        self._ledger = status.Ledger(reopen_earliest=now + reopening.GAP_S)
-        self._facts = learnt.Facts()
+        self._counters = status.KeeperCounters(reopen_earliest=now + reopening.GAP_S)
+        self._facts = sign_in.SignInFacts()
         self._facts_due = now
-        self._validate_due = now + learnt.RETRY_S
+        self._validate_due = now + sign_in.RETRY_S
         self._sso_left: tuple[float, float] | None = None
         self._budget = reopening.Budget()
         self._probe_due = now
@@ -73,7 +72,7 @@ class Keeper:
         """What ``/status`` says now."""
         return status.build(
             self._verdict,
-            self._ledger,
+            self._counters,
             self._facts,
             now=self._clock(),
             wall=self._wall(),
@@ -92,9 +91,9 @@ class Keeper:
         """Somebody is at the login page: look often for a minute."""
         self._watched_until = self._clock() + _WATCH_LASTS_S
         if self._verdict.state is not SessionState.AUTHENTICATED:
-            self.doubt()
+            self.probe_soon()
 
-    def doubt(self) -> None:
+    def probe_soon(self) -> None:
         """Somebody was told by IBKR what the state does not say: look soon."""
         if not self._verdict.timeouts:
             self._probe_due = max(min(self._probe_due, self._clock() + timing.WATCHED_S), self._busy_until)
@@ -147,7 +146,7 @@ class Keeper:
         refused = reopening.refuse(
             self._verdict,
             now=self._clock(),
-            earliest=self._ledger.reopen_earliest,
+            earliest=self._counters.reopen_earliest,
             compete=self._settings.compete,
             login=self._settings.login_hint,
         )
@@ -176,7 +175,7 @@ class Keeper:
         if self._tickles(now):
             due.append(self._tickle_due)
         if self._settings.auto_reopen:
-            own = reopening.try_at(self._budget, self._verdict, self._ledger.reopen_earliest)
+            own = reopening.try_at(self._budget, self._verdict, self._counters.reopen_earliest)
             due.extend(() if own is None else (own,))
         if self._lacks_facts(max(now, self._facts_due)):
             due.append(self._facts_due)
@@ -189,55 +188,55 @@ class Keeper:
             pass
 
     async def _probe(self) -> None:
-        seen, _ = await self._prober.ask("get_auth_status")
-        if seen.seen is Seen.ALIVE:
-            seen = replace(seen, seen=Seen.BROKEN, detail="IBKR's answer lacks the session's flags")
-        self._conclude(seen)
+        result, _ = await self._poller.ask("get_auth_status")
+        if result.outcome is Outcome.ALIVE:
+            result = replace(result, outcome=Outcome.BROKEN, detail="IBKR's answer lacks the session's flags")
+        self._conclude(result)
 
     async def _tickle(self) -> None:
-        seen, _ = await self._prober.ask("tickle")
+        result, _ = await self._poller.ask("tickle")
         now = self._clock()
         self._tickle_due = now + timing.TICKLE_S
-        self._metrics.tickle.labels("ok" if seen.seen in _GOOD else seen.seen.value).inc()
-        if seen.seen in _GOOD:
-            self._ledger.tickled, self._ledger.tickle_failures = now, 0
+        self._metrics.tickle.labels("ok" if result.outcome in _GOOD else result.outcome.value).inc()
+        if result.outcome in _GOOD:
+            self._counters.tickled, self._counters.tickle_failures = now, 0
             self._metrics.tickle_last_success.set(self._wall())
-            self._facts = learnt.from_tickle(self._facts, seen.sso_expires_s, self._sso_left, now)
-            self._sso_left = None if seen.sso_expires_s is None else (seen.sso_expires_s, now)
+            self._facts = sign_in.from_tickle(self._facts, result.sso_expires_s, self._sso_left, now)
+            self._sso_left = None if result.sso_expires_s is None else (result.sso_expires_s, now)
         else:
-            self._ledger.tickle_failures += 1
-        self._conclude(seen)
+            self._counters.tickle_failures += 1
+        self._conclude(result)
 
     async def _reopen(self) -> None:
         now = self._clock()
-        self._ledger.reopened, self._ledger.reopen_earliest = now, now + reopening.GAP_S
+        self._counters.reopened, self._counters.reopen_earliest = now, now + reopening.GAP_S
         body = {"publish": True, "compete": self._settings.compete}
-        seen, _ = await self._prober.ask("open_brokerage_session", body)
+        result, _ = await self._poller.ask("open_brokerage_session", body)
         # It may have waited for its turn, so the gap counts from its end.
-        self._ledger.reopen_earliest = self._clock() + reopening.GAP_S
-        result = "accepted" if seen.seen in _GOOD else seen.seen.value
-        self._ledger.reopen_result = result
-        self._unsure_reopen = seen.seen in _UNANSWERED
-        self._metrics.reauth.labels(result).inc()
-        log.info("asked to open the brokerage session", result=result, detail=seen.detail)
-        self._conclude(seen)
+        self._counters.reopen_earliest = self._clock() + reopening.GAP_S
+        shown = "accepted" if result.outcome in _GOOD else result.outcome.value
+        self._counters.reopen_result = shown
+        self._unsure_reopen = result.outcome in _UNANSWERED
+        self._metrics.reauth.labels(shown).inc()
+        log.info("asked to open the brokerage session", result=shown, detail=result.detail)
+        self._conclude(result)
         self._probe_due = min(self._probe_due, self._clock() + timing.AFTER_CHANGE_S)
 
     def _down_until(self) -> float | None:
         """When the announced maintenance ends that is on now, in epoch seconds."""
         return calendar.maintenance_until(self._wall()) if self._settings.maintenance_hours else None
 
-    def _conclude(self, seen: Observation) -> None:
+    def _conclude(self, result: ProbeResult) -> None:
         now, before = self._clock(), self._verdict
         is_down = self._down_until() is not None
-        self._verdict = verdict = decide(seen, before, now=now, started=self._started, in_maintenance=is_down)
-        if seen.latency_ms is not None:
-            self._ledger.latency_ms = seen.latency_ms
-        self._note_gateway(seen, now)
-        self._guard_reopening(seen, before.state, verdict.state, now)
+        self._verdict = verdict = decide(result, before, now=now, started=self._started, in_maintenance=is_down)
+        if result.latency_ms is not None:
+            self._counters.latency_ms = result.latency_ms
+        self._note_gateway(result, now)
+        self._guard_reopening(result, before.state, verdict.state, now)
         self._budget = reopening.follow(self._budget, verdict.state, now)
         if verdict.state is SessionState.LOGIN_REQUIRED:
-            self._facts, self._facts_due, self._sso_left = learnt.Facts(), now, None
+            self._facts, self._facts_due, self._sso_left = sign_in.SignInFacts(), now, None
         if verdict.state is not before.state:
             log.info(
                 "session state changed", state=verdict.state.value, before=before.state.value, reason=verdict.reason
@@ -245,33 +244,33 @@ class Keeper:
             self._metrics.show_state(verdict.state)
             if not timing.tickles(before.state):
                 self._tickle_due = now
-        wait = timing.next_probe_s(seen, verdict, now=now, watched=now < self._watched_until)
-        if seen.seen is Seen.BUSY:
+        wait = timing.next_probe_s(result, verdict, now=now, watched=now < self._watched_until)
+        if result.outcome is Outcome.BUSY:
             self._busy_until = now + wait
-            self._ledger.reopen_earliest = max(self._ledger.reopen_earliest, self._busy_until)
+            self._counters.reopen_earliest = max(self._counters.reopen_earliest, self._busy_until)
         # A tickle without flags leaves the question open.
-        self._probe_due = now if seen.seen is Seen.ALIVE else now + wait
+        self._probe_due = now if result.outcome is Outcome.ALIVE else now + wait
 
-    def _note_gateway(self, seen: Observation, now: float) -> None:
-        if seen.seen in (Seen.REFUSED, Seen.SILENT):
-            self._was_refused, self._ledger.gateway_started = True, None
+    def _note_gateway(self, result: ProbeResult, now: float) -> None:
+        if result.outcome in (Outcome.REFUSED, Outcome.SILENT):
+            self._was_refused, self._counters.gateway_started = True, None
         elif self._was_refused:
-            self._was_refused, self._ledger.gateway_started = False, now
+            self._was_refused, self._counters.gateway_started = False, now
 
-    def _guard_reopening(self, seen: Observation, before: SessionState, state: SessionState, now: float) -> None:
+    def _guard_reopening(self, result: ProbeResult, before: SessionState, state: SessionState, now: float) -> None:
         # After a sign-in the gateway opens the session itself. A request that got no answer may wait in its
         # queue and go out with the first thing that does.
         signed_in = before is SessionState.LOGIN_REQUIRED and state is not before
         if signed_in:
-            self._validate_due = max(self._validate_due, now + learnt.RETRY_S)
-        if signed_in or (self._unsure_reopen and seen.seen not in _UNANSWERED):
+            self._validate_due = max(self._validate_due, now + sign_in.RETRY_S)
+        if signed_in or (self._unsure_reopen and result.outcome not in _UNANSWERED):
             self._unsure_reopen = False
-            self._ledger.reopen_earliest = max(self._ledger.reopen_earliest, now + reopening.GAP_S)
+            self._counters.reopen_earliest = max(self._counters.reopen_earliest, now + reopening.GAP_S)
 
     def _is_own_turn_to_reopen(self, now: float) -> bool:
         if not self._settings.auto_reopen:
             return False
-        due = reopening.try_at(self._budget, self._verdict, self._ledger.reopen_earliest)
+        due = reopening.try_at(self._budget, self._verdict, self._counters.reopen_earliest)
         return due is not None and now >= due
 
     def _tickles(self, now: float) -> bool:
@@ -283,18 +282,18 @@ class Keeper:
 
     async def _learn(self) -> None:
         now = self._clock()
-        self._facts_due = now + learnt.RETRY_S
+        self._facts_due = now + sign_in.RETRY_S
         self._facts = replace(self._facts, tries=self._facts.tries + 1)
         if not self._facts.accounts_read:
-            self._facts = learnt.from_accounts(self._facts, await self._read("list_brokerage_accounts"))
+            self._facts = sign_in.from_accounts(self._facts, await self._read("list_brokerage_accounts"))
         if not self._facts.validated:
             # Asked twice in a minute, it costs ten minutes of refusals. The gateway asks it at a sign-in, and this
             # keeper may be a restarted one, whose predecessor asked a moment ago.
             if now < self._validate_due:
                 self._facts_due = self._validate_due
                 return
-            self._validate_due = now + learnt.RETRY_S
-            self._facts = learnt.from_validation(self._facts, await self._read("validate_sign_in"))
+            self._validate_due = now + sign_in.RETRY_S
+            self._facts = sign_in.from_validation(self._facts, await self._read("validate_sign_in"))
 
     async def _read(self, operation: str) -> Any:
-        return (await self._prober.ask(operation))[1]
+        return (await self._poller.ask(operation))[1]

@@ -11,7 +11,7 @@ from ib_service.logs import redact_text
 from ibkr.session import AuthStatus
 
 
-class Seen(StrEnum):
+class Outcome(StrEnum):
     """How a probe ended."""
 
     FLAGS = "flags"  # the session's flags came back
@@ -28,10 +28,10 @@ class Seen(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class ProbeResult:
     """``detail`` is one short phrase for people, without secrets; ``sso_expires_s`` comes with a tickle."""
 
-    seen: Seen
+    outcome: Outcome
     flags: AuthStatus | None = None
     detail: str = ""
     latency_ms: float | None = None
@@ -46,7 +46,7 @@ _NEEDS_FORCE = "force compete"
 _MAINTENANCE = ("maintenance", "scheduled downtime", "system is temporarily unavailable")
 
 
-def read_answer(status: int, headers: dict[str, str], content: bytes) -> tuple[Observation, Any]:
+def parse_response(status: int, headers: dict[str, str], content: bytes) -> tuple[ProbeResult, Any]:
     """What an answer means for the session, and its JSON body where it had a good one.
 
     ``headers`` have lower-case names.
@@ -58,53 +58,53 @@ def read_answer(status: int, headers: dict[str, str], content: bytes) -> tuple[O
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
-        return Observation(Seen.BROKEN, detail="IBKR's answer is not JSON"), None
-    observation = _read_body(body)
-    return observation, body if observation.seen in (Seen.FLAGS, Seen.ALIVE) else None
+        return ProbeResult(Outcome.BROKEN, detail="IBKR's answer is not JSON"), None
+    result = _read_body(body)
+    return result, body if result.outcome in (Outcome.FLAGS, Outcome.ALIVE) else None
 
 
-def _read_refusal(status: int, headers: dict[str, str], text: str) -> Observation | None:
+def _read_refusal(status: int, headers: dict[str, str], text: str) -> ProbeResult | None:
     if status == 429:
-        return Observation(Seen.BUSY, detail="IBKR answers 429", retry_after_s=_seconds(headers.get("retry-after")))
+        return ProbeResult(Outcome.BUSY, detail="IBKR answers 429", retry_after_s=_seconds(headers.get("retry-after")))
     if status in (301, 302, 303, 307, 308):
-        return Observation(Seen.SIGNED_OUT, detail=f"IBKR redirects ({status}) to the sign-in page")
+        return ProbeResult(Outcome.SIGNED_OUT, detail=f"IBKR redirects ({status}) to the sign-in page")
     if status == 401:
-        return Observation(Seen.SIGNED_OUT, detail="IBKR answers 401")
+        return ProbeResult(Outcome.SIGNED_OUT, detail="IBKR answers 401")
     if status >= 400 and any(phrase in text for phrase in _NO_BRIDGE):
-        return Observation(Seen.NO_BRIDGE, detail="IBKR says there is no brokerage session")
+        return ProbeResult(Outcome.NO_BRIDGE, detail="IBKR says there is no brokerage session")
     if status >= 500 and any(phrase in text for phrase in _MAINTENANCE):
-        return Observation(Seen.MAINTENANCE, detail=f"IBKR answers {status} and speaks of maintenance")
+        return ProbeResult(Outcome.MAINTENANCE, detail=f"IBKR answers {status} and speaks of maintenance")
     if status == 503:
-        return Observation(Seen.UNAVAILABLE, detail="IBKR answers 503")
+        return ProbeResult(Outcome.UNAVAILABLE, detail="IBKR answers 503")
     if status == 404 and text.startswith("access denied"):
-        return Observation(Seen.BROKEN, detail="the gateway refuses this address (ips.allow in its conf.yaml)")
+        return ProbeResult(Outcome.BROKEN, detail="the gateway refuses this address (ips.allow in its conf.yaml)")
     if status != 200:
-        return Observation(Seen.BROKEN, detail=f"IBKR answers {status}")
+        return ProbeResult(Outcome.BROKEN, detail=f"IBKR answers {status}")
     if not text.strip():
-        return Observation(Seen.BROKEN, detail="IBKR's answer is empty")
+        return ProbeResult(Outcome.BROKEN, detail="IBKR's answer is empty")
     if "html" in headers.get("content-type", "") or text.lstrip().startswith("<"):
-        return Observation(Seen.SIGNED_OUT, detail="IBKR answers with a web page")
+        return ProbeResult(Outcome.SIGNED_OUT, detail="IBKR answers with a web page")
     return None
 
 
-def _read_body(body: Any) -> Observation:
+def _read_body(body: Any) -> ProbeResult:
     if not isinstance(body, dict):
-        return Observation(Seen.BROKEN, detail="IBKR's answer is not a JSON object")
+        return ProbeResult(Outcome.BROKEN, detail="IBKR's answer is not a JSON object")
     error = body.get("error")
     if isinstance(error, str) and error:
         if "no session" in error.lower() or "not logged in" in error.lower():
-            return Observation(Seen.SIGNED_OUT, detail="IBKR says there is no session")
+            return ProbeResult(Outcome.SIGNED_OUT, detail="IBKR says there is no session")
         if any(phrase in error.lower() for phrase in _NO_BRIDGE):
-            return Observation(Seen.NO_BRIDGE, detail="IBKR says there is no brokerage session")
-        return Observation(Seen.BROKEN, detail=f"IBKR says {_phrase(error)}")
+            return ProbeResult(Outcome.NO_BRIDGE, detail="IBKR says there is no brokerage session")
+        return ProbeResult(Outcome.BROKEN, detail=f"IBKR says {_phrase(error)}")
     expires = body.get("ssoExpires")
     sso_expires_s = expires / 1000 if isinstance(expires, int) and 0 <= expires < _LONGEST_MS else None
     bridge = body.get("iserver")
-    flags = read_flags(bridge.get("authStatus") if isinstance(bridge, dict) else body)
-    return Observation(Seen.ALIVE if flags is None else Seen.FLAGS, flags=flags, sso_expires_s=sso_expires_s)
+    flags = parse_flags(bridge.get("authStatus") if isinstance(bridge, dict) else body)
+    return ProbeResult(Outcome.ALIVE if flags is None else Outcome.FLAGS, flags=flags, sso_expires_s=sso_expires_s)
 
 
-def read_flags(body: object) -> AuthStatus | None:
+def parse_flags(body: object) -> AuthStatus | None:
     """The flags of an auth/status object, or None where there are none. Absent ``connected`` counts as given."""
     if not isinstance(body, dict) or not isinstance(body.get("authenticated"), bool):
         return None

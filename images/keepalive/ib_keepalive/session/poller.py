@@ -11,7 +11,7 @@ import aiohttp
 import httpx
 
 from ib_keepalive.metrics import Metrics
-from ib_keepalive.session.observation import Observation, Seen, read_answer
+from ib_keepalive.session.observation import Outcome, ProbeResult, parse_response
 from ibkr import catalogue
 
 ANSWER_LIMIT_S = 5.0
@@ -30,7 +30,7 @@ class Pacing(Protocol):
         """One was answered with this HTTP status."""
 
 
-class Prober:
+class Poller:
     """The keeper's own requests."""
 
     def __init__(self, client: httpx.AsyncClient, metrics: Metrics, pacing: Pacing) -> None:
@@ -38,7 +38,7 @@ class Prober:
         self._metrics = metrics
         self._pacing = pacing
 
-    async def ask(self, operation: str, body: dict[str, Any] | None = None) -> tuple[Observation, Any]:
+    async def ask(self, operation: str, body: dict[str, Any] | None = None) -> tuple[ProbeResult, Any]:
         """What the catalogue's ``operation`` (without path parameters) showed, and its JSON body if it had one."""
         endpoint = catalogue.load()[operation]
         await self._pacing.reserve(operation)
@@ -46,33 +46,33 @@ class Prober:
         started = loop.time()
         # IBKR's edge refuses a POST without Content-Length; an empty object is always a safe body.
         sent = (body or {}) if endpoint.method == "POST" else None
-        observation, answer = await self._send(operation, endpoint.method, f"/v1/api{endpoint.path}", sent)
+        result, answer = await self._send(operation, endpoint.method, f"/v1/api{endpoint.path}", sent)
         latency_ms = round((loop.time() - started) * 1000, 1)
-        if observation.seen is Seen.TIMEOUT and not await self._answers_locally():
-            return Observation(Seen.SILENT, detail="the gateway accepts connections and answers nothing"), None
-        if observation.seen in (Seen.TIMEOUT, Seen.REFUSED):
-            return observation, answer
-        return replace(observation, latency_ms=latency_ms), answer
+        if result.outcome is Outcome.TIMEOUT and not await self._answers_locally():
+            return ProbeResult(Outcome.SILENT, detail="the gateway accepts connections and answers nothing"), None
+        if result.outcome in (Outcome.TIMEOUT, Outcome.REFUSED):
+            return result, answer
+        return replace(result, latency_ms=latency_ms), answer
 
-    async def _send(self, operation: str, method: str, path: str, body: Any) -> tuple[Observation, Any]:
+    async def _send(self, operation: str, method: str, path: str, body: Any) -> tuple[ProbeResult, Any]:
         with self._measure(operation) as outcome:
             try:
                 async with asyncio.timeout(ANSWER_LIMIT_S), self._client.stream(method, path, json=body) as response:
                     outcome["status"] = str(response.status_code)
                     content = await _read(response)
                     headers = {name.lower(): value for name, value in response.headers.items()}
-                    seen, answer = read_answer(response.status_code, headers, content)
-                    self._pacing.answered(response.status_code, seen.retry_after_s)
-                    return seen, answer
+                    result, answer = parse_response(response.status_code, headers, content)
+                    self._pacing.answered(response.status_code, result.retry_after_s)
+                    return result, answer
             except (TimeoutError, httpx.TimeoutException):
                 outcome["status"] = "timeout"
-                return Observation(Seen.TIMEOUT, detail=f"no answer within {ANSWER_LIMIT_S:g} s"), None
+                return ProbeResult(Outcome.TIMEOUT, detail=f"no answer within {ANSWER_LIMIT_S:g} s"), None
             except httpx.ConnectError as error:
                 outcome["status"] = "refused"
-                return Observation(Seen.REFUSED, detail=_why(error)), None
+                return ProbeResult(Outcome.REFUSED, detail=_why(error)), None
             except (httpx.HTTPError, OSError):
                 outcome["status"] = "broken"
-                return Observation(Seen.BROKEN, detail="the connection broke before the answer was complete"), None
+                return ProbeResult(Outcome.BROKEN, detail="the connection broke before the answer was complete"), None
 
     async def _answers_locally(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What is learnt once per sign-in: live or paper, since when, and which region serves it."""
+"""What is sign_in once per sign-in: live or paper, since when, and which region serves it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOGIN_TYPES: dict[int, Mode] = {1: "live", 2: "paper"}
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class SignInFacts:
     """``signed_in_at`` in epoch seconds; ``sso_left_s`` only while IBKR's count falls in spite of tickles."""
 
     mode: Mode = "unknown"
@@ -33,7 +33,7 @@ class Facts:
         return not (self.validated and self.accounts_read) and self.tries < _MOST_TRIES
 
 
-def from_validation(facts: Facts, body: Any) -> Facts:
+def from_validation(facts: SignInFacts, body: Any) -> SignInFacts:
     """``facts`` with an answer of sso/validate."""
     if not isinstance(body, dict):
         return facts
@@ -50,7 +50,7 @@ def from_validation(facts: Facts, body: Any) -> Facts:
     )
 
 
-def from_accounts(facts: Facts, body: Any) -> Facts:
+def from_accounts(facts: SignInFacts, body: Any) -> SignInFacts:
     """``facts`` with an answer of iserver/accounts, whose ``isPaper`` has the last word."""
     is_paper = body.get("isPaper") if isinstance(body, dict) else None
     if not isinstance(is_paper, bool):
@@ -58,7 +58,9 @@ def from_accounts(facts: Facts, body: Any) -> Facts:
     return replace(facts, mode="paper" if is_paper else "live", accounts_read=True)
 
 
-def from_tickle(facts: Facts, left_s: float | None, before: tuple[float, float] | None, now: float) -> Facts:
+def from_tickle(
+    facts: SignInFacts, left_s: float | None, before: tuple[float, float] | None, now: float
+) -> SignInFacts:
     """``facts`` with a tickle's count of seconds left; ``before`` is the last one with its loop second."""
     if left_s is None or before is None:
         return replace(facts, sso_left_s=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ib_keepalive.session.observation import Observation, Seen
+from ib_keepalive.session.observation import Outcome, ProbeResult
 from ibkr.session import AuthStatus, SessionState
 
 # IBKR's program takes up to three seconds to listen; a slow machine gets ten times that.
@@ -32,37 +32,37 @@ class Verdict:
     busy: int = 0
 
 
-def decide(seen: Observation, before: Verdict, *, now: float, started: float, in_maintenance: bool) -> Verdict:
-    """The verdict after ``seen``. ``in_maintenance``: the calendar says that IBKR is down at this hour."""
-    match seen.seen:
-        case Seen.FLAGS:
-            assert seen.flags is not None
-            state, reason = _from_flags(seen.flags, in_maintenance)
-            return _conclude(before, state, reason, now, seen.flags)
-        case Seen.NO_BRIDGE:
-            return _conclude(before, SessionState.REOPENING, seen.detail, now, AuthStatus(connected=True))
-        case Seen.SIGNED_OUT:
-            return _conclude(before, SessionState.LOGIN_REQUIRED, seen.detail, now)
-        case Seen.MAINTENANCE:
-            return _conclude(before, SessionState.MAINTENANCE, seen.detail, now)
-        case Seen.ALIVE | Seen.BUSY:
-            busy = before.busy + 1 if seen.seen is Seen.BUSY else 0
+def decide(result: ProbeResult, before: Verdict, *, now: float, started: float, in_maintenance: bool) -> Verdict:
+    """The verdict after ``result``. ``in_maintenance``: the calendar says that IBKR is down at this hour."""
+    match result.outcome:
+        case Outcome.FLAGS:
+            assert result.flags is not None
+            state, reason = _from_flags(result.flags, in_maintenance)
+            return _conclude(before, state, reason, now, result.flags)
+        case Outcome.NO_BRIDGE:
+            return _conclude(before, SessionState.REOPENING, result.detail, now, AuthStatus(connected=True))
+        case Outcome.SIGNED_OUT:
+            return _conclude(before, SessionState.LOGIN_REQUIRED, result.detail, now)
+        case Outcome.MAINTENANCE:
+            return _conclude(before, SessionState.MAINTENANCE, result.detail, now)
+        case Outcome.ALIVE | Outcome.BUSY:
+            busy = before.busy + 1 if result.outcome is Outcome.BUSY else 0
             if before.state in (SessionState.HUNG, SessionState.UNREACHABLE):
                 before = _conclude(before, SessionState.STARTING, "IBKR answers again", now)
             return replace(before, reachable=True, timeouts=0, broken=0, busy=busy)
-        case Seen.UNAVAILABLE:
+        case Outcome.UNAVAILABLE:
             is_down = in_maintenance or before.state is SessionState.MAINTENANCE
-            return _broken(seen, before, now, SessionState.MAINTENANCE, at_once=is_down)
-        case Seen.BROKEN if in_maintenance:
-            return _broken(seen, before, now, SessionState.MAINTENANCE, at_once=True)
-        case Seen.BROKEN:
-            return _broken(seen, before, now, SessionState.UNREACHABLE)
-        case Seen.TIMEOUT:
+            return _broken(result, before, now, SessionState.MAINTENANCE, at_once=is_down)
+        case Outcome.BROKEN if in_maintenance:
+            return _broken(result, before, now, SessionState.MAINTENANCE, at_once=True)
+        case Outcome.BROKEN:
+            return _broken(result, before, now, SessionState.UNREACHABLE)
+        case Outcome.TIMEOUT:
             return _timed_out(before, now, in_maintenance)
-        case Seen.REFUSED | Seen.SILENT:
+        case Outcome.REFUSED | Outcome.SILENT:
             if before.state is SessionState.STARTING and now - started < START_GRACE_S:
-                return replace(before, reachable=False, reason=seen.detail)
-            return _conclude(before, SessionState.UNREACHABLE, seen.detail, now, reachable=False)
+                return replace(before, reachable=False, reason=result.detail)
+            return _conclude(before, SessionState.UNREACHABLE, result.detail, now, reachable=False)
 
 
 def _from_flags(flags: AuthStatus, in_maintenance: bool) -> tuple[SessionState, str]:
@@ -79,11 +79,11 @@ def _from_flags(flags: AuthStatus, in_maintenance: bool) -> tuple[SessionState, 
     return SessionState.AUTHENTICATED, "the brokerage session is open"
 
 
-def _broken(seen: Observation, before: Verdict, now: float, state: SessionState, *, at_once: bool = False) -> Verdict:
+def _broken(result: ProbeResult, before: Verdict, now: float, state: SessionState, *, at_once: bool = False) -> Verdict:
     broken = before.broken + 1
     if broken < BROKEN_TO_GIVE_UP and not at_once:
         return replace(before, reachable=True, timeouts=0, broken=broken)
-    return replace(_conclude(before, state, seen.detail, now), broken=broken)
+    return replace(_conclude(before, state, result.detail, now), broken=broken)
 
 
 def _timed_out(before: Verdict, now: float, in_maintenance: bool) -> Verdict:

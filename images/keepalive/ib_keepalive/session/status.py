@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ib_keepalive.session import calendar
-from ib_keepalive.session.sign_in import Facts
+from ib_keepalive.session.sign_in import SignInFacts
 from ib_keepalive.session.states import Verdict
 from ibkr.session import (
     GatewayStatus,
@@ -21,7 +21,7 @@ _SIGNED_IN = (SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.C
 
 
 @dataclass(slots=True)
-class Ledger:
+class KeeperCounters:
     """Counts and times (loop seconds) that ``/status`` shows; nothing is opened before ``reopen_earliest``."""
 
     latency_ms: float | None = None
@@ -35,8 +35,8 @@ class Ledger:
 
 def build(
     verdict: Verdict,
-    ledger: Ledger,
-    facts: Facts,
+    counters: KeeperCounters,
+    facts: SignInFacts,
     *,
     now: float,
     wall: float,
@@ -66,20 +66,20 @@ def build(
         mode=facts.mode,
         gateway=GatewayStatus(
             reachable=verdict.reachable,
-            latency_ms=ledger.latency_ms,
-            started_at=epoch_if(ledger.gateway_started),
+            latency_ms=counters.latency_ms,
+            started_at=epoch_if(counters.gateway_started),
             build=build_name,
         ),
         auth=replace(verdict.flags, message=verdict.flags.message or verdict.reason),
         tickle=TickleStatus(
-            last_ok_at=epoch_if(ledger.tickled),
-            failures=ledger.tickle_failures,
+            last_ok_at=epoch_if(counters.tickled),
+            failures=counters.tickle_failures,
             next_due=epoch_if(tickle_due),
         ),
         reauth=ReauthStatus(
-            last_at=epoch_if(ledger.reopened),
-            last_result=ledger.reopen_result,
-            next_allowed_at=epoch(ledger.reopen_earliest) if ledger.reopen_earliest > now else None,
+            last_at=epoch_if(counters.reopened),
+            last_result=counters.reopen_result,
+            next_allowed_at=epoch(counters.reopen_earliest) if counters.reopen_earliest > now else None,
         ),
         login=LoginStatus(deadline=deadline, url_hint=login_hint),
         maintenance=MaintenanceStatus(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ib_keepalive.session.observation import Observation, Seen
+from ib_keepalive.session.observation import Outcome, ProbeResult
 from ib_keepalive.session.states import BROKEN_TO_GIVE_UP, Verdict
 from ibkr.session import SessionState
 
@@ -19,11 +19,11 @@ LONGEST_BUSY_S = 900.0
 HANG_S = (3.0, 15.0, 30.0, 60.0)
 
 
-def next_probe_s(seen: Observation, verdict: Verdict, *, now: float, watched: bool) -> float:
+def next_probe_s(result: ProbeResult, verdict: Verdict, *, now: float, watched: bool) -> float:
     """Seconds until the next auth/status. ``watched``: a person is at the login page."""
-    if seen.seen is Seen.BUSY:
+    if result.outcome is Outcome.BUSY:
         patience = BUSY_S[min(max(verdict.busy, 1), len(BUSY_S)) - 1]
-        return min(max(seen.retry_after_s or 0.0, patience), LONGEST_BUSY_S)
+        return min(max(result.retry_after_s or 0.0, patience), LONGEST_BUSY_S)
     if verdict.timeouts:
         return HANG_S[min(verdict.timeouts, len(HANG_S)) - 1]
     if watched and verdict.state is not SessionState.AUTHENTICATED:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ib_keepalive.session.observation import Seen, read_answer
+from ib_keepalive.session.observation import Outcome, parse_response
 from ibkr.session import AuthStatus
 
 JSON = {"content-type": "application/json"}
@@ -15,42 +15,42 @@ OPEN = {"authenticated": True, "competing": False, "connected": True}
 
 
 def read(body: Any, status: int = 200) -> Any:
-    return read_answer(status, JSON, json.dumps(body).encode())[0]
+    return parse_response(status, JSON, json.dumps(body).encode())[0]
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "content", "seen"),
+    ("status", "headers", "content", "outcome"),
     [
-        pytest.param(401, {}, b"", Seen.SIGNED_OUT, id="401 with an empty body"),
-        pytest.param(302, {"location": "https://x/sso/Login"}, b"", Seen.SIGNED_OUT, id="redirect to the login"),
-        pytest.param(200, JSON, b'{"error":"no session"}', Seen.SIGNED_OUT, id="no session as JSON"),
-        pytest.param(200, {"content-type": "text/html"}, b"<html>login", Seen.SIGNED_OUT, id="a web page"),
-        pytest.param(200, {}, b"\n <!doctype html>", Seen.SIGNED_OUT, id="a web page without its type"),
-        pytest.param(429, {}, b'{"error":"too many requests"}', Seen.BUSY, id="429"),
+        pytest.param(401, {}, b"", Outcome.SIGNED_OUT, id="401 with an empty body"),
+        pytest.param(302, {"location": "https://x/sso/Login"}, b"", Outcome.SIGNED_OUT, id="redirect to the login"),
+        pytest.param(200, JSON, b'{"error":"no session"}', Outcome.SIGNED_OUT, id="no session as JSON"),
+        pytest.param(200, {"content-type": "text/html"}, b"<html>login", Outcome.SIGNED_OUT, id="a web page"),
+        pytest.param(200, {}, b"\n <!doctype html>", Outcome.SIGNED_OUT, id="a web page without its type"),
+        pytest.param(429, {}, b'{"error":"too many requests"}', Outcome.BUSY, id="429"),
         pytest.param(
-            400, JSON, b'{"error":"Bad Request: no bridge","statusCode":400}', Seen.NO_BRIDGE, id="400 no bridge"
+            400, JSON, b'{"error":"Bad Request: no bridge","statusCode":400}', Outcome.NO_BRIDGE, id="400 no bridge"
         ),
-        pytest.param(400, JSON, b'{"error":"Init session first"}', Seen.NO_BRIDGE, id="400 init first"),
-        pytest.param(200, JSON, b'{"error":"no bridge"}', Seen.NO_BRIDGE, id="200 no bridge"),
-        pytest.param(503, JSON, b'{"error":"Scheduled maintenance"}', Seen.MAINTENANCE, id="503 maintenance"),
-        pytest.param(503, JSON, b'{"error":"Service Unavailable"}', Seen.UNAVAILABLE, id="503 without a word of it"),
-        pytest.param(500, JSON, b'{"error":"oops"}', Seen.BROKEN, id="500"),
-        pytest.param(404, {}, b"Access Denied", Seen.BROKEN, id="the gateway's address rule"),
-        pytest.param(200, JSON, b"", Seen.BROKEN, id="empty"),
-        pytest.param(200, JSON, b'{"authenticated":tr', Seen.BROKEN, id="cut short"),
-        pytest.param(200, JSON, b"\xff\xfe", Seen.BROKEN, id="not text"),
-        pytest.param(200, JSON, b"[" * 200_000, Seen.BROKEN, id="nested too deep"),
-        pytest.param(200, JSON, b"[1]", Seen.BROKEN, id="not an object"),
-        pytest.param(200, JSON, b'{"error":"strange"}', Seen.BROKEN, id="some other error"),
-        pytest.param(200, JSON, b'{"session":"x"}', Seen.ALIVE, id="a tickle without flags"),
+        pytest.param(400, JSON, b'{"error":"Init session first"}', Outcome.NO_BRIDGE, id="400 init first"),
+        pytest.param(200, JSON, b'{"error":"no bridge"}', Outcome.NO_BRIDGE, id="200 no bridge"),
+        pytest.param(503, JSON, b'{"error":"Scheduled maintenance"}', Outcome.MAINTENANCE, id="503 maintenance"),
+        pytest.param(503, JSON, b'{"error":"Service Unavailable"}', Outcome.UNAVAILABLE, id="503 without a word of it"),
+        pytest.param(500, JSON, b'{"error":"oops"}', Outcome.BROKEN, id="500"),
+        pytest.param(404, {}, b"Access Denied", Outcome.BROKEN, id="the gateway's address rule"),
+        pytest.param(200, JSON, b"", Outcome.BROKEN, id="empty"),
+        pytest.param(200, JSON, b'{"authenticated":tr', Outcome.BROKEN, id="cut short"),
+        pytest.param(200, JSON, b"\xff\xfe", Outcome.BROKEN, id="not text"),
+        pytest.param(200, JSON, b"[" * 200_000, Outcome.BROKEN, id="nested too deep"),
+        pytest.param(200, JSON, b"[1]", Outcome.BROKEN, id="not an object"),
+        pytest.param(200, JSON, b'{"error":"strange"}', Outcome.BROKEN, id="some other error"),
+        pytest.param(200, JSON, b'{"session":"x"}', Outcome.ALIVE, id="a tickle without flags"),
     ],
 )
-def test_answer_shows(status: int, headers: dict[str, str], content: bytes, seen: Seen) -> None:
-    assert read_answer(status, headers, content)[0].seen is seen
+def test_answer_shows(status: int, headers: dict[str, str], content: bytes, outcome: Outcome) -> None:
+    assert parse_response(status, headers, content)[0].outcome is outcome
 
 
 def test_busy_answer_tells_how_long_to_wait() -> None:
-    assert read_answer(429, {"retry-after": "600"}, b"")[0].retry_after_s == 600
+    assert parse_response(429, {"retry-after": "600"}, b"")[0].retry_after_s == 600
 
 
 def test_flags_are_read_from_auth_status_and_from_inside_a_tickle() -> None:

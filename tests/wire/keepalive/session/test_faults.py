@@ -16,8 +16,8 @@ import trustme
 from ib_keepalive.app import Keepalive
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.pacing.pacer import Pacer
-from ib_keepalive.session.observation import Observation, Seen
-from ib_keepalive.session.poller import Prober
+from ib_keepalive.session.observation import Outcome, ProbeResult
+from ib_keepalive.session.poller import Poller
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.upstream.connections import open_client
 from ibkr import catalogue
@@ -62,15 +62,15 @@ def settings(url: str, **given: object) -> KeepaliveSettings:
     return KeepaliveSettings(**({"gateway_url": url, "token": "token-of-tests"} | given))
 
 
-async def probe(url: str, **given: object) -> Observation:
+async def probe(url: str, **given: object) -> ProbeResult:
     """What one auth/status shows, and that it leaves no request behind."""
     client, metrics = open_client(settings(url, **given)), Metrics()
     pacer = Pacer(catalogue.load(), metrics)
     async with client:
-        seen, _ = await Prober(client, metrics, pacer).ask("get_auth_status")
+        result, _ = await Poller(client, metrics, pacer).ask("get_auth_status")
     pacer.close()
     assert "ibmcp_upstream_in_flight 0.0" in metrics.render().decode()
-    return seen
+    return result
 
 
 def says(answer: bytes) -> Conversation:
@@ -97,9 +97,9 @@ def free_port() -> int:
 async def test_good_answer() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(FLAGS)
     async with gateway(says(head + FLAGS)) as url:
-        seen = await probe(url)
-    assert seen.seen is Seen.FLAGS
-    assert seen.latency_ms is not None
+        result = await probe(url)
+    assert result.outcome is Outcome.FLAGS
+    assert result.latency_ms is not None
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ async def test_good_answer() -> None:
 )
 async def test_broken_answer(answer: bytes) -> None:
     async with gateway(says(answer)) as url:
-        assert (await probe(url)).seen is Seen.BROKEN
+        assert (await probe(url)).outcome is Outcome.BROKEN
 
 
 async def test_gateway_that_is_gone() -> None:
-    assert (await probe(f"http://127.0.0.1:{free_port()}")).seen is Seen.REFUSED
+    assert (await probe(f"http://127.0.0.1:{free_port()}")).outcome is Outcome.REFUSED
 
 
 async def test_gateway_that_accepts_and_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ async def test_gateway_that_accepts_and_never_answers(monkeypatch: pytest.Monkey
         await asyncio.Event().wait()
 
     async with gateway(silence) as url:
-        assert (await probe(url)).seen is Seen.SILENT
+        assert (await probe(url)).outcome is Outcome.SILENT
 
 
 async def test_gateway_whose_own_pages_answer_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,13 +142,13 @@ async def test_gateway_whose_own_pages_answer_is_not_silent(monkeypatch: pytest.
         await send({"type": "http.response.body", "body": b"Unknown service"})
 
     async with serve(app) as url:
-        assert (await probe(url)).seen is Seen.TIMEOUT
+        assert (await probe(url)).outcome is Outcome.TIMEOUT
 
 
 async def test_tls_gateway_on_loopback_needs_no_authority() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(FLAGS)
     async with gateway(says(head + FLAGS), tls=tls_for(trustme.CA(), "elsewhere.example")) as url:
-        assert (await probe(url)).seen is Seen.FLAGS
+        assert (await probe(url)).outcome is Outcome.FLAGS
 
 
 async def test_tls_gateway_must_be_the_one_of_the_given_authority(tmp_path: Path) -> None:
@@ -157,15 +157,15 @@ async def test_tls_gateway_must_be_the_one_of_the_given_authority(tmp_path: Path
     wrong.cert_pem.write_to_path(str(tmp_path / "wrong.pem"))
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(FLAGS)
     async with gateway(says(head + FLAGS), tls=tls_for(right, "127.0.0.1")) as url:
-        assert (await probe(url, gateway_ca_file=tmp_path / "right.pem")).seen is Seen.FLAGS
+        assert (await probe(url, gateway_ca_file=tmp_path / "right.pem")).outcome is Outcome.FLAGS
         refused = await probe(url, gateway_ca_file=tmp_path / "wrong.pem")
-    assert refused.seen is Seen.REFUSED
+    assert refused.outcome is Outcome.REFUSED
     assert "certificate" in refused.detail
 
 
 async def test_plain_requests_to_a_tls_gateway_are_broken_not_a_login_problem() -> None:
     async with gateway(says(b""), tls=tls_for(trustme.CA(), "127.0.0.1")) as url:
-        assert (await probe(url.replace("https", "http"))).seen is Seen.BROKEN
+        assert (await probe(url.replace("https", "http"))).outcome is Outcome.BROKEN
 
 
 async def test_cookies_of_an_answer_are_never_sent_back() -> None:
@@ -193,7 +193,7 @@ async def test_redirects_are_not_followed() -> None:
         await send({"type": "http.response.body"})
 
     async with serve(app) as url:
-        assert (await probe(url)).seen is Seen.SIGNED_OUT
+        assert (await probe(url)).outcome is Outcome.SIGNED_OUT
     assert asked == ["/v1/api/iserver/auth/status"]
 
 
