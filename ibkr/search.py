@@ -7,10 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ibkr.catalogue import Endpoint
+from ibkr.operation import Operation
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _FILLERS = frozenset(
@@ -26,23 +24,23 @@ _MOST_WORDS = 20
 class Index:
     """The words of every operation, weighted: the id's most, then title and tags, then path and parameters."""
 
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        self._rows = [(endpoint, _weights(endpoint)) for endpoint in endpoints]
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._rows = [(operation, _weights(operation)) for operation in operations]
         self._spread = Counter(word for _, weights in self._rows for word in weights)
 
-    def search(self, words: str) -> list[Endpoint]:
+    def search(self, words: str) -> list[Operation]:
         """Operations that share a word with ``words``, best first; rare words count more than common ones.
 
         A word also matches those that it begins. Equal ones keep the order of the catalogue. No match is an empty list.
         Words after the twentieth are passed over.
         """
         asked = dict.fromkeys(islice(_words(words.replace("&", "n")), _MOST_WORDS))
-        scored = [(self._score(asked, endpoint, weights), endpoint) for endpoint, weights in self._rows]
-        return [endpoint for score, endpoint in sorted(scored, key=lambda row: -row[0]) if score > 0]
+        scored = [(self._score(asked, operation, weights), operation) for operation, weights in self._rows]
+        return [operation for score, operation in sorted(scored, key=lambda row: -row[0]) if score > 0]
 
-    def _score(self, asked: Iterable[str], endpoint: Endpoint, weights: dict[str, float]) -> float:
+    def _score(self, asked: Iterable[str], operation: Operation, weights: dict[str, float]) -> float:
         total = sum(max(self._hits(word, weights), default=0.0) for word in asked)
-        return total * (_UNSUPPORTED if endpoint.status == "unsupported" else 1)
+        return total * (_UNSUPPORTED if operation.status == "unsupported" else 1)
 
     def _hits(self, word: str, weights: dict[str, float]) -> Iterator[float]:
         for known, weight in weights.items():
@@ -51,13 +49,13 @@ class Index:
                 yield weight * rarity * (1 if known == word else _BEGINNING)
 
 
-def _weights(endpoint: Endpoint) -> dict[str, float]:
+def _weights(operation: Operation) -> dict[str, float]:
     weights: dict[str, float] = {}
-    parameters = " ".join(parameter.name for parameter in (*endpoint.query, *endpoint.body))
+    parameters = " ".join(parameter.name for parameter in (*operation.query, *operation.body))
     for weight, text in (
-        (1.0, f"{endpoint.path} {parameters}"),
-        (2.0, " ".join((endpoint.title, *endpoint.tags))),
-        (3.0, endpoint.id),
+        (1.0, f"{operation.path} {parameters}"),
+        (2.0, " ".join((operation.title, *operation.tags))),
+        (3.0, operation.id),
     ):
         weights.update(dict.fromkeys(_words(text), weight))
     return weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ibkr.catalogue import TAGS
+from ibkr.operation import TAGS
 
 GENERAL = "Endpoints"
 """The tag of the tools that reach every operation; an operation's own tags count there too."""

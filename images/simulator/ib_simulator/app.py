@@ -16,13 +16,13 @@ from ib_simulator.backend import Backend
 from ib_simulator.clock import Clock
 from ib_simulator.control.actions import ACTIONS, arguments_of
 from ib_simulator.control.api import create_control, iso
-from ib_simulator.control.scenario import Player, Scenario
+from ib_simulator.control.scenario import Scenario, ScenarioRunner
 from ib_simulator.faults.faults import Faults
 from ib_simulator.gateway import Gateway
 from ib_simulator.limits import Limits
 from ib_simulator.network import http
-from ib_simulator.network.listener import Gate
-from ib_simulator.request_log import Request, Traffic
+from ib_simulator.network.listener import NetworkGate
+from ib_simulator.request_log import Request, RequestLog
 from ib_simulator.session.session import Session, Timing
 from ib_simulator.session.users import USERS
 from ib_simulator.sign_in.logins import Logins, SecondStep
@@ -58,10 +58,10 @@ class Simulator:
         self.clock = Clock(wall)
         self.session = Session(timing)
         self.limits = Limits(enabled=limits)
-        self.gate = Gate()
+        self.gate = NetworkGate()
         self.faults = Faults(seed, self.gate)
         self.logins = Logins(seed, second_step)
-        self.traffic = Traffic()
+        self.request_log = RequestLog()
         self.backend = Backend(
             seed=seed,
             clock=self.clock,
@@ -69,23 +69,23 @@ class Simulator:
             limits=self.limits,
             faults=self.faults,
             logins=self.logins,
-            traffic=self.traffic,
+            request_log=self.request_log,
             catalogue=catalogue.load(),
             worlds={mode: World(seed, mode) for mode in USERS},
             answers=ANSWERS,
             watch_clients=role == "backend",
         )
         self.gateway = Gateway(self.backend, origins=origins) if role == "gateway" else None
-        self.player = Player(self)
+        self.runner = ScenarioRunner(self)
         self.app = BrokerApp(self)
         self.control = create_control(self)
         if signed_in is not None:
             self.sign_in(signed_in)
-        self.player.play(scenario)
+        self.runner.play(scenario)
 
     @property
     def requests(self) -> deque[Request]:
-        return self.traffic.requests
+        return self.request_log.requests
 
     def sign_in(self, mode: Mode, *, brokerage: bool = True) -> None:
         """Sign a user in as if by the browser, through the gateway when there is one."""
@@ -102,7 +102,7 @@ class Simulator:
         self.clock.set(epoch)
         self.session.shift(moved)
         self.logins.shift(moved)
-        self.player.shift(moved)
+        self.runner.shift(moved)
         self.limits.forget()
 
     def do(self, action: str, **arguments: Any) -> None:
@@ -112,7 +112,7 @@ class Simulator:
     def perform(self, action: str, arguments: BaseModel) -> None:
         """``do`` with arguments that were checked."""
         ACTIONS[action].run(self, arguments)
-        self.player.arm()
+        self.runner.arm()
 
     def clock_state(self) -> dict[str, Any]:
         now = self.clock.now()
@@ -121,7 +121,9 @@ class Simulator:
     def counters(self) -> dict[str, Any]:
         """Requests by ``endpoint status`` (``-`` outside the catalogue, or without an answer), and the limits'."""
         return {
-            "statuses": {f"{name or '-'} {status or '-'}": n for (name, status), n in self.traffic.statuses.items()},
+            "statuses": {
+                f"{name or '-'} {status or '-'}": n for (name, status), n in self.request_log.statuses.items()
+            },
             "limits": self.limits.to_json(self.clock.now()),
         }
 
@@ -149,8 +151,8 @@ class Simulator:
             "held": self.faults.held,
             "busy_slots": None if self.gateway is None else self.gateway.busy_slots,
             "connections": self.gate.connections,
-            "scenario": self.player.to_json(),
-            "requests": sum(self.traffic.statuses.values()),
+            "scenario": self.runner.to_json(),
+            "requests": sum(self.request_log.statuses.values()),
         }
 
 
@@ -163,8 +165,8 @@ class BrokerApp:
 
     async def __call__(self, scope: http.Scope, receive: http.Receive, send: http.Send) -> None:
         simulator, gate = self._simulator, self.gate
-        if not simulator.player.armed:
-            simulator.player.arm()
+        if not simulator.runner.armed:
+            simulator.runner.arm()
         if scope["type"] == "websocket":
             backend, gateway = simulator.backend, simulator.gateway
             await websocket.serve(scope, receive, send, backend=backend, gate=gate, gateway=gateway)

@@ -8,11 +8,11 @@ from typing import Literal
 
 from ib_simulator.call import Answer, Call, Refusal
 from ib_simulator.clock import Clock
-from ib_simulator.faults.apply import strike
+from ib_simulator.faults.apply import apply_faults
 from ib_simulator.faults.faults import Faults
 from ib_simulator.limits import Limits
 from ib_simulator.network.http import Incoming, Reply, answer_reply, json_reply, page_reply, redirect
-from ib_simulator.request_log import Request, Traffic
+from ib_simulator.request_log import Request, RequestLog
 from ib_simulator.session import answers
 from ib_simulator.session.gateway_calls import AGENT, GatewayCalls
 from ib_simulator.session.session import Session
@@ -20,7 +20,8 @@ from ib_simulator.sign_in import pages, sso
 from ib_simulator.sign_in.logins import Logins
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Mode
-from ibkr.catalogue import Catalogue, Endpoint
+from ibkr.catalogue import Catalogue
+from ibkr.operation import Operation
 
 BeforeLogin = Literal["401", "302", "no_session"]
 _PREFIXES = ("/v1/api/", "/v1/portal/")
@@ -45,14 +46,14 @@ class Backend:
         limits: Limits,
         faults: Faults,
         logins: Logins,
-        traffic: Traffic,
+        request_log: RequestLog,
         catalogue: Catalogue,
         worlds: Mapping[Mode, World],
         answers: Mapping[str, Callable[[World, Call], Answer]],
         watch_clients: bool,
     ) -> None:
         self.clock, self.session, self.limits, self.faults = clock, session, limits, faults
-        self.logins, self.traffic = logins, traffic
+        self.logins, self.request_log = logins, request_log
         self.before_login: BeforeLogin = "401"
         self._gateway_calls = GatewayCalls(seed)
         self._catalogue, self._worlds, self._answers = catalogue, worlds, answers
@@ -69,26 +70,26 @@ class Backend:
             matched = self._catalogue.match("POST" if path in _ALSO_GET else incoming.method, path)
         agent = incoming.agent
         request = Request(incoming.method, incoming.path, agent, now, None if matched is None else matched[0].id)
-        self.traffic.requests.append(request)
-        endpoint = matched[0] if matched is not None else None
+        self.request_log.requests.append(request)
+        operation = matched[0] if matched is not None else None
 
         def answer() -> Reply:
             if path is None:
                 return self._outside(incoming)
-            return self._api(path, endpoint, matched[1] if matched is not None else {}, incoming)
+            return self._api(path, operation, matched[1] if matched is not None else {}, incoming)
 
-        refused = self.limits.admit(endpoint, now) if path is not None and agent != AGENT else None
+        refused = self.limits.admit(operation, now) if path is not None and agent != AGENT else None
         if refused is not None:
             reply: Reply | None = json_reply({"error": refused}, 429)
         elif self.faults.active:
             # Only a fault makes an answer take time; without one no two calls are ever in progress together.
-            with self.limits.running(endpoint):
-                struck = self.faults.striking(request.endpoint, request.method, request.path, agent)
-                reply = await strike(self.faults, struck, incoming, answer, watch_client=self._watch_clients)
+            with self.limits.running(operation):
+                applied = self.faults.matching(request.endpoint, request.method, request.path, agent)
+                reply = await apply_faults(self.faults, applied, incoming, answer, watch_client=self._watch_clients)
         else:
             reply = answer()
         request.status = None if reply is None or reply.broken == "reset" else reply.status
-        self.traffic.statuses[request.endpoint, request.status] += 1
+        self.request_log.statuses[request.endpoint, request.status] += 1
         return reply
 
     def holds_session(self, cookie: bytes) -> bool:
@@ -107,7 +108,7 @@ class Backend:
             return sso.answer(incoming, self.session, self.logins, now, signed_in=self._signed_in(incoming))
         return _not_found()
 
-    def _api(self, path: str, endpoint: Endpoint | None, values: dict[str, str], incoming: Incoming) -> Reply:
+    def _api(self, path: str, operation: Operation | None, values: dict[str, str], incoming: Incoming) -> Reply:
         now = self.clock.now()
         session = self.session
         session.settle(now)
@@ -122,7 +123,7 @@ class Backend:
             own = self._gateway_calls.answer(path, incoming, session, now)
             if own is not None:
                 return own
-        return _not_found() if endpoint is None else self._operation(endpoint, values, incoming, now)
+        return _not_found() if operation is None else self._answer(operation, values, incoming, now)
 
     def _refuse_signed_out(self) -> Reply:
         if self.before_login == "302":
@@ -131,28 +132,28 @@ class Backend:
             return json_reply({"error": "no session"})
         return Reply(401)
 
-    def _operation(self, endpoint: Endpoint, values: dict[str, str], incoming: Incoming, now: float) -> Reply:
+    def _answer(self, operation: Operation, values: dict[str, str], incoming: Incoming, now: float) -> Reply:
         session = self.session
         assert session.user is not None
         try:
             body = json.loads(incoming.body) if incoming.body else {}
         except ValueError:
             return _bad_request("the body is not JSON")
-        own = answers.ANSWERS.get(endpoint.id)
+        own = answers.ANSWERS.get(operation.id)
         if own is not None:
             return answer_reply(own(session, body, now))
-        if endpoint.tier == "brokerage" and not session.flags(now).authenticated:
+        if operation.tier == "brokerage" and not session.flags(now).authenticated:
             return _bad_request("no bridge" if session.ever_opened else "Init session first")
-        call = Call(endpoint, values, incoming.query, body, now, session.memory)
-        handler = self._answers.get(endpoint.id)
+        call = Call(operation, values, incoming.query, body, now, session.memory)
+        handler = self._answers.get(operation.id)
         if handler is None:
-            return json_reply({"error": f"the simulator has no answer for {endpoint.id}", "statusCode": 501}, 501)
+            return json_reply({"error": f"the simulator has no answer for {operation.id}", "statusCode": 501}, 501)
         try:
             answer = handler(self._worlds[session.user.mode], call)
         except Refusal as refusal:
             answer = refusal.answer
-        session.memory.seen[endpoint.id] += 1
-        if endpoint.tier == "brokerage" and endpoint.effect == "read" and not session.established(now):
+        session.memory.seen[operation.id] += 1
+        if operation.tier == "brokerage" and operation.effect == "read" and not session.established(now):
             return json_reply([] if isinstance(answer.body, list) else {}, answer.status)
         return answer_reply(answer)
 

@@ -6,14 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from ibkr.catalogue import Endpoint
+from ibkr.operation import Operation
 
 
 @dataclass
 class Memory:
     """What IBKR remembers for one brokerage session; emptied when a session opens.
 
-    ``seen`` counts earlier calls by endpoint id. ``notes`` holds what a family of answers keeps, by a name
+    ``seen`` counts earlier calls by operation id. ``notes`` holds what a family of answers keeps, by a name
     of its own (e.g. conids and fields already subscribed).
     """
 
@@ -25,7 +25,7 @@ class Memory:
 class Call:
     """One request that passed session, pacing and fault checks. ``now`` is the simulated epoch second."""
 
-    endpoint: Endpoint
+    operation: Operation
     path: dict[str, str]
     query: dict[str, str]
     body: Any

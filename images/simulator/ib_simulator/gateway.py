@@ -75,10 +75,10 @@ class Gateway:
         return self._local(incoming, redirect(f"{_IBKR}{path}"))
 
     def _local(self, incoming: Incoming, reply: Reply | None) -> Reply | None:
-        traffic, now = self._backend.traffic, self._backend.clock.now()
+        request_log, now = self._backend.request_log, self._backend.clock.now()
         status = None if reply is None else reply.status
-        traffic.requests.append(Request(incoming.method, incoming.path, incoming.agent, now, None, status))
-        traffic.statuses[None, status] += 1
+        request_log.requests.append(Request(incoming.method, incoming.path, incoming.agent, now, None, status))
+        request_log.statuses[None, status] += 1
         return reply
 
     def _reauthenticate(self) -> Reply:

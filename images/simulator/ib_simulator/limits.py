@@ -1,4 +1,4 @@
-"""IBKR's pacing: ten requests a second, the limits of single endpoints, and the penalty box after a breach."""
+"""IBKR's pacing: ten requests a second, the limits of single operations, and the penalty box after a breach."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ibkr.catalogue import Endpoint
+from ibkr.operation import Operation
 
 GLOBAL = "global"
 # Epoch seconds as floats are exact to a quarter of a microsecond.
@@ -18,7 +18,7 @@ class Limits:
     """Sliding windows over simulated seconds. A breach is answered 429 and so is everything else for ``penalty_s``.
 
     The box is IBKR's: it holds the address that the calls come from, so everybody behind it. ``refused`` counts all
-    429s, ``breaches`` what led into the box, by endpoint id or ``global``.
+    429s, ``breaches`` what led into the box, by operation id or ``global``.
     """
 
     def __init__(self, *, enabled: bool = True, per_second: int = 10, penalty_s: float = 600) -> None:
@@ -27,17 +27,17 @@ class Limits:
         self.breaches: Counter[str] = Counter()
         self.boxed_until = 0.0
         self._admitted: deque[float] = deque()
-        self._by_endpoint: dict[str, deque[float]] = {}
+        self._by_operation: dict[str, deque[float]] = {}
         self._running: Counter[str] = Counter()
 
-    def admit(self, endpoint: Endpoint | None, now: float) -> str | None:
+    def admit(self, operation: Operation | None, now: float) -> str | None:
         """None when the call may go on, else why not."""
         if not self.enabled:
             return None
         if now < self.boxed_until:
             self.refused += 1
             return "too many requests earlier: this address is in the penalty box"
-        breached = self._breach(endpoint, now)
+        breached = self._breach(operation, now)
         if breached is None:
             return None
         self.refused += 1
@@ -45,17 +45,17 @@ class Limits:
         self.boxed_until = now + self.penalty_s
         return f"too many requests: the {breached} limit is exceeded"
 
-    def _breach(self, endpoint: Endpoint | None, now: float) -> str | None:
+    def _breach(self, operation: Operation | None, now: float) -> str | None:
         if self._full(self._admitted, self.per_second, 1.0, now):
             return GLOBAL
-        if endpoint is not None:
-            if endpoint.concurrent is not None and self._running[endpoint.id] >= endpoint.concurrent:
-                return endpoint.id
-            pacing = endpoint.pacing
+        if operation is not None:
+            if operation.concurrent is not None and self._running[operation.id] >= operation.concurrent:
+                return operation.id
+            pacing = operation.pacing
             if pacing is not None:
-                calls = self._by_endpoint.setdefault(endpoint.id, deque())
+                calls = self._by_operation.setdefault(operation.id, deque())
                 if self._full(calls, pacing.calls, pacing.seconds, now):
-                    return endpoint.id
+                    return operation.id
                 calls.append(now)
         self._admitted.append(now)
         return None
@@ -67,22 +67,22 @@ class Limits:
         return len(calls) >= most
 
     @contextmanager
-    def running(self, endpoint: Endpoint | None) -> Iterator[None]:
-        """``endpoint`` is being answered inside the block."""
-        if endpoint is None or endpoint.concurrent is None:
+    def running(self, operation: Operation | None) -> Iterator[None]:
+        """``operation`` is being answered inside the block."""
+        if operation is None or operation.concurrent is None:
             yield
             return
-        self._running[endpoint.id] += 1
+        self._running[operation.id] += 1
         try:
             yield
         finally:
-            self._running[endpoint.id] -= 1
+            self._running[operation.id] -= 1
 
     def forget(self) -> None:
         """Empty the windows and the box (the clock was set); counters stay."""
         self.boxed_until = 0.0
         self._admitted.clear()
-        self._by_endpoint.clear()
+        self._by_operation.clear()
 
     def clear_counters(self) -> None:
         self.refused = 0

@@ -27,7 +27,7 @@ class Request:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-class Traffic:
+class RequestLog:
     """The last ``KEPT`` requests, and counts by endpoint and status since the last ``clear``."""
 
     def __init__(self) -> None:

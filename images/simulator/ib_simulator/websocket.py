@@ -10,7 +10,7 @@ from typing import Any
 from ib_simulator.backend import Backend
 from ib_simulator.gateway import Gateway
 from ib_simulator.network.http import Receive, Send
-from ib_simulator.network.listener import Gate
+from ib_simulator.network.listener import NetworkGate
 
 HEARTBEAT_S = 10.0
 _LOOK_S = 0.5
@@ -21,7 +21,7 @@ _GATEWAY_CONNECTS_S = 0.05
 class Socket:
     """One WebSocket; everything goes out as text from IBKR and as binary from the gateway."""
 
-    def __init__(self, backend: Backend, gate: Gate, receive: Receive, send: Send, *, binary: bool) -> None:
+    def __init__(self, backend: Backend, gate: NetworkGate, receive: Receive, send: Send, *, binary: bool) -> None:
         self._backend, self._gate, self._receive, self._send, self._binary = backend, gate, receive, send, binary
 
     async def serve(self, *, lose_s: float = 0.0) -> None:
@@ -83,7 +83,7 @@ class Socket:
 
 
 async def serve(
-    scope: dict[str, Any], receive: Receive, send: Send, *, backend: Backend, gate: Gate, gateway: Gateway | None
+    scope: dict[str, Any], receive: Receive, send: Send, *, backend: Backend, gate: NetworkGate, gateway: Gateway | None
 ) -> None:
     """Serve one upgrade. IBKR refuses it without a sign-in; the gateway accepts any and stays silent."""
     await receive()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ibkr import catalogue
-from ibkr.catalogue import Pacing, Parameter
+from ibkr.operation import Pacing, Parameter
 
 LAYOUT = """
 [get_thing]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
 from ibkr import catalogue
-from ibkr.catalogue import TAGS, Effect, Endpoint, Method, Support, Tier
 from ibkr.fields import FIELDS
+from ibkr.operation import TAGS, Effect, Method, Operation, Pacing, Support, Tier
 from support import published
 
 ROWS = list(catalogue.load())
@@ -17,7 +17,7 @@ ROWS = list(catalogue.load())
 OTHER_EFFECTS: dict[str, tuple[Effect, str]] = {}
 
 
-def broken(rule: Callable[[Endpoint], bool]) -> list[str]:
+def broken(rule: Callable[[Operation], bool]) -> list[str]:
     """Ids of the rows that do not keep ``rule``."""
     return [endpoint.id for endpoint in ROWS if not rule(endpoint)]
 
@@ -44,7 +44,7 @@ def test_numbers_are_possible_ones() -> None:
 
 
 def test_parameter_names_of_a_row_are_unique() -> None:
-    def unique(endpoint: Endpoint) -> bool:
+    def unique(endpoint: Operation) -> bool:
         groups = ([parameter.name for parameter in group] for group in (endpoint.query, endpoint.body))
         return all(
             len({*names, *endpoint.path_parameters}) == len([*names, *endpoint.path_parameters]) for names in groups
@@ -60,7 +60,7 @@ def test_limits_are_about_parameters_of_the_row() -> None:
 def test_preflight_names_other_operations_that_can_come_before() -> None:
     tiers = get_args(Tier)
 
-    def possible(endpoint: Endpoint) -> bool:
+    def possible(endpoint: Operation) -> bool:
         needed = [catalogue.load()[name] for name in endpoint.preflight]
         return all(
             one.id != endpoint.id
@@ -78,7 +78,7 @@ def test_only_answers_of_reads_are_shared() -> None:
 
 
 def test_a_slow_answer_is_shared_until_the_next_call_is_allowed() -> None:
-    def lasts(endpoint: Endpoint) -> bool:
+    def lasts(endpoint: Operation) -> bool:
         if endpoint.pacing is None or endpoint.effect != "read" or endpoint.pacing.seconds < 2:
             return True
         return endpoint.fresh_s >= endpoint.pacing.seconds / endpoint.pacing.calls
@@ -149,7 +149,7 @@ def test_pacing_is_that_of_the_published_list() -> None:
             assert (endpoint.concurrent, endpoint.pacing) == (None, None), endpoint.id
         else:
             calls, _, span = limit.partition("/")
-            assert endpoint.pacing == catalogue.Pacing(int(calls), seconds[span]), endpoint.id
+            assert endpoint.pacing == Pacing(int(calls), seconds[span]), endpoint.id
 
 
 def test_preflight_covers_the_published_list() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from ib_simulator.network.listener import Gate, Listener
+from ib_simulator.network.listener import Listener, NetworkGate
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
@@ -27,7 +27,7 @@ def over_tls() -> ssl.SSLContext:
 @pytest.mark.parametrize("rounds", range(6))
 @pytest.mark.parametrize("tls", [None, over_tls()], ids=["plain", "tls"])
 async def test_a_connection_that_arrives_as_it_stops_is_broken(rounds: int, tls: ssl.SSLContext | None):
-    gate = Gate()
+    gate = NetworkGate()
     listener = Listener(hello, tls=tls, gate=gate)
     await listener.start()
     with socket.create_connection(("127.0.0.1", listener.port)) as client:

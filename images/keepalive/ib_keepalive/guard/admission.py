@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ibkr.catalogue import Endpoint
 from ibkr.errors import IbError, OperationForbidden, OperationUnknown
+from ibkr.operation import Operation
 from ibkr.session import SessionState, Status, refusal
 
 # Portal data needs the sign-in only, and stays readable while the brokerage session is lost or taken.
 _SIGNED_IN = frozenset({SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.COMPETING})
 
 
-def refuse_operation(endpoint: Endpoint) -> IbError | None:
+def refuse_operation(endpoint: Operation) -> IbError | None:
     """The error of an operation that is never sent: only reading is permitted, of what IBKR's gateway serves."""
     if endpoint.effect != "read":
         return OperationForbidden(f"{endpoint.id} does more than read, and this server only reads.")
@@ -24,7 +24,7 @@ def is_signed_in(status: Status) -> bool:
     return status.state in _SIGNED_IN
 
 
-def refuse_session(endpoint: Endpoint, status: Status, *, now: float) -> IbError | None:
+def refuse_session(endpoint: Operation, status: Status, *, now: float) -> IbError | None:
     """The error of a caller whose operation needs more session than there is; ``now`` in epoch seconds."""
     if endpoint.tier == "none" or (endpoint.tier == "sso" and is_signed_in(status)):
         return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ib_keepalive.pacing.sliding_window import Hold, Window
-from ibkr.catalogue import Pacing
+from ibkr.operation import Pacing
 
 IN_FLIGHT = 4
 MOST_WAITING = 256

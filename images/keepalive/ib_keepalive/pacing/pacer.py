@@ -15,8 +15,9 @@ from ib_keepalive.pacing.fair_queue import IN_FLIGHT, End, Limit, Place, Schedul
 from ib_keepalive.pacing.penalty_box import Box
 from ib_keepalive.pacing.shared_call import Flight
 from ib_keepalive.pacing.usage_journal import Record
-from ibkr.catalogue import Catalogue, Pacing
+from ibkr.catalogue import Catalogue
 from ibkr.errors import PacingLimited, UpstreamTimeout
+from ibkr.operation import Pacing
 
 log = structlog.get_logger("ib_keepalive.guard")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from ibkr.catalogue import Pacing
+from ibkr.operation import Pacing
 
 log = structlog.get_logger("ib_keepalive.guard")
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from ibkr.catalogue import Catalogue, Endpoint
+from ibkr.catalogue import Catalogue
 from ibkr.errors import InvalidRequest, OperationUnknown
+from ibkr.operation import Operation
 
 PREFIX = "/v1/api"
 # The gateway matches the normalised path and forwards the raw one, so only paths that are their own normal form pass.
@@ -32,7 +33,7 @@ class Question:
     Two questions are equal exactly when IBKR is asked the same.
     """
 
-    endpoint: Endpoint
+    endpoint: Operation
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
@@ -121,7 +122,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _check_required(endpoint: Endpoint, query: Mapping[str, str], body: Mapping[str, Any]) -> None:
+def _check_required(endpoint: Operation, query: Mapping[str, str], body: Mapping[str, Any]) -> None:
     missing = [p.name for p in endpoint.query if p.required and not query.get(p.name)]
     missing += [p.name for p in endpoint.body if p.required and body.get(p.name) in (None, "")]
     if missing:
@@ -129,7 +130,7 @@ def _check_required(endpoint: Endpoint, query: Mapping[str, str], body: Mapping[
         raise InvalidRequest(f"{endpoint.id} needs {', '.join(missing)} in its {where}.")
 
 
-def _check_limits(endpoint: Endpoint, query: Mapping[str, str], body: Mapping[str, Any]) -> None:
+def _check_limits(endpoint: Operation, query: Mapping[str, str], body: Mapping[str, Any]) -> None:
     for name, most in endpoint.limits.items():
         value = body.get(name, query.get(name))
         if isinstance(value, list) and len(value) > most:

@@ -15,8 +15,8 @@ import anyio
 from ib_mcp.formats.values import read_json
 from ib_mcp.guard.transport import Answer, Send
 from ibkr import catalogue
-from ibkr.catalogue import Endpoint
 from ibkr.errors import TokenRequired, UpstreamError, UpstreamUnreachable, from_envelope
+from ibkr.operation import Operation
 from ibkr.session import Status
 
 # Which agent the current tool call is for: an opaque name for the guard's fair queue, never a credential.
@@ -129,7 +129,7 @@ def _context_headers() -> dict[str, str]:
     return headers
 
 
-def _fill(endpoint: Endpoint, values: Mapping[str, Any]) -> str:
+def _fill(endpoint: Operation, values: Mapping[str, Any]) -> str:
     path = endpoint.path
     for name in endpoint.path_parameters:
         path = path.replace(f"{{{name}}}", quote(_text(values[name]), safe=""))

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from ibkr.catalogue import TAGS, Endpoint
+from ibkr.operation import TAGS, Operation
 
 _INTRODUCTION = """\
 # Endpoints Status
@@ -33,7 +33,7 @@ Every operation that IBKR's Client Portal Gateway serves, as this version knows 
 _HEADINGS = ("id", "call", "what it does", "tier", "effect", "pacing", "status")
 
 
-def markdown(endpoints: Iterable[Endpoint]) -> str:
+def markdown(endpoints: Iterable[Operation]) -> str:
     """A page with one table per group."""
     rows = list(endpoints)
     parts = [_INTRODUCTION, f"{_count(rows)}.\n"]
@@ -44,7 +44,7 @@ def markdown(endpoints: Iterable[Endpoint]) -> str:
     return "\n".join(parts)
 
 
-def plain(endpoints: Iterable[Endpoint], width: int = 100) -> str:
+def plain(endpoints: Iterable[Operation], width: int = 100) -> str:
     """Text for a terminal of ``width`` columns: two lines and more per operation, grouped."""
     rows = list(endpoints)
     longest = max((len(endpoint.path) for endpoint in rows), default=0)
@@ -62,12 +62,12 @@ def plain(endpoints: Iterable[Endpoint], width: int = 100) -> str:
     return "\n".join([*lines, _count(rows) + "."]) + "\n"
 
 
-def as_json(endpoints: Iterable[Endpoint]) -> str:
+def as_json(endpoints: Iterable[Operation]) -> str:
     """``{"endpoints": [{...every column...}]}``; ``pacing`` is ``{"calls", "seconds"}`` or null."""
     return json.dumps({"endpoints": [_columns(endpoint) for endpoint in endpoints]}, indent=1) + "\n"
 
 
-def _columns(endpoint: Endpoint) -> dict[str, Any]:
+def _columns(endpoint: Operation) -> dict[str, Any]:
     return endpoint._asdict() | {
         "pacing": endpoint.pacing and endpoint.pacing._asdict(),
         "query": [parameter._asdict() for parameter in endpoint.query],
@@ -76,13 +76,13 @@ def _columns(endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def _groups(rows: list[Endpoint]) -> list[tuple[str, list[Endpoint]]]:
+def _groups(rows: list[Operation]) -> list[tuple[str, list[Operation]]]:
     """By first tag, in the order of the closed list; groups without operations are left out."""
     groups = [(tag, [endpoint for endpoint in rows if endpoint.tags[0] == tag]) for tag in TAGS]
     return [(tag, group) for tag, group in groups if group]
 
 
-def _markdown_row(endpoint: Endpoint) -> tuple[str, ...]:
+def _markdown_row(endpoint: Operation) -> tuple[str, ...]:
     status = f"{endpoint.status}: {endpoint.reason}" if endpoint.reason else endpoint.status
     return (
         f"`{endpoint.id}`",
@@ -95,11 +95,11 @@ def _markdown_row(endpoint: Endpoint) -> tuple[str, ...]:
     )
 
 
-def _tier(endpoint: Endpoint) -> str:
+def _tier(endpoint: Operation) -> str:
     return endpoint.tier + ("?" if endpoint.tier_assumed else "")
 
 
-def _pacing(endpoint: Endpoint) -> str:
+def _pacing(endpoint: Operation) -> str:
     """``1 per 5 s``, ``1 per s``, ``5 at a time``, or empty where only the common limit holds."""
     limits = []
     if endpoint.pacing is not None:
@@ -111,6 +111,6 @@ def _pacing(endpoint: Endpoint) -> str:
     return ", ".join(limits)
 
 
-def _count(rows: list[Endpoint]) -> str:
+def _count(rows: list[Operation]) -> str:
     counts = Counter(endpoint.status for endpoint in rows)
     return f"{len(rows)} operations: " + ", ".join(f"{number} {status}" for status, number in counts.most_common())

@@ -14,8 +14,8 @@ from ib_mcp.tags import GENERAL
 from ib_mcp.tools.arguments import Cursor
 from ib_mcp.tools.base import Answer, read_tool
 from ibkr import catalogue
-from ibkr.catalogue import Endpoint, Parameter
 from ibkr.errors import InvalidRequest, OperationForbidden, OperationUnknown
+from ibkr.operation import Operation, Parameter
 
 _MOST_CHARACTERS = 20_000
 _READING = frozenset({"read"})
@@ -37,7 +37,7 @@ async def find_endpoint(
     return {"endpoints": [_described(endpoint) for endpoint in found]}
 
 
-def _described(endpoint: Endpoint) -> Answer:
+def _described(endpoint: Operation) -> Answer:
     return {
         "endpoint": endpoint.id,
         "title": endpoint.title,
@@ -55,7 +55,7 @@ def _starred(parameter: Parameter) -> str:
     return parameter.name + "*" * parameter.required
 
 
-def _parameters(endpoint: Endpoint) -> tuple[Parameter, ...]:
+def _parameters(endpoint: Operation) -> tuple[Parameter, ...]:
     return (*endpoint.query, *endpoint.body)
 
 
@@ -78,11 +78,11 @@ async def call_endpoint(
     return {"endpoint": wanted.id, "age_ms": reply.age_ms, **_part(reply.body, pick, cursor)}
 
 
-def is_offered(desk: Desk, endpoint: Endpoint) -> bool:
+def is_offered(desk: Desk, endpoint: Operation) -> bool:
     return desk.settings.wants((GENERAL, *endpoint.tags))
 
 
-def _wanted(desk: Desk, name: str) -> Endpoint:
+def _wanted(desk: Desk, name: str) -> Operation:
     known = catalogue.load()
     endpoint = known.get(name.strip())
     if endpoint is None:
@@ -98,7 +98,7 @@ def _wanted(desk: Desk, name: str) -> Endpoint:
     return endpoint
 
 
-def _check(endpoint: Endpoint, given: dict[str, Any]) -> None:
+def _check(endpoint: Operation, given: dict[str, Any]) -> None:
     names = [*endpoint.path_parameters, *(parameter.name for parameter in _parameters(endpoint))]
     needed = [*endpoint.path_parameters, *(parameter.name for parameter in _parameters(endpoint) if parameter.required)]
     unknown = [name for name in given if name not in names]

@@ -57,6 +57,6 @@ ANSWERS: dict[str, Answerer] = {
     **snapshot.ANSWERS,
     **watchlists.ANSWERS,
 }
-"""By endpoint id; the session's own operations are answered before this table is asked."""
+"""By operation id; the session's own operations are answered before this table is asked."""
 
 __all__ = ["ANSWERS", "Answerer"]

@@ -58,8 +58,8 @@ def _series(world: World, accounts: list[Account], period: str, now: float) -> d
     first = _begin(period, last)
     hours = world.contracts[_SPY].market
     days = [first + timedelta(days=step) for step in range((last - first).days + 1)]
-    days = [day for day in days if day.weekday() < 5 and not hours.session(hours.number_of(day)).closed] or [last]
-    before = hours.before(hours.session(hours.number_of(days[0]))).date
+    days = [day for day in days if day.weekday() < 5 and not hours.trading_day(hours.number_of(day)).closed] or [last]
+    before = hours.before(hours.trading_day(hours.number_of(days[0]))).date
 
     def worth(day: date) -> float:
         return sum(_worth(world, account, day, now) for account in accounts)
@@ -213,12 +213,12 @@ def _transactions(
     rows = []
     for back in range(days):
         day = last - timedelta(days=back)
-        session = contract.market.session(contract.market.number_of(day))
-        if (day.toordinal() + conid) % 14 or session.date != day or session.closed or session.close > now:
+        trading_day = contract.market.trading_day(contract.market.number_of(day))
+        if (day.toordinal() + conid) % 14 or trading_day.date != day or trading_day.closed or trading_day.close > now:
             continue
         sells = day.toordinal() // 14 % 3 == 0
         quantity = (5 + day.toordinal() % 4 * 5) * (-1 if sells else 1)
-        price = world.market.price(contract, session.close - 3600)
+        price = world.market.price(contract, trading_day.close - 3600)
         moment = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(NEW_YORK))
         rows.append(
             {
@@ -227,7 +227,7 @@ def _transactions(
                 "cur": contract.currency,
                 "fxRate": 1,
                 "pr": price,
-                "cost": world.market.price(contract, session.close - 14 * 86400),
+                "cost": world.market.price(contract, trading_day.close - 14 * 86400),
                 "qty": quantity,
                 "acctid": account.id,
                 "amt": round(-quantity * price * contract.multiplier, 2),

@@ -84,7 +84,7 @@ def _year(place: int) -> Callable[[Quote], str | None]:
     def extreme(quote: Quote) -> str | None:
         if quote.contract.is_derivative:
             return None
-        figures = quote.world.market.year_range(quote.contract, quote.session.number)
+        figures = quote.world.market.year_range(quote.contract, quote.trading_day.number)
         return quote.money(quote.contract.rounded(figures[place]))
 
     return extreme
@@ -94,7 +94,7 @@ def _average(days: int) -> Callable[[Quote], str | None]:
     def average(quote: Quote) -> str | None:
         if quote.contract.is_derivative:
             return None
-        figure = quote.world.market.average(quote.contract, quote.session.number, days)
+        figure = quote.world.market.average(quote.contract, quote.trading_day.number, days)
         return quote.money(quote.contract.rounded(figure))
 
     return average

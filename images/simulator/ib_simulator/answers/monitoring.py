@@ -36,7 +36,7 @@ def list_live_orders(world: World, call: Call) -> Answer:
         raise bad_request("invalid filters")
     if not call.memory.seen["list_live_orders"] or call.query.get("force", "").lower() == "true":
         return Answer({"orders": [], "snapshot": False})
-    orders = world.book.all(call.now)
+    orders = world.orders.all(call.now)
     if wanted:
         orders = [order for order in orders if order.status in wanted]
     account = call.query.get("accountId")
@@ -89,7 +89,7 @@ def _row(order: Order) -> dict[str, Any]:
 
 def get_order_status(world: World, call: Call) -> Answer:
     number = as_number(call.path["orderId"])
-    order = None if number is None else world.book.get(number, call.now)
+    order = None if number is None else world.orders.get(number, call.now)
     if order is None or order.account != selected(world, call):
         raise unavailable()
     contract, ticket = order.contract, order.ticket

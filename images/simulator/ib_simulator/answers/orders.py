@@ -82,11 +82,11 @@ def _do(world: World, call: Call, doing: dict[str, Any]) -> list[dict[str, Any]]
     placed = []
     for ticket in doing["tickets"]:
         if "order" in doing:
-            order = world.book.get(doing["order"], call.now)
+            order = world.orders.get(doing["order"], call.now)
             assert order is not None
-            world.book.modify(order, ticket, call.now)
+            world.orders.modify(order, ticket, call.now)
         else:
-            order = world.book.place(doing["account"], contract_in(world, ticket), ticket, call.now)
+            order = world.orders.place(doing["account"], contract_in(world, ticket), ticket, call.now)
         placed.append({"order_id": str(order.id), "order_status": order.status, "encrypt_message": "1"})
     return placed
 
@@ -112,16 +112,16 @@ def cancel_order(world: World, call: Call) -> Answer:
     needs_accounts(call)
     _forget_question(call)
     if call.path["orderId"] == "-1":
-        for order in world.book.all(call.now):
+        for order in world.orders.all(call.now):
             if order.account == account.id and order.status not in FINAL:
-                world.book.cancel(order, call.now)
+                world.orders.cancel(order, call.now)
         return Answer({"msg": "Request was submitted", "order_id": -1, "conid": -1, "account": None})
     found = _order(world, call, call.path["orderId"])
     if found is None or found.account != account.id:
         return Answer({"error": f"OrderID {call.path['orderId']} doesn't exist"})
     if found.status in FINAL:
         return Answer({"error": f"OrderID {found.id} can't be cancelled: it is {found.status}"})
-    world.book.cancel(found, call.now)
+    world.orders.cancel(found, call.now)
     return Answer(
         {
             "msg": "Request was submitted",
@@ -134,7 +134,7 @@ def cancel_order(world: World, call: Call) -> Answer:
 
 def _order(world: World, call: Call, text: str) -> Order | None:
     number = as_number(text)
-    return None if number is None else world.book.get(number, call.now)
+    return None if number is None else world.orders.get(number, call.now)
 
 
 def preview_orders(world: World, call: Call) -> Answer:

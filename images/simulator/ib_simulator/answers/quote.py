@@ -22,8 +22,8 @@ class Quote:
         self.contract = contract
         self.asked_at = now
         self.now = world.market.seen_at(contract, now)
-        self.session = contract.market.at(self.now)
-        self.is_open = self.session.pre <= self.now < self.session.post
+        self.trading_day = contract.market.at(self.now)
+        self.is_open = self.trading_day.pre <= self.now < self.trading_day.post
 
     @cached_property
     def last(self) -> float:
@@ -40,7 +40,7 @@ class Quote:
     @cached_property
     def day(self) -> Range | None:
         """The regular hours so far; None before they begin."""
-        start, end = self.session.open, min(self.now, self.session.close)
+        start, end = self.trading_day.open, min(self.now, self.trading_day.close)
         if end <= start:
             return None
         path = self.world.market.path(self.contract)
@@ -52,7 +52,7 @@ class Quote:
 
     @cached_property
     def volume(self) -> int:
-        return self.world.market.volume(self.contract, self.session, self.session.open, self.now)
+        return self.world.market.volume(self.contract, self.trading_day, self.trading_day.open, self.now)
 
     @cached_property
     def greeks(self) -> Greeks | None:

@@ -10,7 +10,7 @@ from ib_simulator.answers.refusals import bad_request, conid_in, known, required
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
 from ib_simulator.world.contract import Contract
-from ib_simulator.world.hours import NEW_YORK, Hours, Session
+from ib_simulator.world.hours import NEW_YORK, Hours, TradingDay
 from ib_simulator.world.market import today
 
 _CLASSES = frozenset({"STK", "OPT", "FUT", "CFD", "WAR", "SWP", "FND", "BND", "ICS"})
@@ -22,16 +22,16 @@ _DAYS_AHEAD = 28
 def get_contract_trading_schedule(world: World, call: Call) -> Answer:
     contract = known(world, conid_in(call))
     hours = contract.market
-    session = hours.before(hours.at(call.now))
+    trading_day = hours.before(hours.at(call.now))
     schedules: dict[str, Any] = {}
     for _ in range(6):
-        schedules[f"{session.date:%Y%m%d}"] = {
-            "liquid_hours": [{"opening": int(session.open), "closing": int(session.close)}],
+        schedules[f"{trading_day.date:%Y%m%d}"] = {
+            "liquid_hours": [{"opening": int(trading_day.open), "closing": int(trading_day.close)}],
             "extended_hours": [
-                {"opening": int(session.pre), "closing": int(session.post), "cancel_daily_orders": True}
+                {"opening": int(trading_day.pre), "closing": int(trading_day.post), "cancel_daily_orders": True}
             ],
         }
-        session = hours.after(session)
+        trading_day = hours.after(trading_day)
     return Answer({"exchange_time_zone": _NAMES.get(hours.zone, hours.zone), "schedules": schedules})
 
 
@@ -65,12 +65,12 @@ def _venue(contract: Contract, now: float) -> dict[str, Any]:
     for step in range(7):
         day = _PATTERN_SATURDAY + timedelta(days=step)
         trades = hours.every_day or day.weekday() < 5
-        session = hours.session(hours.number_of(day)) if trades else None
-        pattern.append(_day(day, session, zone))
+        trading_day = hours.trading_day(hours.number_of(day)) if trades else None
+        pattern.append(_day(day, trading_day, zone))
     first = today(now)
     for step in range(_DAYS_AHEAD):
         day = first + timedelta(days=step)
-        if day.weekday() < 5 and _session(hours, day).closed:
+        if day.weekday() < 5 and _trading_day(hours, day).closed:
             pattern.append(_day(day, None, zone))
     return {
         "id": f"p{contract.conid % 100_000}",
@@ -82,20 +82,20 @@ def _venue(contract: Contract, now: float) -> dict[str, Any]:
     }
 
 
-def _session(hours: Hours, day: date) -> Session:
-    return hours.session(hours.number_of(day))
+def _trading_day(hours: Hours, day: date) -> TradingDay:
+    return hours.trading_day(hours.number_of(day))
 
 
-def _day(day: date, session: Session | None, zone: ZoneInfo) -> dict[str, Any]:
+def _day(day: date, trading_day: TradingDay | None, zone: ZoneInfo) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "clearingCycleEndTime": "0000" if session is None else "1700",
+        "clearingCycleEndTime": "0000" if trading_day is None else "1700",
         "tradingScheduleDate": f"{day:%Y%m%d}",
         "sessions": [],
         "tradingtimes": [],
     }
-    if session is not None:
-        liquid = {"openingTime": _clock(session.open, zone), "closingTime": _clock(session.close, zone)}
-        whole = {"openingTime": _clock(session.pre, zone), "closingTime": _clock(session.post, zone)}
+    if trading_day is not None:
+        liquid = {"openingTime": _clock(trading_day.open, zone), "closingTime": _clock(trading_day.close, zone)}
+        whole = {"openingTime": _clock(trading_day.pre, zone), "closingTime": _clock(trading_day.post, zone)}
         row["sessions"] = [liquid | {"prop": "LIQUID"}]
         row["tradingtimes"] = [whole | {"cancelDayOrders": "Y"}]
     return row

@@ -56,7 +56,7 @@ def check(world: World, account: str, ticket: dict[str, Any]) -> str | None:
     if contract.kind == "IND":
         return "No trading permission for this contract."
     handle = ticket.get("cOID")
-    if handle and world.book.has_handle(str(handle)):
+    if handle and world.orders.has_handle(str(handle)):
         return f"Order couldn't be submitted: Local order ID={handle} is already registered."
     return None
 

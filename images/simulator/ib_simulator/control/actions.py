@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ib_simulator.faults.faults import FaultSpec
+from ib_simulator.backend import Backend
+from ib_simulator.clock import Clock
+from ib_simulator.faults.faults import Faults, FaultSpec
+from ib_simulator.limits import Limits
+from ib_simulator.request_log import RequestLog
+from ib_simulator.session.session import Session
+from ib_simulator.sign_in.logins import Logins
 from ib_simulator.world.accounts import Mode
-
-if TYPE_CHECKING:
-    from ib_simulator.app import Simulator
 
 FOREVER = float("inf")
 MAX_RATE = 1_000_000
@@ -23,6 +26,22 @@ MAX_RATE = 1_000_000
 
 class Invalid(Exception):
     """The arguments do not fit; the message is a sentence that says what is allowed."""
+
+
+class Controllable(Protocol):
+    """What actions act on: the simulator."""
+
+    clock: Clock
+    session: Session
+    logins: Logins
+    limits: Limits
+    faults: Faults
+    request_log: RequestLog
+    backend: Backend
+
+    def sign_in(self, mode: Mode, *, brokerage: bool = True) -> None: ...
+
+    def set_time(self, epoch: float) -> None: ...
 
 
 class Arguments(BaseModel):
@@ -102,52 +121,52 @@ class FaultId(Arguments):
     id: int | None = None
 
 
-def _sign_in(simulator: Simulator, arguments: SignIn) -> None:
+def _sign_in(simulator: Controllable, arguments: SignIn) -> None:
     simulator.sign_in(arguments.user, brokerage=arguments.brokerage)
 
 
-def _approve(simulator: Simulator, _: Nothing) -> None:
+def _approve(simulator: Controllable, _: Nothing) -> None:
     simulator.logins.decide(True)
 
 
-def _deny(simulator: Simulator, _: Nothing) -> None:
+def _deny(simulator: Controllable, _: Nothing) -> None:
     simulator.logins.decide(False)
 
 
-def _second_step(simulator: Simulator, arguments: SecondStepMode) -> None:
+def _second_step(simulator: Controllable, arguments: SecondStepMode) -> None:
     simulator.logins.second_step = arguments.mode
 
 
-def _sign_out(simulator: Simulator, _: Nothing) -> None:
+def _sign_out(simulator: Controllable, _: Nothing) -> None:
     simulator.session.end("signed out")
 
 
-def _expire(simulator: Simulator, _: Nothing) -> None:
+def _expire(simulator: Controllable, _: Nothing) -> None:
     simulator.session.end("the sign-in reached its age limit")
 
 
-def _nightly_reset(simulator: Simulator, _: Nothing) -> None:
+def _nightly_reset(simulator: Controllable, _: Nothing) -> None:
     session = simulator.session
     session.drop("nightly reset", connected_at=simulator.clock.now() + session.timing.reset)
 
 
-def _drop_brokerage(simulator: Simulator, arguments: DropBrokerage) -> None:
+def _drop_brokerage(simulator: Controllable, arguments: DropBrokerage) -> None:
     simulator.session.drop("told to", connected_at=simulator.clock.now() + arguments.disconnected_s)
 
 
-def _compete(simulator: Simulator, arguments: Compete) -> None:
+def _compete(simulator: Controllable, arguments: Compete) -> None:
     if arguments.on:
         simulator.session.compete(arguments.returns_s)
     else:
         simulator.session.stop_competing()
 
 
-def _maintenance(simulator: Simulator, arguments: Maintenance) -> None:
+def _maintenance(simulator: Controllable, arguments: Maintenance) -> None:
     until = FOREVER if arguments.seconds is None else simulator.clock.now() + arguments.seconds
     simulator.session.maintain(until if arguments.on else None)
 
 
-def _clock(simulator: Simulator, arguments: ClockChange) -> None:
+def _clock(simulator: Controllable, arguments: ClockChange) -> None:
     if arguments.advance_s is not None:
         simulator.clock.advance(arguments.advance_s)
     elif arguments.rate is not None:
@@ -157,37 +176,37 @@ def _clock(simulator: Simulator, arguments: ClockChange) -> None:
     simulator.session.settle(simulator.clock.now())
 
 
-def _timing(simulator: Simulator, arguments: TimingChange) -> None:
+def _timing(simulator: Controllable, arguments: TimingChange) -> None:
     for name, value in arguments.model_dump(exclude_none=True).items():
         setattr(simulator.session.timing, name, value)
     simulator.session.retime()
 
 
-def _limits(simulator: Simulator, arguments: LimitsChange) -> None:
+def _limits(simulator: Controllable, arguments: LimitsChange) -> None:
     for name, value in arguments.model_dump(exclude_none=True).items():
         setattr(simulator.limits, name, value)
     simulator.limits.forget()
 
 
-def _before_login(simulator: Simulator, arguments: BeforeLogin) -> None:
+def _before_login(simulator: Controllable, arguments: BeforeLogin) -> None:
     simulator.backend.before_login = arguments.answer
 
 
-def _fault(simulator: Simulator, spec: FaultSpec) -> None:
+def _fault(simulator: Controllable, spec: FaultSpec) -> None:
     simulator.faults.add(spec)
 
 
-def _clear_faults(simulator: Simulator, arguments: FaultId) -> None:
+def _clear_faults(simulator: Controllable, arguments: FaultId) -> None:
     if not simulator.faults.remove(arguments.id) and arguments.id is not None:
         raise Invalid(f"there is no fault {arguments.id}")
 
 
-def _release(simulator: Simulator, arguments: FaultId) -> None:
+def _release(simulator: Controllable, arguments: FaultId) -> None:
     simulator.faults.release(arguments.id)
 
 
-def _clear_requests(simulator: Simulator, _: Nothing) -> None:
-    simulator.traffic.clear()
+def _clear_requests(simulator: Controllable, _: Nothing) -> None:
+    simulator.request_log.clear()
     simulator.limits.clear_counters()
 
 
@@ -202,7 +221,7 @@ class Action:
     run: Callable[[Any, Any], None]
 
 
-def _action(arguments: type[_Model], run: Callable[[Simulator, _Model], None]) -> Action:
+def _action(arguments: type[_Model], run: Callable[[Controllable, _Model], None]) -> Action:
     return Action(arguments, run)
 
 

@@ -5,24 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ib_simulator.control.actions import ACTIONS, Invalid, arguments_of
-from ib_simulator.control.scenario import ScenarioError, parse
-
-if TYPE_CHECKING:
-    from ib_simulator.app import Simulator
+from ib_simulator.control.actions import ACTIONS, Controllable, Invalid, arguments_of
+from ib_simulator.control.scenario import ScenarioError, ScenarioRunner, parse
 
 _ACTIONS_ELSEWHERE = ("fault", "clear-faults", "release", "clear-requests")
 
 
-def create_control(simulator: Simulator) -> Starlette:
+class Controlled(Controllable, Protocol):
+    """What the control API shows and acts on: the simulator."""
+
+    runner: ScenarioRunner
+
+    def perform(self, action: str, arguments: BaseModel) -> None: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def clock_state(self) -> dict[str, Any]: ...
+
+    def counters(self) -> dict[str, Any]: ...
+
+
+def create_control(simulator: Controlled) -> Starlette:
     """The control app of ``simulator``."""
 
     async def run(action: str, request: Request) -> Any:
@@ -60,7 +72,7 @@ def create_control(simulator: Simulator) -> Starlette:
         last = request.query_params.get("last", "100")
         if not last.isdecimal():
             raise Invalid(f"'last' is how many requests to list, not '{last}'")
-        listed = list(simulator.requests)[-int(last) :] if int(last) else []
+        listed = list(simulator.request_log.requests)[-int(last) :] if int(last) else []
         return {"requests": [entry.to_json() for entry in listed], "counters": simulator.counters()}
 
     async def clear_requests(request: Request) -> Any:
@@ -68,18 +80,18 @@ def create_control(simulator: Simulator) -> Starlette:
         return await requests(request)
 
     async def scenario(_: Request) -> Any:
-        return {"scenario": simulator.player.to_json()}
+        return {"scenario": simulator.runner.to_json()}
 
     async def load_scenario(request: Request) -> Any:
         try:
             text = (await request.body()).decode()
         except UnicodeDecodeError:
             raise Invalid("a scenario is YAML text in UTF-8") from None
-        simulator.player.play(parse(text, request.query_params.get("name", "scenario")))
+        simulator.runner.play(parse(text, request.query_params.get("name", "scenario")))
         return await scenario(request)
 
     async def end_scenario(request: Request) -> Any:
-        simulator.player.stop()
+        simulator.runner.stop()
         return await scenario(request)
 
     return Starlette(

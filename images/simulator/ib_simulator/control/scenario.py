@@ -16,16 +16,13 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 import yaml
 from pydantic import BaseModel
 
-from ib_simulator.control.actions import ACTIONS, MAX_RATE, Invalid, arguments_of
-
-if TYPE_CHECKING:
-    from ib_simulator.app import Simulator
+from ib_simulator.control.actions import ACTIONS, MAX_RATE, Controllable, Invalid, arguments_of
 
 log = structlog.get_logger("ib_simulator")
 
@@ -128,10 +125,10 @@ def _step(where: str, given: Any) -> Step:
         raise ScenarioError(f"{where}: {error}") from None
 
 
-class Player:
+class ScenarioRunner:
     """Plays one scenario at a time on the simulated clock; ``arm`` after every change of the clock."""
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Controllable) -> None:
         self._simulator = simulator
         self.scenario: Scenario | None = None
         self.done = 0

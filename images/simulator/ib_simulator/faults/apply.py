@@ -14,16 +14,16 @@ _WRONG_JSON = b'{"error": "truncated by a pro'
 _BODILESS = (204, 304)
 
 
-async def strike(
-    faults: Faults, struck: list[Fault], incoming: Incoming, answer: Callable[[], Reply], *, watch_client: bool
+async def apply_faults(
+    faults: Faults, applied: list[Fault], incoming: Incoming, answer: Callable[[], Reply], *, watch_client: bool
 ) -> Reply | None:
-    """The reply to a request that ``struck`` hit; ``answer`` carries the request out.
+    """The reply to a request that ``applied`` hit; ``answer`` carries the request out.
 
     None when the client went away while it was held, which is noticed with ``watch_client`` only.
     """
     reply = replacement = None
     broken: Fault | None = None
-    for fault in struck:
+    for fault in applied:
         if fault.spec.processed and reply is None:
             reply = answer()
         match fault.spec.kind:

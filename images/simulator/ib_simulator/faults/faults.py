@@ -1,6 +1,6 @@
 """Faults on demand: which requests they hit and what happens to those.
 
-A fault is a matcher (endpoint id, path, method, user agent; globs), how often it strikes, and what it does.
+A fault is a matcher (endpoint id, path, method, user agent; globs), how often it applies, and what it does.
 ``silence`` and ``refuse`` concern the whole port and match nothing.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ib_simulator.network.listener import Gate
+from ib_simulator.network.listener import NetworkGate
 from ibkr import catalogue
 
 Kind = Literal["latency", "hang", "stall", "reset", "cut", "answer", "wrong_json", "html", "silence", "refuse"]
@@ -22,7 +22,7 @@ _MATCHERS = ("endpoint", "path", "method", "agent", "count", "after", "chance", 
 
 
 class FaultSpec(BaseModel):
-    """Strikes ``count`` matching requests (None: all) after letting ``after`` pass, each with ``chance``.
+    """Applies to ``count`` matching requests (None: all) after letting ``after`` pass, each with ``chance``.
 
     ``processed``: the request is carried out first, and only its answer suffers.
     """
@@ -58,13 +58,13 @@ class FaultSpec(BaseModel):
 
 
 class Fault:
-    """A fault in force; ``hits`` counts the requests that it struck."""
+    """A fault in force; ``hits`` counts the requests that it hit."""
 
     def __init__(self, number: int, spec: FaultSpec) -> None:
         self.number, self.spec = number, spec
         self.passed = self.hits = 0
 
-    def strikes(self, endpoint: str | None, method: str, path: str, agent: str, random: Random) -> bool:
+    def applies(self, endpoint: str | None, method: str, path: str, agent: str, random: Random) -> bool:
         """Whether it hits this request; counts it."""
         spec = self.spec
         for pattern, value in (
@@ -92,7 +92,7 @@ class Fault:
 class Faults:
     """Those in force, and the requests that they hold."""
 
-    def __init__(self, seed: int, gate: Gate) -> None:
+    def __init__(self, seed: int, gate: NetworkGate) -> None:
         self.active: list[Fault] = []
         self._random = Random(seed)
         self._gate = gate
@@ -137,9 +137,9 @@ class Faults:
         finally:
             del self._held[future]
 
-    def striking(self, endpoint: str | None, method: str, path: str, agent: str) -> list[Fault]:
+    def matching(self, endpoint: str | None, method: str, path: str, agent: str) -> list[Fault]:
         """The faults that hit this request, in the order they were added."""
-        return [fault for fault in self.active if fault.strikes(endpoint, method, path, agent, self._random)]
+        return [fault for fault in self.active if fault.applies(endpoint, method, path, agent, self._random)]
 
     def _set_gate(self) -> None:
         kinds = {fault.spec.kind for fault in self.active}

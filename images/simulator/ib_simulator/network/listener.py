@@ -27,7 +27,7 @@ class ASGIApp(Protocol):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
 
 
-class Gate:
+class NetworkGate:
     """What the network in front of an app does: ``silent`` accepts and never answers, ``refusing`` does not accept."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ def reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _gated_http(gate: Gate) -> type[asyncio.Protocol]:
+def _gated_http(gate: NetworkGate) -> type[asyncio.Protocol]:
     class GatedHTTP(AutoHTTPProtocol):  # type: ignore[valid-type,misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
@@ -106,7 +106,7 @@ def _gated_http(gate: Gate) -> type[asyncio.Protocol]:
     return GatedHTTP
 
 
-def _gated_websocket(gate: Gate) -> type[asyncio.Protocol]:
+def _gated_websocket(gate: NetworkGate) -> type[asyncio.Protocol]:
     class GatedWebSocket(WebSocketsSansIOProtocol):
         def connection_lost(self, exc: Exception | None) -> None:
             gate.closed(self.transport)
@@ -129,11 +129,11 @@ class Listener:
         port: int = 0,
         *,
         tls: ssl.SSLContext | None = None,
-        gate: Gate | None = None,
+        gate: NetworkGate | None = None,
     ) -> None:
         self.host, self.port = host, port
         self._tls = tls
-        self._gate = gate or Gate()
+        self._gate = gate or NetworkGate()
         self._config = uvicorn.Config(
             app,
             http=_gated_http(self._gate),

@@ -17,7 +17,7 @@ from functools import lru_cache
 from ib_simulator.world.accounts import ACCOUNTS, USER_NAMES, Account, Holding, Mode, holdings_of
 from ib_simulator.world.contracts import Contracts
 from ib_simulator.world.market import Market, last_update, today
-from ib_simulator.world.orders import OrderBook
+from ib_simulator.world.orders import OrderStore
 from ib_simulator.world.stored import begin
 from ib_simulator.world.trades import Trade, trades
 from ib_simulator.world.valuation import Valuation, value
@@ -42,7 +42,7 @@ class World:
         self.market = _market(seed)
         self.contracts = self.market.contracts
         self.cold_notifications = 423
-        self.book = OrderBook(seed, self.accounts, self.contracts, self.market)
+        self.orders = OrderStore(seed, self.accounts, self.contracts, self.market)
         self.stored = begin(self.accounts)
         self._holdings: dict[tuple[str, date], list[Holding]] = {}
         self._valued: dict[str, Valuation] = {}
@@ -80,4 +80,4 @@ class World:
 
     def trades(self, account: Account, now: float, days: int) -> list[Trade]:
         """Executions of ``account``, newest first: today's and those of ``days - 1`` days before."""
-        return trades(account, self.seed, self.contracts, self.market, self.book.all(now), now, days)
+        return trades(account, self.seed, self.contracts, self.market, self.orders.all(now), now, days)

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from ib_simulator.world.contract import Contract
-from ib_simulator.world.hours import Hours, Session
+from ib_simulator.world.hours import Hours, TradingDay
 from ib_simulator.world.market import Market
 from ib_simulator.world.prices import Range
 
@@ -119,30 +119,30 @@ def history(market: Market, contract: Contract, window: Window, now: float) -> l
 
 def _backwards(market: Market, contract: Contract, window: Window, end: float, now: float) -> Iterator[Bar]:
     hours = market.path(contract).market
-    session = hours.at(end)
-    if end <= session.open and not window.extended:
-        session = hours.before(session)
-    last = min(end, session.post if window.extended else session.close)
-    start = _start(window, last, session, hours)
+    day = hours.at(end)
+    if end <= day.open and not window.extended:
+        day = hours.before(day)
+    last = min(end, day.post if window.extended else day.close)
+    start = _start(window, last, day, hours)
     if window.bar.unit in {"d", "w", "m"}:
-        yield from _days(market, contract, window.bar, start, session, end, now)
+        yield from _days(market, contract, window.bar, start, day, end, now)
         return
-    while session.date >= BEGINNING and session.post > start:
-        for low, high in reversed(_cuts(session, window)):
+    while day.date >= BEGINNING and day.post > start:
+        for low, high in reversed(_cuts(day, window)):
             if low < end and low >= start:
-                yield _intraday(market, contract, session, low, high, now)
-        session = hours.before(session)
+                yield _intraday(market, contract, day, low, high, now)
+        day = hours.before(day)
 
 
-def _start(window: Window, last: float, session: Session, hours: Hours) -> float:
+def _start(window: Window, last: float, day: TradingDay, hours: Hours) -> float:
     """Where the window begins: days count trading days, longer units the calendar, shorter ones the clock."""
     period = window.period
     if period.unit in {"min", "h"}:
         return last - max(period.seconds, window.bar.seconds)
     if period.unit == "d":
         for _ in range(period.count - 1):
-            session = hours.before(session)
-        return session.pre
+            day = hours.before(day)
+        return day.pre
     moment = datetime.fromtimestamp(last, hours.timezone)
     if period.unit == "w":
         begin = moment - timedelta(weeks=period.count)
@@ -153,15 +153,15 @@ def _start(window: Window, last: float, session: Session, hours: Hours) -> float
     return max(begin.timestamp(), 0.0)
 
 
-def _cuts(session: Session, window: Window) -> list[tuple[float, float]]:
+def _cuts(day: TradingDay, window: Window) -> list[tuple[float, float]]:
     """The bars of one day, cut at the edges of pre, regular and post hours.
 
     Up to an hour they begin at round times of the clock, longer ones are counted from the edge.
     """
     step = window.bar.seconds
-    parts = [(session.open, session.close)]
+    parts = [(day.open, day.close)]
     if window.extended:
-        parts = [(session.pre, session.open), *parts, (session.close, session.post)]
+        parts = [(day.pre, day.open), *parts, (day.close, day.post)]
     found: list[tuple[float, float]] = []
     for begin, finish in parts:
         low = begin
@@ -173,46 +173,46 @@ def _cuts(session: Session, window: Window) -> list[tuple[float, float]]:
     return found
 
 
-def _intraday(market: Market, contract: Contract, session: Session, low: float, high: float, now: float) -> Bar:
+def _intraday(market: Market, contract: Contract, day: TradingDay, low: float, high: float, now: float) -> Bar:
     stop = min(high, now)
-    prices = market.path(contract).between(low, stop, session)
-    return Bar(low, high, market.range_of(contract, prices, low, stop), market.volume(contract, session, low, stop))
+    prices = market.path(contract).between(low, stop, day)
+    return Bar(low, high, market.range_of(contract, prices, low, stop), market.volume(contract, day, low, stop))
 
 
 def _days(
-    market: Market, contract: Contract, bar: Size, start: float, session: Session, end: float, now: float
+    market: Market, contract: Contract, bar: Size, start: float, day: TradingDay, end: float, now: float
 ) -> Iterator[Bar]:
     """Daily bars, or weeks and months joined from them."""
     hours = market.path(contract).market
     pending: list[Bar] = []
     group: tuple[int, int] | None = None
-    while session.date >= BEGINNING and session.close > start:
-        if session.open < end:
-            day = _day(market, contract, session, now)
-            key = _group(bar, session)
+    while day.date >= BEGINNING and day.close > start:
+        if day.open < end:
+            of_day = _day(market, contract, day, now)
+            key = _group(bar, day)
             if key != group and pending:
                 yield _joined(pending)
                 pending = []
             group = key
-            pending.append(day)
-        session = hours.before(session)
+            pending.append(of_day)
+        day = hours.before(day)
     if pending:
         yield _joined(pending)
 
 
-def _day(market: Market, contract: Contract, session: Session, now: float) -> Bar:
-    if now < session.close:
-        return _intraday(market, contract, session, session.open, session.close, now)
-    volume = market.volume(contract, session, session.open, session.close)
-    return Bar(session.open, session.close, market.day(contract, session), volume)
+def _day(market: Market, contract: Contract, day: TradingDay, now: float) -> Bar:
+    if now < day.close:
+        return _intraday(market, contract, day, day.open, day.close, now)
+    volume = market.volume(contract, day, day.open, day.close)
+    return Bar(day.open, day.close, market.day(contract, day), volume)
 
 
-def _group(bar: Size, session: Session) -> tuple[int, int]:
+def _group(bar: Size, day: TradingDay) -> tuple[int, int]:
     if bar.unit == "d":
-        return (session.number, 0)
+        return (day.number, 0)
     if bar.unit == "w":
-        return session.date.isocalendar()[:2]
-    return (session.date.year, session.date.month)
+        return day.date.isocalendar()[:2]
+    return (day.date.year, day.date.month)
 
 
 def _joined(newest_first: list[Bar]) -> Bar:

@@ -134,10 +134,10 @@ def parse_month(text: str) -> tuple[int, int] | None:
 
 def third_friday(year: int, month: int) -> date:
     """When the month's options and futures expire: the Thursday if that Friday is a holiday."""
-    return trading_day(nth_weekday(year, month, 4, 3))
+    return expiry_of(nth_weekday(year, month, 4, 3))
 
 
-def trading_day(friday: date) -> date:
+def expiry_of(friday: date) -> date:
     """``friday``, or the day before when New York is closed."""
-    closed = US_OPTIONS.session(US_OPTIONS.number_of(friday)).closed
+    closed = US_OPTIONS.trading_day(US_OPTIONS.number_of(friday)).closed
     return friday - timedelta(days=1) if closed else friday

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from ib_simulator.world import forecast
-from ib_simulator.world.contract import FUTURE_ROOTS, Contract, FutureRoot, third_friday, trading_day
+from ib_simulator.world.contract import FUTURE_ROOTS, Contract, FutureRoot, expiry_of, third_friday
 from ib_simulator.world.tables import bonds, listed
 
 _EPOCH = date(2020, 1, 3)
@@ -106,7 +106,7 @@ class Contracts:
     def expiries(self, underlying: Contract, today: date) -> list[date]:
         """Of its options, nearest first: Fridays for six weeks, then third Fridays for two years."""
         friday = today + timedelta(days=(4 - today.weekday()) % 7)
-        days = {trading_day(friday + timedelta(weeks=week)) for week in range(6)}
+        days = {expiry_of(friday + timedelta(weeks=week)) for week in range(6)}
         year, month = today.year, today.month
         for ahead in (*range(1, 7), 9, 12, 15, 18, 24):
             later = month - 1 + ahead
@@ -145,7 +145,7 @@ class Contracts:
             multiplier=root.multiplier if root is not None and kind == "FOP" else 100.0,
             strike_step=0.0,
             underlying=underlying.conid,
-            expiry=trading_day(_EPOCH + timedelta(weeks=weeks)),
+            expiry=expiry_of(_EPOCH + timedelta(weeks=weeks)),
             strike=strike,
             right="P" if put else "C",
             trading_class=underlying.symbol,

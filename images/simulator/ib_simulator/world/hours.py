@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class TradingDay:
     """One trading day. ``pre``..``open`` and ``close``..``post`` are extended hours; all epoch seconds.
 
     ``number`` counts the market's possible trading days, so neighbours differ by one; a holiday has a number and
@@ -36,8 +36,8 @@ class Hours:
     post: int
     every_day: bool = False
     holidays: str = ""
-    _sessions: dict[int, Session] = field(default_factory=dict, compare=False, repr=False)
-    _latest: list[tuple[float, float, Session]] = field(default_factory=list, compare=False, repr=False)
+    _days: dict[int, TradingDay] = field(default_factory=dict, compare=False, repr=False)
+    _latest: list[tuple[float, float, TradingDay]] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def timezone(self) -> ZoneInfo:
@@ -50,49 +50,49 @@ class Hours:
         weeks, weekday = divmod(day.toordinal() - 1, 7)
         return weeks * 5 + min(weekday, 4)
 
-    def session(self, number: int) -> Session:
-        found = self._sessions.get(number)
+    def trading_day(self, number: int) -> TradingDay:
+        found = self._days.get(number)
         if found is None:
             ordinal = number if self.every_day else number // 5 * 7 + number % 5 + 1
-            found = self._sessions[number] = self._build(number, date.fromordinal(ordinal))
+            found = self._days[number] = self._build(number, date.fromordinal(ordinal))
         return found
 
-    def _build(self, number: int, day: date) -> Session:
+    def _build(self, number: int, day: date) -> TradingDay:
         midnight = datetime.combine(day, time(), self.timezone)
         pre, opening, close, post = (
             _local(midnight, minutes) for minutes in (self.pre, self.open, self.close, self.post)
         )
-        return Session(number, day, pre, opening, close, post, day in _holidays(self.holidays, day.year))
+        return TradingDay(number, day, pre, opening, close, post, day in _holidays(self.holidays, day.year))
 
-    def at(self, now: float) -> Session:
+    def at(self, now: float) -> TradingDay:
         """The latest trading day whose pre-market has begun."""
         if self._latest and self._latest[0][0] <= now < self._latest[0][1]:
             return self._latest[0][2]
         number = self.number_of(datetime.fromtimestamp(now, self.timezone).date()) + 1
-        session = self.session(number)
-        while session.pre > now or session.closed:
+        day = self.trading_day(number)
+        while day.pre > now or day.closed:
             number -= 1
-            session = self.session(number)
-        self._latest[:] = [(session.pre, self.after(session).pre, session)]
-        return session
+            day = self.trading_day(number)
+        self._latest[:] = [(day.pre, self.after(day).pre, day)]
+        return day
 
-    def after(self, session: Session) -> Session:
+    def after(self, day: TradingDay) -> TradingDay:
         """The next trading day."""
-        following = self.session(session.number + 1)
+        following = self.trading_day(day.number + 1)
         while following.closed:
-            following = self.session(following.number + 1)
+            following = self.trading_day(following.number + 1)
         return following
 
-    def before(self, session: Session) -> Session:
+    def before(self, day: TradingDay) -> TradingDay:
         """The previous trading day."""
-        earlier = self.session(session.number - 1)
+        earlier = self.trading_day(day.number - 1)
         while earlier.closed:
-            earlier = self.session(earlier.number - 1)
+            earlier = self.trading_day(earlier.number - 1)
         return earlier
 
     def is_open(self, now: float, *, extended: bool = False) -> bool:
-        session = self.at(now)
-        return session.pre <= now < session.post if extended else session.open <= now < session.close
+        day = self.at(now)
+        return day.pre <= now < day.post if extended else day.open <= now < day.close
 
 
 def _local(midnight: datetime, minutes: int) -> float:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from ib_simulator.world import options
 from ib_simulator.world.contract import Contract
 from ib_simulator.world.contracts import Contracts
-from ib_simulator.world.hours import NEW_YORK, Session
+from ib_simulator.world.hours import NEW_YORK, TradingDay
 from ib_simulator.world.prices import Path, Range
 
 DELAY_S = 900.0
@@ -94,8 +94,8 @@ class Market:
         if contract.feed == "D":
             return now - DELAY_S
         if contract.feed == "H":
-            session = contract.market.at(now)
-            return min(now, session.open)
+            day = contract.market.at(now)
+            return min(now, day.open)
         return now
 
     def year_range(self, contract: Contract, number: int) -> tuple[float, float]:
@@ -133,22 +133,22 @@ class Market:
     def prior_close(self, contract: Contract, now: float) -> float:
         """The close of the trading day before the one that ``now`` belongs to."""
         path = self.path(contract)
-        session = path.market.before(path.market.at(now))
-        close = self.transformed(contract, path.day(session.number).close, session.close)
+        day = path.market.before(path.market.at(now))
+        close = self.transformed(contract, path.day(day.number).close, day.close)
         return contract.rounded(close)
 
-    def day(self, contract: Contract, session: Session) -> Range:
+    def day(self, contract: Contract, day: TradingDay) -> Range:
         """The regular hours of a whole trading day."""
-        return self.range_of(contract, self.path(contract).day(session.number), session.open, session.close)
+        return self.range_of(contract, self.path(contract).day(day.number), day.open, day.close)
 
-    def volume(self, contract: Contract, session: Session, start: float, end: float) -> int:
-        """Shares or contracts traded from ``start`` to ``end`` within the regular hours of ``session``."""
+    def volume(self, contract: Contract, day: TradingDay, start: float, end: float) -> int:
+        """Shares or contracts traded from ``start`` to ``end`` within the regular hours of ``day``."""
         if contract.kind not in _DAILY_VOLUME:
             return 0
-        liveliness = (contract.conid * 2654435761 + session.number * 40503) % 1009 / 1009
+        liveliness = (contract.conid * 2654435761 + day.number * 40503) % 1009 / 1009
         whole = self.average_volume(contract) * (0.5 + liveliness)
-        length = session.close - session.open
-        return round(whole * (_traded((end - session.open) / length) - _traded((start - session.open) / length)))
+        length = day.close - day.open
+        return round(whole * (_traded((end - day.open) / length) - _traded((start - day.open) / length)))
 
     @staticmethod
     def average_volume(contract: Contract) -> float:

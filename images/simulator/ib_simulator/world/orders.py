@@ -71,7 +71,7 @@ class Order:
         return str(self.ticket.get("cOID") or "")
 
 
-class OrderBook:
+class OrderStore:
     """All orders of the user, oldest first."""
 
     def __init__(self, seed: int, accounts: tuple[Account, ...], contracts: Contracts, market: Market) -> None:
@@ -148,10 +148,10 @@ class OrderBook:
             return
         self._opened = True
         account = self._accounts[0].id
-        session = US_STOCKS.at(now)
-        if session.open + 1800 > now:
-            session = US_STOCKS.before(session)
-        earlier = session.open + 1800
+        day = US_STOCKS.at(now)
+        if day.open + 1800 > now:
+            day = US_STOCKS.before(day)
+        earlier = day.open + 1800
         for symbol, side, kind, quantity, off, status in (
             ("AAPL", "BUY", "MKT", 10, 1.0, "Filled"),
             ("IBM", "BUY", "LMT", 25, 0.88, "Submitted"),

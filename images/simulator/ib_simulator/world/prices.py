@@ -14,7 +14,7 @@ from math import exp, log, sqrt
 from random import Random
 from typing import NamedTuple
 
-from ib_simulator.world.hours import Hours, Session
+from ib_simulator.world.hours import Hours, TradingDay
 
 ANCHOR = date(2026, 1, 2)
 """The day whose close is the price in the instrument table."""
@@ -77,7 +77,7 @@ class Path:
 
     def _close(self, number: int) -> float:
         """The logarithm of the close, walked to from the anchor day; holidays keep the close before."""
-        while self.market.session(number).closed:
+        while self.market.trading_day(number).closed:
             number -= 1
         ahead = number - self._anchor
         closes, random, sign = (self._later, self._up, 1) if ahead >= 0 else (self._earlier, self._down, -1)
@@ -88,7 +88,7 @@ class Path:
         return closes[abs(ahead)]
 
     def _shape(self, number: int, before: float, close: float) -> Range:
-        if before == close and self.market.session(number).closed:
+        if before == close and self.market.trading_day(number).closed:
             return Range(*(exp(before),) * 4)
         place = number * 3 + self._shift
         gap, up, down = (self._noise[(place + salt) % _NOISE] for salt in range(3))
@@ -99,35 +99,35 @@ class Path:
 
     def at(self, now: float) -> float:
         """The price at ``now``; between sessions the last one."""
-        session = self.market.at(now)
-        if session.open <= now < session.close:
-            return self._inside(session, now)
-        if now < session.open:
-            start = self._after_hours(self.market.before(session))
-            done = (now - session.pre) / (session.open - session.pre)
-            return start + (self.day(session.number).open - start) * done
-        close = self.day(session.number).close
-        if session.post == session.close:
+        day = self.market.at(now)
+        if day.open <= now < day.close:
+            return self._inside(day, now)
+        if now < day.open:
+            start = self._after_hours(self.market.before(day))
+            done = (now - day.pre) / (day.open - day.pre)
+            return start + (self.day(day.number).open - start) * done
+        close = self.day(day.number).close
+        if day.post == day.close:
             return close
-        done = min(1.0, (now - session.close) / (session.post - session.close))
-        return close + (self._after_hours(session) - close) * done
+        done = min(1.0, (now - day.close) / (day.post - day.close))
+        return close + (self._after_hours(day) - close) * done
 
-    def _after_hours(self, session: Session) -> float:
+    def _after_hours(self, day: TradingDay) -> float:
         """Where extended trading ends on that day."""
-        close = self.day(session.number).close
-        if session.post == session.close:
+        close = self.day(day.number).close
+        if day.post == day.close:
             return close
-        gap: float = (self.day(self.market.after(session).number).open / close) ** _OVERNIGHT
+        gap: float = (self.day(self.market.after(day).number).open / close) ** _OVERNIGHT
         return close * gap
 
-    def _inside(self, session: Session, now: float) -> float:
-        knots = self._knots_of(session)
-        index, rest = divmod((now - session.open) / _KNOT, 1.0)
+    def _inside(self, day: TradingDay, now: float) -> float:
+        knots = self._knots_of(day)
+        index, rest = divmod((now - day.open) / _KNOT, 1.0)
         place = int(index)
         fine, part = divmod(rest * _FINE, 1.0)
         step = int(fine)
-        low = self._weight(session.number, place, step)
-        weight = low + (self._weight(session.number, place, step + 1) - low) * part
+        low = self._weight(day.number, place, step)
+        weight = low + (self._weight(day.number, place, step + 1) - low) * part
         return knots[place] + (knots[place + 1] - knots[place]) * weight
 
     def _weight(self, number: int, place: int, step: int) -> float:
@@ -139,18 +139,18 @@ class Path:
         weight = step / _FINE + 0.6 * self._noise[(number * 7919 + place * 101 + step + self._shift) % _NOISE]
         return 0.0 if weight < 0.0 else min(weight, 1.0)
 
-    def _knots_of(self, session: Session) -> array[float]:
-        knots = self._knots.get(session.number)
+    def _knots_of(self, day: TradingDay) -> array[float]:
+        knots = self._knots.get(day.number)
         if knots is None:
             if len(self._knots) > 400:
                 self._knots.clear()
-            knots = self._knots[session.number] = self._draw(session)
+            knots = self._knots[day.number] = self._draw(day)
         return knots
 
-    def _draw(self, session: Session) -> array[float]:
-        opening, high, low, close = self.day(session.number)
-        count = round((session.close - session.open) / _KNOT)
-        random = Random(f"{self._seed}/{session.number}")
+    def _draw(self, day: TradingDay) -> array[float]:
+        opening, high, low, close = self.day(day.number)
+        count = round((day.close - day.open) / _KNOT)
+        random = Random(f"{self._seed}/{day.number}")
         scale = 2.4 * self._sigma / sqrt(count)
         walk = [0.0]
         for _ in range(count):
@@ -164,22 +164,22 @@ class Path:
         knots[top], knots[bottom] = high, low
         return knots
 
-    def between(self, start: float, end: float, session: Session) -> Range:
-        """The range of ``start``..``end``, both inside one part (pre, regular, post) of ``session``."""
-        first, last = self._edge(start, session), self._edge(end, session)
+    def between(self, start: float, end: float, day: TradingDay) -> Range:
+        """The range of ``start``..``end``, both inside one part (pre, regular, post) of ``day``."""
+        first, last = self._edge(start, day), self._edge(end, day)
         high, low = (first, last) if first > last else (last, first)
-        if session.open <= start and end <= session.close and end > start:
-            for price in self._touched(start, end, session):
+        if day.open <= start and end <= day.close and end > start:
+            for price in self._touched(start, end, day):
                 high, low = max(high, price), min(low, price)
         return Range(first, high, low, last)
 
-    def _edge(self, moment: float, session: Session) -> float:
-        return self.day(session.number).close if moment == session.close else self.at(moment)
+    def _edge(self, moment: float, day: TradingDay) -> float:
+        return self.day(day.number).close if moment == day.close else self.at(moment)
 
-    def _touched(self, start: float, end: float, session: Session) -> list[float]:
+    def _touched(self, start: float, end: float, day: TradingDay) -> list[float]:
         """Knots and fine steps strictly inside; between two of them the path is straight or stays between knots."""
-        knots, number = self._knots_of(session), session.number
-        begin, stop = (start - session.open) / _KNOT, (end - session.open) / _KNOT
+        knots, number = self._knots_of(day), day.number
+        begin, stop = (start - day.open) / _KNOT, (end - day.open) / _KNOT
         first, last = -int(-begin // 1), int(stop)
         if first > last:
             return self._fine(knots, number, last, begin - last, stop - last)

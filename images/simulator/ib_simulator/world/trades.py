@@ -69,10 +69,10 @@ def _past(account: Account, seed: int, contracts: Contracts, market: Market, now
         random = Random(f"{seed}/{account.id}/{day}")
         for place in range(random.randint(2, 5)):
             contract = random.choice(choices)
-            session = contract.market.session(contract.market.number_of(day))
-            if session.closed or session.date != day:
+            traded = contract.market.trading_day(contract.market.number_of(day))
+            if traded.closed or traded.date != day:
                 continue
-            moment = float(int(random.uniform(max(session.open, session.close - 23_000), session.close - 60)))
+            moment = float(int(random.uniform(max(traded.open, traded.close - 23_000), traded.close - 60)))
             quantity = 10_000.0 if contract.kind == "CASH" else float(random.choice((5, 10, 20, 50)))
             yield Trade(
                 f"0000e0d5.{day:%y%m%d}{place:02d}.01.01",

@@ -23,7 +23,7 @@ from ib_keepalive.pacing.fair_queue import (
     TooLong,
 )
 from ib_keepalive.pacing.sliding_window import UNSURE_S, Window
-from ibkr.catalogue import Pacing
+from ibkr.operation import Pacing
 
 TOGETHER = Pacing(9, 1.0)
 LIMITS = {

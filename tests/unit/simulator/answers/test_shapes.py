@@ -165,7 +165,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("get_trading_schedule", {"assetClass": "STK", "symbol": "AAPL"}, "[id tradeVenueId exchange timezone schedules"),
     ("search_stocks", {"symbols": "AAPL,IBM"}, "AAPL IBM"),
 ]
-"""Endpoint id, arguments, and the keys of the answer (of each row after a bracket)."""
+"""Operation id, arguments, and the keys of the answer (of each row after a bracket)."""
 
 REFUSED = {
     "save_alert": 403,

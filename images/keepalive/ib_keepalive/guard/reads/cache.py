@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from ibkr.catalogue import Endpoint
+from ibkr.operation import Operation
 
 _MOST_BYTES = 24 * 1024 * 1024
 _LARGEST = _MOST_BYTES // 3
@@ -20,7 +20,7 @@ _ENTRY_BYTES = 512
 class Kept:
     """``stored``: seconds of the loop's clock."""
 
-    endpoint: Endpoint
+    endpoint: Operation
     content: bytes
     status: int
     stored: float
@@ -61,7 +61,7 @@ class Cache:
         while self.size > self._most_bytes:
             self._drop(next(iter(self._entries)))
 
-    def forget(self, unwanted: Callable[[Endpoint], bool]) -> None:
+    def forget(self, unwanted: Callable[[Operation], bool]) -> None:
         """Drop the answers of every operation that is ``unwanted``."""
         for key in [key for key, kept in self._entries.items() if unwanted(kept.endpoint)]:
             self._drop(key)

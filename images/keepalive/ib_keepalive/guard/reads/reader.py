@@ -15,8 +15,9 @@ from ib_keepalive.upstream.api_request import Question
 from ib_keepalive.upstream.paced_client import Sender
 from ib_keepalive.upstream.response import PreflightMissing, read_response
 from ib_keepalive.upstream.session_memory import Memory
-from ibkr.catalogue import Catalogue, Endpoint
+from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, LoginRequired, PacingLimited, SessionReopening, UpstreamError, UpstreamUnreachable
+from ibkr.operation import Operation
 
 _ACCOUNTS = "list_brokerage_accounts"
 _SEARCHES = frozenset({"search_contracts", "search_contracts_by_body"})
@@ -66,7 +67,7 @@ class Reads:
         )
         return kept, "coalesced" if joined else "upstream"
 
-    async def prepare(self, endpoint: Endpoint, caller: str, patience: Patience) -> None:
+    async def prepare(self, endpoint: Operation, caller: str, patience: Patience) -> None:
         """Make the calls that IBKR wants once a session before ``endpoint``, unless they need arguments."""
         for operation in endpoint.preflight:
             row = self._catalogue[operation]
@@ -148,7 +149,9 @@ class Reads:
                 failed, wait_s = None, AGAIN_S
             await asyncio.sleep(wait_s)
 
-    async def _recover(self, flight: Flight, endpoint: Endpoint, error: IbError, tries: int, *, is_warm: bool) -> float:
+    async def _recover(
+        self, flight: Flight, endpoint: Operation, error: IbError, tries: int, *, is_warm: bool
+    ) -> float:
         """Seconds until the next try; raises ``error`` when there is none."""
         if isinstance(error, (LoginRequired, SessionReopening, UpstreamUnreachable)):
             self._doubt()
@@ -166,5 +169,5 @@ def _is_by_name(question: Question) -> bool:
     return question.argument("name") == "true" or b'"name":true' in (question.body or b"")
 
 
-def _is_rare(endpoint: Endpoint) -> bool:
+def _is_rare(endpoint: Operation) -> bool:
     return endpoint.pacing is not None and endpoint.pacing.seconds >= _RARE_S

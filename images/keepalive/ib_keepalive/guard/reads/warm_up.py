@@ -8,8 +8,8 @@ from typing import Any
 from ib_keepalive.upstream.api_request import Question
 from ib_keepalive.upstream.client import ConnectionBroken
 from ib_keepalive.upstream.response import FinalAnswer
-from ibkr.catalogue import Endpoint
 from ibkr.errors import IbError, UpstreamError, UpstreamUnreachable
+from ibkr.operation import Operation
 
 AGAIN_S = 1.0
 _COLD_STATUSES = frozenset({404, 423, 500, 503})
@@ -19,7 +19,7 @@ _DERIVATIVES = frozenset({"OPT", "FOP", "FUT", "WAR", "IOPT", "EC"})
 _CONTRACT_NAMES = ("ticker", "name", "fullName")
 
 
-def retry_in_s(endpoint: Endpoint, error: IbError, tries: int, *, is_warm: bool) -> float | None:
+def retry_in_s(endpoint: Operation, error: IbError, tries: int, *, is_warm: bool) -> float | None:
     """Seconds after which a read that failed may be sent again, or None. ``tries``: how often it was sent.
 
     Only what surely was not sent is repeated for methods other than GET.
@@ -34,7 +34,7 @@ def retry_in_s(endpoint: Endpoint, error: IbError, tries: int, *, is_warm: bool)
     return 0.5 if error.status in _PASSING_STATUSES and tries < 2 else None
 
 
-def warms_alone(endpoint: Endpoint) -> bool:
+def warms_alone(endpoint: Operation) -> bool:
     """Whether each instrument or list has a cold start of its own, and not just the operation."""
     return endpoint.id in _EACH
 
