@@ -17,15 +17,15 @@ from ib_keepalive.guard.session_calls import FROM_STATUS, OPENING
 from ib_keepalive.guard.snapshots.batches import OPERATION as SNAPSHOT
 from ib_keepalive.guard.snapshots.reader import Snapshots
 from ib_keepalive.http.asgi import (
-    Answer,
     CallerGone,
+    HttpReply,
     Receive,
     Scope,
     Send,
-    error_answer,
-    json_answer,
+    error_reply,
+    json_reply,
     read_body,
-    send_answer,
+    send_reply,
     unless_gone,
 )
 from ib_keepalive.metrics import Metrics
@@ -110,12 +110,12 @@ class Guard:
         except Exception:
             log.exception("a request failed in the guard")
             answer = self._error(UpstreamError("The guard failed.", action="Report this with its log.", status=500))
-        await send_answer(send, answer)
+        await send_reply(send, answer)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> HttpReply:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         if raw_path == b"/healthz":
-            return json_answer({"ok": True})
+            return json_reply({"ok": True})
         headers: Headers = dict(scope["headers"])
         refuse_browsers(headers)
         self._token.check(headers)
@@ -129,7 +129,7 @@ class Guard:
                 return self._local({"accepted": True, "status": self._status().to_json()}, 202)
         raise OperationUnknown("There is nothing at this path.", action=f"Use a path under {PREFIX}.")
 
-    async def _answer_api(self, scope: Scope, receive: Receive, headers: Headers, raw_path: bytes) -> Answer:
+    async def _answer_api(self, scope: Scope, receive: Receive, headers: Headers, raw_path: bytes) -> HttpReply:
         method: str = scope["method"]
         own = (method.encode(), raw_path)
         if own in FROM_STATUS or own in OPENING:
@@ -169,7 +169,7 @@ class Guard:
             self._questions[key] = question
         return question
 
-    async def _answer_session(self, own: tuple[bytes, bytes]) -> Answer:
+    async def _answer_session(self, own: tuple[bytes, bytes]) -> HttpReply:
         if own in OPENING:
             await self._reauthenticate()
             return self._local(OPENING[own](self._status()))
@@ -186,21 +186,21 @@ class Guard:
             self._snapshots.change_session()
         return status
 
-    def _local(self, body: object, status: int = 200) -> Answer:
+    def _local(self, body: object, status: int = 200) -> HttpReply:
         self._count["local"]()
-        return json_answer(body, status)
+        return json_reply(body, status)
 
-    def _shared(self, content: bytes, status: int, source: str, read_at: float) -> Answer:
+    def _shared(self, content: bytes, status: int, source: str, read_at: float) -> HttpReply:
         self._count[source]()
         age_ms = max(0, int((asyncio.get_running_loop().time() - read_at) * 1000))
         headers = ((b"ib-source", source.encode()), (b"ib-age-ms", str(age_ms).encode()))
-        return Answer(status, content, headers=headers)
+        return HttpReply(status, content, headers=headers)
 
-    def _error(self, error: IbError) -> Answer:
+    def _error(self, error: IbError) -> HttpReply:
         self._count["error"]()
         if isinstance(error, LoginRequired) and error.login is None:
             error.login = self._status().login.url_hint
-        return error_answer(error)
+        return error_reply(error)
 
 
 def _caller(scope: Scope, headers: Headers) -> str:

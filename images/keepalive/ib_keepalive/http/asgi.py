@@ -1,4 +1,4 @@
-"""Plain ASGI: one request read within limits, one answer sent whole."""
+"""Plain ASGI: one request read within limits, one reply sent whole."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class CallerGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer; ``headers`` are added to content-type, content-length and cache-control."""
+class HttpReply:
+    """A whole HTTP response; ``headers`` are added to content-type, content-length and cache-control."""
 
     status: int
     content: bytes
@@ -35,23 +35,23 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def json_answer(body: object, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(body, separators=(",", ":")).encode())
+def json_reply(body: object, status: int = 200) -> HttpReply:
+    return HttpReply(status, json.dumps(body, separators=(",", ":")).encode())
 
 
-def error_answer(error: IbError) -> Answer:
+def error_reply(error: IbError) -> HttpReply:
     """The error envelope with its status and headers."""
     content = json.dumps(error.envelope(), separators=(",", ":")).encode()
     headers = tuple((name.lower().encode(), value.encode()) for name, value in error.headers().items())
-    return Answer(error.status, content, headers=headers)
+    return HttpReply(error.status, content, headers=headers)
 
 
-async def send_answer(send: Send, answer: Answer) -> None:
-    headers = [*_PREPARED, *answer.headers]
-    if answer.status != 204:
-        headers += [(b"content-type", answer.media), (b"content-length", str(len(answer.content)).encode())]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.content})
+async def send_reply(send: Send, reply: HttpReply) -> None:
+    headers = [*_PREPARED, *reply.headers]
+    if reply.status != 204:
+        headers += [(b"content-type", reply.media), (b"content-length", str(len(reply.content)).encode())]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.content})
 
 
 async def read_body(receive: Receive, announced: bytes | None) -> bytes:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ib_mcp.auth.verifier import HashedBearer
-from ib_mcp.http.error_bodies import Refusals
+from ib_mcp.http.error_bodies import ErrorBodies
 from ib_mcp.settings import HttpSettings
 
 _PATH = "/mcp"
@@ -40,10 +40,10 @@ def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
     plain = server.http_app(**shared, json_response=True)
     (endpoint,) = (route.endpoint for route in plain.routes if isinstance(route, Route))
     # Behind the checks of Host, Origin and token, which are the same for both.
-    by_wire = Middleware(ByWire, plain=endpoint, deadline_s=settings.deadline_s)
-    app = server.http_app(**shared, middleware=[by_wire])
+    by_version = Middleware(ByProtocolVersion, plain=endpoint, deadline_s=settings.deadline_s)
+    app = server.http_app(**shared, middleware=[by_version])
     app.router.routes.extend((Route("/healthz", healthy), Route("/readyz", healthy), Route("/metrics", show_metrics)))
-    app.add_middleware(Refusals)
+    app.add_middleware(ErrorBodies)
     streaming = app.router.lifespan_context
 
     @asynccontextmanager
@@ -55,7 +55,7 @@ def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
     return app
 
 
-class ByWire:
+class ByProtocolVersion:
     """Sends requests that are answered in one piece to ``plain``, an endpoint that makes no event stream of any answer.
 
     Those are all of the handshake wire, where an event stream costs half as much again, and calls of tools that ask for

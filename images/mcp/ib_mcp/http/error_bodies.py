@@ -29,7 +29,7 @@ _REFUSALS: Mapping[int, IbError] = {
 _IN_JSON = (401, 403)
 
 
-class Refusals:
+class ErrorBodies:
     """Replaces the body of the answers that have one of these statuses; status and other headers stay."""
 
     def __init__(self, app: ASGIApp) -> None:
