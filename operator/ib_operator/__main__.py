@@ -31,7 +31,9 @@ def main() -> None:
 
 async def _run(settings: OperatorSettings) -> None:
     async with Operator(settings) as operator:
-        app = create_web(operator.metrics, problem=operator.fleet.problem, is_ready=lambda: operator.watch.is_ready)
+        app = create_web(
+            operator.metrics, problem=operator.controller.problem, is_ready=lambda: operator.watch.is_ready
+        )
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         try:

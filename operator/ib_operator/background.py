@@ -1,4 +1,4 @@
-"""Things to be done in the background, with some patience: Events and notices never hold supervision up."""
+"""Things to be done in the background, with some patience: Events and notifications never hold supervision up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TryLater(Exception):
     """The job failed in a way that may pass; the message says how."""
 
 
-class Errands:
+class BackgroundJobs:
     """Runs jobs as tasks of the present loop; ``close`` gives what is under way a moment."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Errands:
     def under_way(self) -> int:
         return len(self._tasks)
 
-    def send(self, name: str, job: Callable[[], Awaitable[None]], lost: Callable[[str], None]) -> None:
+    def submit(self, name: str, job: Callable[[], Awaitable[None]], lost: Callable[[str], None]) -> None:
         """Run ``job`` until it ends without TryLater or all tries are used; ``lost`` is then told why."""
         if len(self._tasks) >= _MOST_AT_ONCE:
             lost("too many are waiting already")

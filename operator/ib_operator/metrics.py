@@ -16,7 +16,7 @@ class Metrics:
         self.transitions = Counter(
             "ibmcp_operator_transitions", "Changes of phase or reason", ["phase", "reason"], registry=registry
         )
-        self.polls = Counter("ibmcp_operator_polls", "Looks at gateways", ["result"], registry=registry)
+        self.polls = Counter("ibmcp_operator_polls", "Polls of gateways", ["result"], registry=registry)
         self.poll_seconds = Histogram(
             "ibmcp_operator_poll_seconds",
             "Time that /status took",
@@ -29,7 +29,9 @@ class Metrics:
         self.writes = Counter(
             "ibmcp_operator_writes", "Requests that change Kubernetes objects", ["object", "result"], registry=registry
         )
-        self.notices = Counter("ibmcp_operator_notices", "Notices by channel", ["channel", "result"], registry=registry)
+        self.notifications = Counter(
+            "ibmcp_operator_notifications", "Messages by channel", ["channel", "result"], registry=registry
+        )
         self._shown: dict[object, Phase] = {}
         for phase in Phase:
             self.gateways.labels(phase.value).set(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Limiter:
+class RateLimiter:
     """Hands out moments at least ``1 / per_s`` seconds apart."""
 
     def __init__(self, per_s: float) -> None:

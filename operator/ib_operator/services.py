@@ -1,4 +1,4 @@
-"""What the supervisors of all gateways share."""
+"""What the reconcilers of all gateways share."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 
 import httpx
 
-from ib_operator.background import Errands
+from ib_operator.background import BackgroundJobs
 from ib_operator.kubernetes.api import Api
 from ib_operator.metrics import Metrics
-from ib_operator.rate_limiter import Limiter
+from ib_operator.rate_limiter import RateLimiter
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class Services:
     """``wall`` is the calendar, ``chance`` gives numbers from 0 to 1."""
 
     api: Api
     client: httpx.AsyncClient
-    limiter: Limiter
-    errands: Errands
+    limiter: RateLimiter
+    jobs: BackgroundJobs
     metrics: Metrics
     channels_dir: Path
     control_port: int

@@ -25,7 +25,7 @@ class OperatorSettings(BaseSettings):
     host: str = Field("0.0.0.0", description="Address of /livez, /readyz and /metrics")
     port: int = Field(8080, ge=0, le=65535, description="Port of /livez, /readyz and /metrics")
     control_port: int = Field(8081, gt=0, le=65535, description="Port of the gateway pods' /status")
-    poll_s: float = Field(15, gt=0, description="Seconds between two looks at a gateway")
+    poll_s: float = Field(15, gt=0, description="Seconds between two polls of a gateway")
     reauth_per_s: float = Field(
         2, gt=0, description="Sessions re-opened per second over all gateways, so that a nightly reset is no stampede"
     )

@@ -20,9 +20,8 @@ import structlog
 from kopf._core.engines.peering import Identity
 
 from ib_operator.kubernetes.api import Api, ApiError, read_token, trust
-from ib_operator.kubernetes.bodies import MANAGER
-from ib_operator.kubernetes.objects import GROUP, PLURAL, POD_LABELS, VERSION
-from ib_operator.reconcile.controller import Fleet
+from ib_operator.kubernetes.names import GROUP, MANAGER, PLURAL, POD_LABELS, VERSION
+from ib_operator.reconcile.controller import Controller
 from ib_operator.settings import OperatorSettings
 
 log = structlog.get_logger("ib_operator.watch")
@@ -48,10 +47,10 @@ class _Connection(kopf.ConnectionInfo):
 class Watch:
     """``run`` until cancelled; ``is_ready`` while the watch stands."""
 
-    def __init__(self, settings: OperatorSettings, api: Api, fleet: Fleet) -> None:
+    def __init__(self, settings: OperatorSettings, api: Api, controller: Controller) -> None:
         self._settings = settings
         self._api = api
-        self._fleet = fleet
+        self._controller = controller
         self._loop = asyncio.get_running_loop()
         self.is_ready = False
 
@@ -72,7 +71,7 @@ class Watch:
         stop = threading.Event()
         with ThreadPoolExecutor(1, thread_name_prefix="kopf") as thread:
             watching = self._loop.run_in_executor(thread, self._run_kopf, serves, stop)
-            look = asyncio.create_task(self._look_for_kinds(serves, stop), name="kinds")
+            kinds = asyncio.create_task(self._watch_kinds(serves, stop), name="kinds")
             stands = self._loop.call_later(_STANDS_S, self._stand)
             try:
                 await asyncio.shield(watching)
@@ -80,8 +79,8 @@ class Watch:
                 stop.set()
                 stands.cancel()
                 self.is_ready = False
-                look.cancel()
-                await asyncio.gather(look, watching, return_exceptions=True)
+                kinds.cancel()
+                await asyncio.gather(kinds, watching, return_exceptions=True)
 
     def _run_kopf(self, serves: bool, stop: threading.Event) -> None:
         async def operate() -> None:
@@ -106,7 +105,7 @@ class Watch:
     def _stand(self) -> None:
         self.is_ready = True
 
-    async def _look_for_kinds(self, serves: bool, again: threading.Event) -> None:
+    async def _watch_kinds(self, serves: bool, again: threading.Event) -> None:
         while True:
             await asyncio.sleep(_KINDS_LOOK_S)
             if await self._serves_sessions(before=serves) != serves:
@@ -127,7 +126,7 @@ class Watch:
 
     def _registry(self, serves_sessions: bool) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-        fleet, loop, settings = self._fleet, self._loop, self._settings
+        controller, loop, settings = self._controller, self._loop, self._settings
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.ConnectionInfo:
@@ -140,13 +139,13 @@ class Watch:
 
         @kopf.on.event("v1", "pods", labels=POD_LABELS, registry=registry)
         async def pod(event: kopf.RawEvent, **_: Any) -> None:
-            loop.call_soon_threadsafe(fleet.see_pod, event["type"], event["object"])
+            loop.call_soon_threadsafe(controller.on_pod, event["type"], event["object"])
 
         if serves_sessions:
 
             @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
             async def session(event: kopf.RawEvent, **_: Any) -> None:
-                loop.call_soon_threadsafe(fleet.see_session, event["type"], event["object"])
+                loop.call_soon_threadsafe(controller.on_session, event["type"], event["object"])
 
         return registry
 

@@ -21,7 +21,7 @@ from aiohttp import web
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ib_operator.kubernetes.objects import GATE
+from ib_operator.kubernetes.names import GATE
 from support import api_server
 from support.api_server import ApiServer
 from tests.bench.figures import Figure

@@ -134,7 +134,7 @@ def test_installing_waits_for_nobody_and_says_what_to_do(demo: Release) -> None:
 
 
 def test_the_owner_is_told_the_command_by_webhook_and_ntfy(demo: Release) -> None:
-    until("a notice", lambda: _received(demo, "/topic") and _received(demo, "/hook"), 30)
+    until("a notification", lambda: _received(demo, "/topic") and _received(demo, "/hook"), 30)
     assert _hooks(demo) == ["LoginRequired"]
     assert "port-forward" in _received(demo, "/topic")[0]
 
@@ -155,11 +155,11 @@ def test_the_nightly_reset_is_got_over_without_a_person(demo: Release) -> None:
     assert "ReauthExhausted" not in _hooks(demo)
 
 
-def test_while_another_program_competes_nothing_is_opened_and_one_notice_goes_out(demo: Release) -> None:
+def test_while_another_program_competes_nothing_is_opened_and_one_notification_goes_out(demo: Release) -> None:
     before = _inits(demo)
     demo.simulator("compete", on=True)
     _reaches(demo, "Competing", 90)
-    until("a notice", lambda: "SessionCompeting" in _hooks(demo), 30)
+    until("a notification", lambda: "SessionCompeting" in _hooks(demo), 30)
     _ask_again(demo)
     until("a few looks", lambda: _session(demo)["phase"] == "Competing" and _looked_again(demo), 60)
     assert _inits(demo) == before
@@ -269,7 +269,7 @@ def test_a_lost_sign_in_asks_for_a_person_again(demo: Release) -> None:
     demo.simulator("sign-out")
     status = _reaches(demo, "AwaitingLogin", 90)
     assert "port-forward" in status["message"]
-    until("a notice", lambda: _hooks(demo)[-1] == "LoginRequired", 30)
+    until("a notification", lambda: _hooks(demo)[-1] == "LoginRequired", 30)
     assert _inits(demo) == before
 
 

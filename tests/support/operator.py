@@ -14,7 +14,7 @@ import httpx
 
 from ib_operator.app import Operator
 from ib_operator.decision.spans import epoch, utc
-from ib_operator.kubernetes.objects import GATE
+from ib_operator.kubernetes.names import GATE
 from ib_operator.settings import OperatorSettings
 from ibkr.errors import IbError
 from ibkr.session import Status
@@ -116,15 +116,15 @@ class Operated:
     operator: Operator
     kubernetes: Kubernetes
     sidecar: Sidecar
-    notices: list[httpx.Request]
+    notifications: list[httpx.Request]
 
     def show_pod(self, body: Any, kind: str | None = "MODIFIED") -> None:
         _keep(self.kubernetes.pods, body, kind)
-        self.operator.fleet.see_pod(kind, json.loads(json.dumps(body)))
+        self.operator.controller.on_pod(kind, json.loads(json.dumps(body)))
 
     def show_session(self, body: Any, kind: str | None = "MODIFIED") -> None:
         _keep(self.kubernetes.sessions, body, kind)
-        self.operator.fleet.see_session(kind, json.loads(json.dumps(body)))
+        self.operator.controller.on_session(kind, json.loads(json.dumps(body)))
 
     def show_again(self, name: str) -> None:
         if name in self.kubernetes.pods:
@@ -177,15 +177,15 @@ async def operating(
 ) -> AsyncIterator[Operated]:
     """An operator that watches one gateway in front of ``status``; the calendar follows the loop from ``start``.
 
-    ``pods`` answers in the sidecar's place, ``hooks`` for the notices.
+    ``pods`` answers in the sidecar's place, ``hooks`` for the notifications.
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
-    kubernetes, sidecar, notices = Kubernetes(), Sidecar(status), []
+    kubernetes, sidecar, notifications = Kubernetes(), Sidecar(status), []
 
     async def answer(request: httpx.Request) -> httpx.Response:
         if request.url.host != ADDRESS:
-            notices.append(request)
+            notifications.append(request)
             return httpx.Response(200) if hooks is None else await hooks.handle_async_request(request)
         if pods is not None:
             return await pods.handle_async_request(request)
@@ -202,7 +202,7 @@ async def operating(
         chance=lambda: 0.5,
     )  # fmt: skip
     async with operator:
-        operated = Operated(operator, kubernetes, sidecar, notices)
+        operated = Operated(operator, kubernetes, sidecar, notifications)
         # The watch shows what was written.
         kubernetes.changed = lambda name: loop.call_soon(operated.show_again, name) and None
         if with_session:

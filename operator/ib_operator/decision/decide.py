@@ -1,4 +1,4 @@
-"""From one look at a gateway to everything the operator does about it. Pure: no clock, no I/O, no randomness."""
+"""From one poll of a gateway to everything the operator does about it. Pure: no clock, no I/O, no randomness."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ib_operator.decision import reminders
 from ib_operator.decision.budget import Attempt, Budget
 from ib_operator.decision.observation import FRESH_S, Observation, maintenance_until, reason_of
 from ib_operator.decision.policy import Policy
-from ib_operator.decision.reminders import Due, Told
+from ib_operator.decision.reminders import Due, Notified
 from ib_operator.decision.spans import until
 from ib_operator.decision.states import ROWS, Phase, Reason, Truth
 from ibkr.session import SessionState
@@ -26,24 +26,24 @@ _OPENING_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is remembered of a gateway between two looks. Times are loop seconds unless they say epoch.
+    """What is remembered of a gateway between two polls. Times are loop seconds unless they say epoch.
 
-    ``seen`` is the confirmed reason, ``shown`` what is reported (they differ while paused); ``doubt`` is what the
-    last look said against an open session. ``good_at`` and ``good_since``: last look at an open session, and the
+    ``confirmed`` is what polls agree on, ``reported`` what is shown (they differ while paused); ``unconfirmed`` is what
+    the last poll said against an open session. ``good_at`` and ``good_since``: last poll of an open session, and the
     first of its row. ``handled``: the last request by annotation that was served (epoch).
     """
 
-    seen: Reason = Reason.GATEWAY_STARTING
-    seen_since: float | None = None
-    shown: Reason | None = None
-    shown_since: float | None = None
-    doubt: Phase | None = None
+    confirmed: Reason = Reason.GATEWAY_STARTING
+    confirmed_since: float | None = None
+    reported: Reason | None = None
+    reported_since: float | None = None
+    unconfirmed: Phase | None = None
     good_at: float | None = None
     good_since: float | None = None
     budget: Budget = field(default_factory=Budget)
     attempted_at: float | None = None
     handled: float | None = None
-    told: tuple[Told, ...] = ()
+    notified: tuple[Notified, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Decision:
     """``history`` is what to remember; ``attempt`` whether to open the session now, and why.
 
     ``authenticated`` is the condition's value, and True exactly when the readiness gate is. ``is_transition``: an
-    Event is due. ``next_look_s``: seconds, without jitter. ``is_idle``: no session is live that a restart would end.
+    Event is due. ``next_poll_s``: seconds, without jitter. ``is_idle``: no session is live that a restart would end.
     """
 
     history: History
@@ -62,8 +62,8 @@ class Decision:
     competing: Truth
     attempt: Attempt | None
     is_transition: bool
-    notice: Due | None
-    next_look_s: float
+    notification: Due | None
+    next_poll_s: float
     maintenance_until: float | None
     is_idle: bool
 
@@ -73,38 +73,38 @@ class Decision:
 
 
 def decide(observation: Observation, policy: Policy, history: History, now: float, *, poll_s: float = 15) -> Decision:
-    """What one look means for everybody. ``now``: the loop second of the look."""
+    """What one poll means for everybody. ``now``: the loop second of the poll."""
     history = _see(observation, policy, history, now)
     in_maintenance, ends = maintenance_until(observation, policy)
-    attempt = None if history.doubt is not None else _attempt(observation, policy, history, now, in_maintenance)
-    shown = Reason.PAUSED_BY_OWNER if policy.paused else history.seen
-    is_transition = shown is not history.shown
-    history = replace(history, shown=shown, shown_since=now if is_transition else history.shown_since)
-    told, notice = reminders.due(
-        history.told,
-        history.seen,
-        lasted_s=now - (now if history.seen_since is None else history.seen_since),
+    attempt = None if history.unconfirmed is not None else _attempt(observation, policy, history, now, in_maintenance)
+    reported = Reason.PAUSED_BY_OWNER if policy.paused else history.confirmed
+    is_transition = reported is not history.reported
+    history = replace(history, reported=reported, reported_since=now if is_transition else history.reported_since)
+    notified, notification = reminders.due(
+        history.notified,
+        history.confirmed,
+        lasted_s=now - (now if history.confirmed_since is None else history.confirmed_since),
         wall=observation.wall,
         is_hushed=policy.paused
         or not policy.channels
         or in_maintenance
         or until(policy.quiet, observation.wall) is not None,
     )
-    row = ROWS[history.seen]
+    row = ROWS[history.confirmed]
     window = until(policy.windows, observation.wall)
     return Decision(
-        history=replace(history, told=told),
-        reason=shown,
-        phase=ROWS[shown].phase,
+        history=replace(history, notified=notified),
+        reason=reported,
+        phase=ROWS[reported].phase,
         reachable=row.reachable,
         authenticated=row.authenticated,
         competing=row.competing,
         attempt=attempt,
         is_transition=is_transition,
-        notice=notice,
-        next_look_s=_next_look_s(history, now, poll_s),
+        notification=notification,
+        next_poll_s=_next_poll_s(history, now, poll_s),
         maintenance_until=ends,
-        is_idle=history.seen is Reason.LOGIN_REQUIRED or observation.pod == "pending" or window is not None,
+        is_idle=history.confirmed is Reason.LOGIN_REQUIRED or observation.pod == "pending" or window is not None,
     )
 
 
@@ -129,16 +129,16 @@ def refused(after: History, before: History, now: float, delay_s: float) -> Hist
 
 
 def _see(observation: Observation, policy: Policy, history: History, now: float) -> History:
-    """``history`` with this look in it: it takes one to find a session open, two that agree to find it closed."""
+    """``history`` with this poll in it: it takes one to find a session open, two that agree to find it closed."""
     reason = reason_of(observation, policy)
     phase = ROWS[reason].phase
     if phase is Phase.AUTHENTICATED:
         since = now if history.good_since is None else history.good_since
-        known = replace(history, good_at=now, good_since=since, doubt=None)
+        known = replace(history, good_at=now, good_since=since, unconfirmed=None)
         return _note(replace(known, budget=budgets.recover(history.budget, now, since)), reason, now)
-    if history.seen is Reason.SESSION_OPEN and history.doubt is not phase and _is_fresh(history, now):
-        return replace(history, doubt=phase)
-    history = replace(history, good_since=None, doubt=None)
+    if history.confirmed is Reason.SESSION_OPEN and history.unconfirmed is not phase and _is_fresh(history, now):
+        return replace(history, unconfirmed=phase)
+    history = replace(history, good_since=None, unconfirmed=None)
     if reason in (Reason.SESSION_LOST, Reason.SESSION_COMPETING) and history.budget.attempts < policy.max_attempts:
         history = replace(history, budget=budgets.begin(history.budget, now, observation.jitter))
     if reason is Reason.SESSION_LOST and policy.is_known and _ends_soon(observation):
@@ -155,9 +155,9 @@ def _ends_soon(observation: Observation) -> bool:
 
 
 def _note(history: History, reason: Reason, now: float) -> History:
-    if reason is history.seen and history.seen_since is not None:
+    if reason is history.confirmed and history.confirmed_since is not None:
         return history
-    return replace(history, seen=reason, seen_since=now)
+    return replace(history, confirmed=reason, confirmed_since=now)
 
 
 def _is_fresh(history: History, now: float) -> bool:
@@ -208,20 +208,20 @@ def _is_requested(observation: Observation, history: History) -> bool:
     return asked is not None and asked != history.handled and asked <= observation.wall < asked + REQUEST_LASTS_S
 
 
-def _next_look_s(history: History, now: float, poll_s: float) -> float:
+def _next_poll_s(history: History, now: float, poll_s: float) -> float:
     """Seconds; sooner where something is about to change."""
     soon = min(SOON_S, poll_s)
-    lasted = now - (now if history.seen_since is None else history.seen_since)
-    if history.doubt is not None:
+    lasted = now - (now if history.confirmed_since is None else history.confirmed_since)
+    if history.unconfirmed is not None:
         return soon
     tried_lately = history.attempted_at is not None and now - history.attempted_at < _AFTER_ATTEMPT_S
-    if tried_lately and history.seen is not Reason.SESSION_OPEN:
+    if tried_lately and history.confirmed is not Reason.SESSION_OPEN:
         return soon
-    if history.seen in _ATTENDED and lasted < ATTENTION_S:
+    if history.confirmed in _ATTENDED and lasted < ATTENTION_S:
         return soon
-    if history.seen is Reason.SESSION_LOST and lasted < _OPENING_S:
+    if history.confirmed is Reason.SESSION_LOST and lasted < _OPENING_S:
         return soon
-    if history.seen is Reason.SESSION_LOST and history.budget.next_at is not None:
+    if history.confirmed is Reason.SESSION_LOST and history.budget.next_at is not None:
         return min(poll_s, max(soon, history.budget.next_at - now))
     return poll_s
 

@@ -1,4 +1,4 @@
-"""What one look at a gateway shows, and which reason it means by itself."""
+"""What one poll of a gateway shows, and which reason it means by itself."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _NEED_FRESH = (
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """``wall``: epoch second of the look. ``status`` is None with ``problem`` in words when /status gave none.
+    """``wall``: epoch second of the poll. ``status`` is None with ``problem`` in words when /status gave none.
 
     ``pod_age_s``: since the pod was made, None without a pod. ``requested_at``: epoch second of an attempt that the
-    owner asked for. ``chance``: a random number from 0 to 1 for this turn's jitter.
+    owner asked for. ``chance``: a random number from 0 to 1 for this poll's jitter.
     """
 
     wall: float
@@ -55,7 +55,7 @@ def maintenance_until(observation: Observation, policy: Policy) -> tuple[bool, f
 
 
 def reason_of(observation: Observation, policy: Policy) -> Reason:
-    """The reason that this look alone means; SESSION_LOST stands for every way a session is closed but signed in."""
+    """The reason that this poll alone means; SESSION_LOST stands for every way a session is closed but signed in."""
     status = observation.status
     if status is None:
         if observation.pod == "missing":

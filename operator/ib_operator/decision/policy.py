@@ -19,7 +19,7 @@ ChannelKind = Literal["webhook", "ntfy", "apprise"]
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """Where notices go. ``secret`` names a folder below the channels folder, mounted from a Secret."""
+    """Where notifications go. ``secret`` names a folder below the channels folder, mounted from a Secret."""
 
     name: str
     kind: ChannelKind
@@ -45,7 +45,7 @@ class Policy:
     problems: tuple[str, ...] = field(default=(), compare=False)
 
 
-def read(spec: Mapping[str, Any]) -> Policy:
+def parse(spec: Mapping[str, Any]) -> Policy:
     """The policy that ``spec`` asks for."""
     problems: list[str] = []
     reauth = _mapping(spec.get("reauth"))

@@ -19,7 +19,7 @@ Kind = Literal["needed", "reminder", "recovered"]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notified:
     """``reason`` was told ``count`` times, first and last at these epoch seconds, in the present episode if open.
 
     ``signed_in``: a session was open since, so a person has done what was asked.
@@ -42,8 +42,8 @@ class Due:
 
 
 def due(
-    told: tuple[Told, ...], reason: Reason, *, lasted_s: float, wall: float, is_hushed: bool
-) -> tuple[tuple[Told, ...], Due | None]:
+    notified: tuple[Notified, ...], reason: Reason, *, lasted_s: float, wall: float, is_hushed: bool
+) -> tuple[tuple[Notified, ...], Due | None]:
     """What to send now, and what was told when it is sent.
 
     ``lasted_s``: how long ``reason`` has been so. ``is_hushed``: quiet hours, maintenance or a pause hold messages
@@ -51,30 +51,30 @@ def due(
     """
     row = ROWS[reason]
     if is_hushed:
-        return told, None
+        return notified, None
     if row.phase is Phase.AUTHENTICATED:
-        told = tuple(replace(one, signed_in=one.reason is Reason.LOGIN_REQUIRED) for one in told)
-        if lasted_s < RECOVERED_AFTER_S or not any(one.is_open for one in told):
-            return told, None
-        return tuple(replace(one, is_open=False) for one in told), Due("recovered", reason)
-    if row.notice_after_s is None or lasted_s < row.notice_after_s:
-        return told, None
-    before = next((one for one in told if one.reason is reason), None)
-    others = tuple(one for one in told if one.reason is not reason)
+        notified = tuple(replace(one, signed_in=one.reason is Reason.LOGIN_REQUIRED) for one in notified)
+        if lasted_s < RECOVERED_AFTER_S or not any(one.is_open for one in notified):
+            return notified, None
+        return tuple(replace(one, is_open=False) for one in notified), Due("recovered", reason)
+    if row.notify_after_s is None or lasted_s < row.notify_after_s:
+        return notified, None
+    before = next((one for one in notified if one.reason is reason), None)
+    others = tuple(one for one in notified if one.reason is not reason)
     if before is None or not before.is_open or before.signed_in:
         # A sign-in does not come and go by itself: its loss is news at any time.
         if before is not None and not before.signed_in and wall - before.last_at < SAME_AGAIN_S:
-            return told, None
-        return (*others, Told(reason, wall, wall)), Due("needed", reason)
+            return notified, None
+        return (*others, Notified(reason, wall, wall)), Due("needed", reason)
     if wall < _reminder_at(before):
-        return told, None
+        return notified, None
     return (*others, replace(before, last_at=wall, count=before.count + 1)), Due("reminder", reason)
 
 
-def _reminder_at(told: Told) -> float:
+def _reminder_at(notified: Notified) -> float:
     """Reminders keep to the schedule of the first message, but a late one is not followed at once by the next."""
-    if told.count <= len(REMINDERS_S):
-        planned = told.first_at + REMINDERS_S[told.count - 1]
+    if notified.count <= len(REMINDERS_S):
+        planned = notified.first_at + REMINDERS_S[notified.count - 1]
     else:
-        planned = told.first_at + DAILY_S * (told.count - len(REMINDERS_S))
-    return max(planned, told.last_at + REMINDERS_S[0])
+        planned = notified.first_at + DAILY_S * (notified.count - len(REMINDERS_S))
+    return max(planned, notified.last_at + REMINDERS_S[0])

@@ -24,7 +24,7 @@ class Phase(StrEnum):
 
 
 class Reason(StrEnum):
-    """Closed set: reasons of conditions and Events, and kinds of notices."""
+    """Closed set: reasons of conditions and Events, and kinds of notifications."""
 
     GATEWAY_STARTING = "GatewayStarting"
     LOGIN_REQUIRED = "LoginRequired"
@@ -49,7 +49,7 @@ class Row:
 
     ``reachable``, ``competing``, ``authenticated``: condition values; the readiness gate is ``authenticated``, with
     Unknown counting as False. ``message`` may use {login}, {attempts}, {most}, {until} and {problem}.
-    ``notice_after_s``: how long it must last before a person is told; None: nobody is.
+    ``notify_after_s``: how long it must last before a person is told; None: nobody is.
     """
 
     phase: Phase
@@ -57,7 +57,7 @@ class Row:
     authenticated: Truth
     competing: Truth
     event: Literal["Normal", "Warning"]
-    notice_after_s: float | None
+    notify_after_s: float | None
     message: str
 
 

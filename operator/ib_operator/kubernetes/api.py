@@ -12,8 +12,8 @@ import httpx
 import structlog
 
 from ib_operator import http_client
-from ib_operator.kubernetes.bodies import MANAGER
-from ib_operator.kubernetes.objects import GROUP, PLURAL, VERSION, Pod, Session
+from ib_operator.kubernetes.names import GROUP, MANAGER, PLURAL, VERSION
+from ib_operator.kubernetes.objects import BrokerageSession, Pod
 from ib_operator.metrics import Metrics
 from ib_operator.settings import OperatorSettings
 
@@ -58,7 +58,7 @@ class Api:
             params={"fieldManager": MANAGER},
         )
 
-    async def apply_status(self, session: Session, body: Mapping[str, Any]) -> None:
+    async def apply_status(self, session: BrokerageSession, body: Mapping[str, Any]) -> None:
         """Own the whole status of a BrokerageSession."""
         await self._write(
             "brokeragesession",

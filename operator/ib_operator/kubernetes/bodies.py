@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from ib_operator.decision.decide import Decision
 from ib_operator.decision.observation import Observation
 from ib_operator.decision.policy import Policy
-from ib_operator.decision.reminders import Told
+from ib_operator.decision.reminders import Notified
 from ib_operator.decision.spans import epoch, utc
 from ib_operator.decision.states import ROWS, Reason
-from ib_operator.kubernetes.objects import GATE, GROUP, KIND, VERSION, Condition, Pod, Session, condition_of
+from ib_operator.kubernetes.names import GATE, GROUP, KIND, MANAGER, VERSION
+from ib_operator.kubernetes.objects import BrokerageSession, Condition, Pod, condition_of
 
-MANAGER = "ib-mcp-operator"
 # IBKR's own estimate of the login's end wanders a little; smaller changes are not written.
 _DEADLINE_STEP_S = 600.0
 # The loop's clock and the calendar drift apart by less.
@@ -21,15 +21,15 @@ _CLOCK_STEP_S = 3.0
 _NO_HINT = "open the gateway's login page, docs/operator.md says how"
 
 
-class Look(NamedTuple):
-    """What one look found and led to; ``shown`` and ``seen`` are the sentences of the reasons shown and seen."""
+class Report(NamedTuple):
+    """What one poll found and led to; ``reported`` and ``confirmed`` are the sentences of these reasons."""
 
     pod: Pod | None
-    session: Session | None
+    session: BrokerageSession | None
     observation: Observation
     decision: Decision
-    shown: str
-    seen: str
+    reported: str
+    confirmed: str
 
 
 def message(reason: Reason, decision: Decision, observation: Observation, policy: Policy) -> str:
@@ -49,34 +49,34 @@ def pod_condition(decision: Decision, text: str, before: Condition | None, wall:
     return {
         "type": GATE,
         "status": decision.gate,
-        "reason": decision.history.seen.value,
+        "reason": decision.history.confirmed.value,
         "message": text,
         "lastProbeTime": utc(wall),
         "lastTransitionTime": _since(before, decision.gate, wall),
     }
 
 
-def session_status(session: Session, before: Mapping[str, Any], look: Look, now: float) -> dict[str, Any]:
+def session_status(session: BrokerageSession, before: Mapping[str, Any], report: Report, now: float) -> dict[str, Any]:
     """The whole ``status`` for a server-side apply; ``before`` is the present one."""
-    decision, observation = look.decision, look.observation
+    decision, observation = report.decision, report.observation
     history, wall = decision.history, observation.wall
-    status, budget, seen = observation.status, history.budget, decision.history.seen
+    status, budget, confirmed = observation.status, history.budget, decision.history.confirmed
     reauth_before = before.get("reauth") or {}
 
     def moment(name: str, at: float | None) -> str | None:
         return None if at is None else _steady(reauth_before.get(name), wall + at - now, _CLOCK_STEP_S)
 
-    shown_since = wall if history.shown_since is None else wall - (now - history.shown_since)
+    reported_since = wall if history.reported_since is None else wall - (now - history.reported_since)
     told_phase = before.get("phase") == decision.phase
     return _dense(
         {
             "observedGeneration": session.generation,
             "phase": decision.phase.value,
             "reason": decision.reason.value,
-            "message": look.shown,
-            "since": before.get("since") if told_phase and before.get("since") else utc(shown_since),
+            "message": report.reported,
+            "since": before.get("since") if told_phase and before.get("since") else utc(reported_since),
             "mode": status.mode if status else before.get("mode"),
-            "podName": look.pod.name if look.pod else None,
+            "podName": report.pod.name if report.pod else None,
             "loginDeadline": _steady(
                 before.get("loginDeadline"), status.login.deadline if status else None, _DEADLINE_STEP_S
             ),
@@ -85,19 +85,19 @@ def session_status(session: Session, before: Mapping[str, Any], look: Look, now:
                 {
                     "attempts": budget.attempts,
                     "nextAttemptTime": moment("nextAttemptTime", budget.next_at)
-                    if seen is Reason.SESSION_LOST
+                    if confirmed is Reason.SESSION_LOST
                     else None,
                     "lastAttemptTime": moment("lastAttemptTime", history.attempted_at),
                     "handledRequest": None if history.handled is None else utc(history.handled),
                 }
             ),
-            "notices": [_told(one) for one in history.told],
+            "notifications": [_notified(one) for one in history.notified],
             "conditions": [
                 {
                     "type": kind,
                     "status": value,
-                    "reason": seen.value,
-                    "message": look.seen,
+                    "reason": confirmed.value,
+                    "message": report.confirmed,
                     "observedGeneration": session.generation,
                     "lastTransitionTime": _since(condition_of(before, kind), value, wall),
                 }
@@ -111,7 +111,7 @@ def session_status(session: Session, before: Mapping[str, Any], look: Look, now:
     )
 
 
-def applied(session: Session, status: Mapping[str, Any]) -> dict[str, Any]:
+def applied(session: BrokerageSession, status: Mapping[str, Any]) -> dict[str, Any]:
     """The body of the server-side apply."""
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
@@ -122,7 +122,7 @@ def applied(session: Session, status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_worth_writing(wanted: Mapping[str, Any], written: Mapping[str, Any] | None) -> bool:
-    """Whether anything but the time of the look differs."""
+    """Whether anything but the time of the poll differs."""
     if written is None:
         return True
     ignored = {"lastProbeTime"}
@@ -131,9 +131,9 @@ def is_worth_writing(wanted: Mapping[str, Any], written: Mapping[str, Any] | Non
     }
 
 
-def event(involved: Session | Pod, kind: str, reason: str, text: str, wall: float) -> dict[str, Any]:
+def event(involved: BrokerageSession | Pod, kind: str, reason: str, text: str, wall: float) -> dict[str, Any]:
     """A core/v1 Event; the server makes its name."""
-    is_session = isinstance(involved, Session)
+    is_session = isinstance(involved, BrokerageSession)
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -170,13 +170,13 @@ def _steady(before: object, at: float | None, step_s: float) -> str | None:
     return utc(known if known is not None and abs(known - at) < step_s else at)
 
 
-def _told(told: Told) -> dict[str, Any]:
+def _notified(notified: Notified) -> dict[str, Any]:
     return {
-        "reason": told.reason.value,
-        "firstTime": utc(told.first_at),
-        "lastTime": utc(told.last_at),
-        "count": told.count,
-        "open": told.is_open,
+        "reason": notified.reason.value,
+        "firstTime": utc(notified.first_at),
+        "lastTime": utc(notified.last_at),
+        "count": notified.count,
+        "open": notified.is_open,
     }
 
 

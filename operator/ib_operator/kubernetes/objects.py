@@ -8,11 +8,7 @@ from typing import Any, Literal
 
 from ib_operator.decision import policy, spans
 from ib_operator.decision.policy import Policy
-
-GROUP, VERSION, PLURAL, KIND = "ib-mcp.dev", "v1alpha1", "brokeragesessions", "BrokerageSession"
-GATE = "ib-mcp.dev/session-authenticated"
-REQUEST = "ib-mcp.dev/reauthenticate-at"
-POD_LABELS = {"app.kubernetes.io/component": "gateway", "app.kubernetes.io/part-of": "ib-mcp"}
+from ib_operator.kubernetes.names import GATE, REQUEST
 
 Key = tuple[str, str]
 """Namespace and name of a gateway's StatefulSet."""
@@ -43,7 +39,7 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class BrokerageSession:
     """A BrokerageSession; ``status`` is what Kubernetes holds, ``requested`` the annotation's text."""
 
     namespace: str
@@ -69,7 +65,7 @@ class Session:
         return (*self.policy.problems, f"The annotation {REQUEST} is not used: give a time like 2026-01-31T18:00:00Z.")
 
 
-def read_pod(body: Mapping[str, Any]) -> tuple[Key, Pod] | None:
+def parse_pod(body: Mapping[str, Any]) -> tuple[Key, Pod] | None:
     """The pod and the gateway it belongs to; None for one that no StatefulSet made or that is going away."""
     meta, status = body["metadata"], body.get("status") or {}
     owner = next((one for one in meta.get("ownerReferences") or () if one.get("kind") == "StatefulSet"), None)
@@ -89,16 +85,16 @@ def read_pod(body: Mapping[str, Any]) -> tuple[Key, Pod] | None:
     return (pod.namespace, owner["name"]), pod
 
 
-def read_session(body: Mapping[str, Any]) -> tuple[Key, Session]:
+def parse_session(body: Mapping[str, Any]) -> tuple[Key, BrokerageSession]:
     """The session and the gateway it is about. KeyError when the spec lacks what the schema demands."""
     meta, spec = body["metadata"], body["spec"]
-    session = Session(
+    session = BrokerageSession(
         namespace=meta["namespace"],
         name=meta["name"],
         uid=meta["uid"],
         generation=meta.get("generation", 0),
         gateway=spec["gatewayRef"]["name"],
-        policy=policy.read(spec),
+        policy=policy.parse(spec),
         requested=(meta.get("annotations") or {}).get(REQUEST),
         status=body.get("status") or {},
     )

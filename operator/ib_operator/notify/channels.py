@@ -1,7 +1,7 @@
-"""Sending a notice: signed JSON to a webhook, a message to ntfy, or anything the Apprise library speaks.
+"""Sending a notification: signed JSON to a webhook, a message to ntfy, or anything the Apprise library speaks.
 
 A channel's folder is a mounted Secret with the files ``url`` and, where wanted, ``signing-key`` (webhook) and
-``token`` (ntfy). It is read for each notice, so that a changed Secret needs no restart.
+``token`` (ntfy). It is read for each notification, so that a changed Secret needs no restart.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Misconfigured(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """``kind``: needed, reminder or recovered. ``login`` is what to do to sign in, ``deadline`` and ``at`` RFC 3339.
 
     It holds nothing about the account.
@@ -50,7 +50,9 @@ class Notice:
         return f"ib-mcp: {self.namespace}/{self.name} {said}"
 
 
-async def send(client: httpx.AsyncClient, folder: Path, channel: Channel, notice: Notice, wall: float) -> None:
+async def send(
+    client: httpx.AsyncClient, folder: Path, channel: Channel, notification: Notification, wall: float
+) -> None:
     """Deliver once. TryLater when it may work later, Misconfigured when it never will."""
     url = _read(folder, channel, "url")
     if url is None:
@@ -59,18 +61,18 @@ async def send(client: httpx.AsyncClient, folder: Path, channel: Channel, notice
         )
     match channel.kind:
         case "webhook":
-            await _post(client, url, *_signed(notice, _read(folder, channel, "signing-key"), wall))
+            await _post(client, url, *_signed(notification, _read(folder, channel, "signing-key"), wall))
         case "ntfy":
             headers = {
-                "Title": notice.title,
-                "Priority": "default" if notice.kind == "recovered" else "high",
-                "Tags": "white_check_mark" if notice.kind == "recovered" else "key",
+                "Title": notification.title,
+                "Priority": "default" if notification.kind == "recovered" else "high",
+                "Tags": "white_check_mark" if notification.kind == "recovered" else "key",
             }
             if token := _read(folder, channel, "token"):
                 headers["Authorization"] = f"Bearer {token}"
-            await _post(client, url, notice.message.encode(), headers)
+            await _post(client, url, notification.message.encode(), headers)
         case "apprise":
-            await _apprise(url, notice)
+            await _apprise(url, notification)
 
 
 def signature(key: str, body: bytes, wall: float) -> str:
@@ -80,8 +82,8 @@ def signature(key: str, body: bytes, wall: float) -> str:
     return f"t={at},v1={digest}"
 
 
-def _signed(notice: Notice, key: str | None, wall: float) -> tuple[bytes, dict[str, str]]:
-    body = json.dumps({"schema": 1, **asdict(notice)}).encode()
+def _signed(notification: Notification, key: str | None, wall: float) -> tuple[bytes, dict[str, str]]:
+    body = json.dumps({"schema": 1, **asdict(notification)}).encode()
     headers = {"Content-Type": "application/json"}
     if key is not None:
         headers["ib-mcp-signature"] = signature(key, body, wall)
@@ -106,7 +108,7 @@ async def _post(client: httpx.AsyncClient, url: str, body: bytes, headers: dict[
     raise Misconfigured(f"answered {response.status_code}: check url and keys of its Secret")
 
 
-async def _apprise(url: str, notice: Notice) -> None:
+async def _apprise(url: str, notification: Notification) -> None:
     # Loaded late: it takes more memory than the rest of the operator.
     try:
         import apprise
@@ -115,7 +117,7 @@ async def _apprise(url: str, notice: Notice) -> None:
     target = apprise.Apprise()
     if not target.add(url):
         raise Misconfigured("the key url of its Secret is no Apprise URL")
-    if not await target.async_notify(body=notice.message, title=notice.title):
+    if not await target.async_notify(body=notification.message, title=notification.title):
         raise TryLater("Apprise could not deliver it")
 
 

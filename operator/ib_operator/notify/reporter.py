@@ -1,4 +1,4 @@
-"""Telling about one gateway: Events in Kubernetes and notices to the owner, both as errands."""
+"""Telling about one gateway: Events in Kubernetes and notifications to the owner, both as jobs."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ib_operator.kubernetes import bodies
 from ib_operator.kubernetes.api import ApiError
 from ib_operator.kubernetes.objects import Key
 from ib_operator.notify import channels
-from ib_operator.services import Tools
+from ib_operator.services import Services
 
 log = structlog.get_logger("ib_operator.notify.reporter")
 
 
-class Teller:
-    def __init__(self, key: Key, tools: Tools) -> None:
+class Reporter:
+    def __init__(self, key: Key, services: Services) -> None:
         self._key = key
-        self._tools = tools
+        self._services = services
         self._problems: tuple[str, ...] = ()
 
-    def tell(self, look: bodies.Look) -> None:
-        session, decision, observation = look.session, look.decision, look.observation
-        involved = session or look.pod
+    def publish(self, report: bodies.Report) -> None:
+        session, decision, observation = report.session, report.decision, report.observation
+        involved = session or report.pod
         if involved is not None and decision.is_transition:
             row = ROWS[decision.reason]
-            self.post_event(bodies.event(involved, row.event, decision.reason.value, look.shown, observation.wall))
+            self.post_event(bodies.event(involved, row.event, decision.reason.value, report.reported, observation.wall))
             log.info("reported", gateway="/".join(self._key), phase=decision.phase, reason=decision.reason)
         if session is None:
             return
@@ -40,49 +40,49 @@ class Teller:
             for problem in problems:
                 self.post_event(bodies.event(session, "Warning", "InvalidSpec", problem, observation.wall))
             self._problems = problems
-        if decision.notice is not None:
+        if decision.notification is not None:
             status = observation.status
             deadline = status.login.deadline if status is not None else None
-            notice = channels.Notice(
-                kind=decision.notice.kind,
+            notification = channels.Notification(
+                kind=decision.notification.kind,
                 namespace=session.namespace,
                 name=session.name,
                 phase=decision.phase.value,
-                reason=decision.notice.reason.value,
-                message=look.seen,
+                reason=decision.notification.reason.value,
+                message=report.confirmed,
                 login=status.login.url_hint if status is not None else None,
                 deadline=None if deadline is None else utc(deadline),
                 at=utc(observation.wall),
             )
             for channel in session.policy.channels:
-                self._send(channel, notice)
+                self._send(channel, notification)
 
     def post_event(self, event: Mapping[str, Any]) -> None:
         async def post() -> None:
             try:
-                await self._tools.api.create_event(event)
+                await self._services.api.create_event(event)
             except ApiError as error:
                 raise TryLater(str(error)) from error
 
         def lost(why: str) -> None:
             log.warning("an Event is lost", reason=event["reason"], why=why)
 
-        self._tools.errands.send("event", post, lost)
+        self._services.jobs.submit("event", post, lost)
 
-    def _send(self, channel: Channel, notice: channels.Notice) -> None:
-        counted = self._tools.metrics.notices
+    def _send(self, channel: Channel, notification: channels.Notification) -> None:
+        counted = self._services.metrics.notifications
 
         def lost(why: str) -> None:
             counted.labels(channel.kind, "lost").inc()
-            log.error("a notice is lost", gateway="/".join(self._key), channel=channel.name, why=why)
+            log.error("a notification is lost", gateway="/".join(self._key), channel=channel.name, why=why)
 
         async def deliver() -> None:
-            tools = self._tools
+            services = self._services
             try:
-                await channels.send(tools.client, tools.channels_dir, channel, notice, tools.wall())
+                await channels.send(services.client, services.channels_dir, channel, notification, services.wall())
             except channels.Misconfigured as problem:
                 lost(str(problem))
             else:
                 counted.labels(channel.kind, "delivered").inc()
 
-        self._tools.errands.send(f"notice {channel.name}", deliver, lost)
+        self._services.jobs.submit(f"notification {channel.name}", deliver, lost)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from ib_operator.app import Operator
-from ib_operator.kubernetes.objects import GATE
+from ib_operator.kubernetes.names import GATE
 from ib_operator.settings import OperatorSettings
 from support import api_server
 from support.api_server import ApiServer, Runner
@@ -159,7 +159,7 @@ async def test_a_definition_that_goes_and_comes_back_is_served_again(api: ApiSer
         api.apply(*(one for one in objects if one["kind"] == "CustomResourceDefinition"))
         await asyncio.to_thread(eventually, lambda: _apply_session(api))
         await reaches(api, "Authenticated")
-        assert operator.fleet.problem() is None
+        assert operator.controller.problem() is None
 
 
 async def test_a_stopped_api_server_is_survived(server: tuple[ApiServer, Runner], api: ApiServer) -> None:
@@ -173,7 +173,7 @@ async def test_a_stopped_api_server_is_survived(server: tuple[ApiServer, Runner]
         await asyncio.to_thread(eventually, lambda: len(sidecar.looks) > looks + 3)
         await asyncio.to_thread(server[1].start_server)
         await reaches(api, "Authenticated")
-        assert operator.fleet.problem() is None
+        assert operator.controller.problem() is None
 
 
 def test_the_role_is_what_is_documented() -> None:

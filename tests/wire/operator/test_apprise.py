@@ -12,12 +12,14 @@ from aiohttp import web
 from ib_operator.background import TryLater
 from ib_operator.decision.policy import Channel
 from ib_operator.notify import channels
-from ib_operator.notify.channels import Notice
+from ib_operator.notify.channels import Notification
 
 # Apprise looks for modules that newer Pythons do without.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-_NOTICE = Notice("needed", "ns1", "demo", "AwaitingLogin", "LoginRequired", "Sign in at the pod.", None, None, "now")
+_NOTIFICATION = Notification(
+    "needed", "ns1", "demo", "AwaitingLogin", "LoginRequired", "Sign in at the pod.", None, None, "now"
+)
 _CHANNEL = Channel("mail", "apprise", "mail")
 
 
@@ -42,7 +44,7 @@ async def test_apprise_delivers_title_and_sentence(tmp_path: Path) -> None:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         folder = _secret(tmp_path, f"json://127.0.0.1:{runner.addresses[0][1]}/hook")
         async with httpx.AsyncClient() as client:
-            await channels.send(client, folder, _CHANNEL, _NOTICE, 0)
+            await channels.send(client, folder, _CHANNEL, _NOTIFICATION, 0)
     finally:
         await runner.cleanup()
     assert (received[0]["title"], received[0]["message"]) == ("ib-mcp: ns1/demo needs you", "Sign in at the pod.")
@@ -52,10 +54,10 @@ async def test_a_service_that_is_away_is_tried_again(tmp_path: Path) -> None:
     folder = _secret(tmp_path, "json://127.0.0.1:9/hook")
     async with httpx.AsyncClient() as client:
         with pytest.raises(TryLater):
-            await channels.send(client, folder, _CHANNEL, _NOTICE, 0)
+            await channels.send(client, folder, _CHANNEL, _NOTIFICATION, 0)
 
 
 async def test_a_url_that_apprise_does_not_know_is_told(tmp_path: Path) -> None:
     async with httpx.AsyncClient() as client:
         with pytest.raises(channels.Misconfigured, match="no Apprise URL"):
-            await channels.send(client, _secret(tmp_path, "pigeon://loft"), _CHANNEL, _NOTICE, 0)
+            await channels.send(client, _secret(tmp_path, "pigeon://loft"), _CHANNEL, _NOTIFICATION, 0)

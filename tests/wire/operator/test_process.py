@@ -106,12 +106,12 @@ async def test_a_supervision_that_stands_still_for_three_minutes_is_a_problem(
         monkeypatch.setattr(operated.operator.api, "patch_pod", hang)
         operated.sidecar.status = says("authenticated")
         await asyncio.sleep(170)
-        assert operated.operator.fleet.problem() is None
+        assert operated.operator.controller.problem() is None
         await asyncio.sleep(30)
-        assert operated.operator.fleet.problem() == "the supervision of ns1/demo-ib-mcp-gateway stands still"
+        assert operated.operator.controller.problem() == "the supervision of ns1/demo-ib-mcp-gateway stands still"
         gone_on.set()
         await asyncio.sleep(1)
-        assert operated.operator.fleet.problem() is None
+        assert operated.operator.controller.problem() is None
 
 
 @pytest.mark.looptime
@@ -123,10 +123,10 @@ async def test_a_watch_that_shows_nothing_of_what_was_written_is_a_problem() -> 
         operated.sidecar.status = says("authenticated")
         await operated.reaches("Authenticated")
         await asyncio.sleep(50)
-        assert operated.operator.fleet.problem() is None
+        assert operated.operator.controller.problem() is None
         await asyncio.sleep(20)
         assert [path.split("/")[0] for _, path in operated.kubernetes.writes].count("pods") == 2
-        assert operated.operator.fleet.problem() == "the watch of pods does not show what was written"
+        assert operated.operator.controller.problem() == "the watch of pods does not show what was written"
         show("demo-ib-mcp-gateway-0")
         await asyncio.sleep(1)
-        assert operated.operator.fleet.problem() is None
+        assert operated.operator.controller.problem() is None

@@ -59,7 +59,7 @@ async def test_the_nightly_reset_is_got_over_without_a_person() -> None:
         await operated.reaches("Reauthenticating")
         await operated.reaches("Authenticated", within=300)
         assert 1 <= _inits(simulator) <= 2
-        assert not operated.notices
+        assert not operated.notifications
 
 
 async def test_while_another_program_competes_nothing_is_opened() -> None:
@@ -195,7 +195,7 @@ async def test_a_session_object_that_is_made_anew_grants_no_more_attempts() -> N
 
 async def test_a_thousand_gateways_do_not_call_at_once() -> None:
     async with operating(_LOST, with_session=False, reauth_per_s=5) as operated:
-        operated.operator.fleet.see_pod("DELETED", pod_body())
+        operated.operator.controller.on_pod("DELETED", pod_body())
         operated.sidecar.opens = _LOST
         for number in range(200):
             name = f"g{number}"

@@ -137,7 +137,7 @@ async def test_a_stopped_api_server_is_caught_up_with() -> None:
         operated.kubernetes.down = False
         await operated.reaches("Authenticated", within=20)
         await eventually(lambda: "SessionOpen" in [event["reason"] for event in operated.kubernetes.events])
-        assert operated.operator.fleet.problem() is None
+        assert operated.operator.controller.problem() is None
 
 
 async def test_without_a_brokeragesession_the_pod_tells_all() -> None:
@@ -167,7 +167,7 @@ async def test_objects_whose_end_was_missed_are_forgotten() -> None:
         operated.kubernetes.pods.clear()
         operated.kubernetes.sessions.clear()
         operated.sidecar.status = says("authenticated")
-        await eventually(lambda: not operated.operator.fleet.supervisors)
+        await eventually(lambda: not operated.operator.controller.reconcilers)
 
 
 async def test_a_wrong_spec_is_told_and_the_rest_of_it_is_used() -> None:
@@ -175,10 +175,10 @@ async def test_a_wrong_spec_is_told_and_the_rest_of_it_is_used() -> None:
     async with operating(says("authenticated"), paused=True, maintenanceWindows=windows) as operated:
         await operated.reaches("Paused")
         await eventually(lambda: len(operated.kubernetes.events) == 2)
-    told = operated.kubernetes.events[-1]
-    assert told["reason"] == "InvalidSpec"
-    assert "maintenanceWindows[0]" in told["message"]
-    assert "timeZone" in told["message"]
+    notified = operated.kubernetes.events[-1]
+    assert notified["reason"] == "InvalidSpec"
+    assert "maintenanceWindows[0]" in notified["message"]
+    assert "timeZone" in notified["message"]
 
 
 @pytest.mark.parametrize("answer", [404, 500, 200])

@@ -8,7 +8,7 @@
 {{- prepend (default list .Values.operator.scope) (include "ib-mcp.namespace" .) | uniq | toJson -}}
 {{- end -}}
 
-{{/* Secrets of notices that the operator mounts, as a JSON list. */}}
+{{/* Secrets of notifications that the operator mounts, as a JSON list. */}}
 {{- define "ib-mcp.channelSecrets" -}}
 {{- $names := default list .Values.operator.channelSecrets -}}
 {{- range .Values.operator.notifications }}{{ $names = append $names .secretRef.name }}{{ end -}}

@@ -13,7 +13,7 @@ from ib_operator.decision import budget
 from ib_operator.decision.budget import Attempt
 from ib_operator.decision.decide import Decision, History, attempted, decide, refused
 from ib_operator.decision.observation import FRESH_S, Observation
-from ib_operator.decision.policy import Policy, read
+from ib_operator.decision.policy import Policy, parse
 from ib_operator.decision.spans import epoch
 from ib_operator.decision.states import ROWS, Phase
 from ibkr.session import AuthStatus, MaintenanceStatus, SessionState, Status
@@ -31,7 +31,7 @@ class Gateway(RuleBasedStateMachine):
         windows=st.booleans(),
     )  # fmt: skip
     def begin(self, compete: bool, most: int, enabled: bool, windows: bool) -> None:
-        self.policy: Policy = read(
+        self.policy: Policy = parse(
             {
                 "reauth": {"compete": compete, "maxAttempts": most, "enabled": enabled},
                 "maintenanceWindows": [WINDOW] if windows else [],
@@ -65,12 +65,12 @@ class Gateway(RuleBasedStateMachine):
                 auth=AuthStatus(connected=connected, competing=state is SessionState.COMPETING),
                 maintenance=MaintenanceStatus(active=maintenance),
             )
-            self.turn(self.observe(status, chance), outcome)
+            self.reconcile(self.observe(status, chance), outcome)
 
     @rule(looks=st.integers(1, 12), pod=st.sampled_from(["missing", "pending", "running"]), age=st.floats(0, 1000))
     def lose_sight(self, looks: int, pod: Any, age: float) -> None:
         for _ in range(looks):
-            self.turn(replace(self.observe(None, 0.5), pod=pod, pod_age_s=age), "s")
+            self.reconcile(replace(self.observe(None, 0.5), pod=pod, pod_age_s=age), "s")
 
     @rule()
     def ask(self) -> None:
@@ -87,7 +87,7 @@ class Gateway(RuleBasedStateMachine):
     def observe(self, status: Status | None, chance: float) -> Observation:
         return Observation(wall=NOON + self.now, status=status, requested_at=self.requested, chance=chance)
 
-    def turn(self, observation: Observation, outcome: str) -> None:
+    def reconcile(self, observation: Observation, outcome: str) -> None:
         before = self.history
         decision = decide(observation, self.policy, before, self.now)
         self.history = decision.history
@@ -99,8 +99,8 @@ class Gateway(RuleBasedStateMachine):
             else:
                 self.history = tried
                 self.note(decision.attempt)
-        assert decision.next_look_s > 0
-        self.now += decision.next_look_s
+        assert decision.next_poll_s > 0
+        self.now += decision.next_poll_s
 
     def note(self, attempt: Attempt) -> None:
         if attempt in (Attempt.LOST, Attempt.COMPETE):
@@ -124,16 +124,16 @@ class Gateway(RuleBasedStateMachine):
         if is_open:
             self.good_at = self.now
             self.healthy_since = self.now if self.healthy_since is None else self.healthy_since
-            assert decision.gate == "True", "one look is enough to see an open session"
+            assert decision.gate == "True", "one poll is enough to see an open session"
             if self.now - self.healthy_since >= budget.HEALTHY_S:
                 self.episode = []
-        elif self.history.doubt is None:
+        elif self.history.unconfirmed is None:
             self.healthy_since = None
         if decision.gate == "True":
             assert self.good_at is not None
             assert self.now - self.good_at <= FRESH_S
-        if not is_open and before.doubt is not None and decision.gate == "True":
-            assert self.history.doubt is not before.doubt, "two looks that agree close the gate"
+        if not is_open and before.unconfirmed is not None and decision.gate == "True":
+            assert self.history.unconfirmed is not before.unconfirmed, "two polls that agree close the gate"
         if decision.attempt is not None:
             assert status is not None
             assert status.age_seconds <= FRESH_S
@@ -147,9 +147,9 @@ class Gateway(RuleBasedStateMachine):
                 assert decision.attempt is Attempt.REQUESTED
         if self.policy.paused:
             assert decision.phase is Phase.PAUSED
-            assert decision.notice is None
+            assert decision.notification is None
         if decision.maintenance_until is not None:
-            assert decision.notice is None
+            assert decision.notification is None
 
 
 def test_no_history_breaks_a_rule() -> None:

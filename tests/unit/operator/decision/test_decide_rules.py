@@ -12,7 +12,7 @@ from ib_operator.decision import budget
 from ib_operator.decision.budget import Attempt
 from ib_operator.decision.decide import SOON_S, Decision, History, attempted, decide, refused
 from ib_operator.decision.observation import Observation
-from ib_operator.decision.policy import Channel, Policy, read
+from ib_operator.decision.policy import Channel, Policy, parse
 from ib_operator.decision.spans import epoch
 from ib_operator.decision.states import Phase, Reason
 from ibkr.session import AuthStatus, ReauthStatus, SessionState, Status
@@ -26,7 +26,7 @@ def test_every_reason_and_every_kind_of_attempt_is_reachable() -> None:
     every = [state for state in SessionState for _ in range(30)]
     seen = [decision for _, decision in _play(every, Policy())]
     for spec in ({"reauth": {"compete": True}}, window, {"paused": True}, {"reauth": {"enabled": False}}):
-        seen += [decision for _, decision in _play(every, read(spec))]
+        seen += [decision for _, decision in _play(every, parse(spec))]
     seen += [decision for _, decision in _play([SessionState.REOPENING] * 300, Policy())]
     blind = Observation(wall=NOON, status=None, pod="running", pod_age_s=1000)
     for look in (
@@ -55,19 +55,21 @@ def _play(states: list[SessionState], policy: Policy, **given: Any) -> list[tupl
         seen.append((now, decision))
         if decision.attempt is not None:
             history = attempted(history, decision.attempt, policy, observation, now)
-        now += decision.next_look_s
+        now += decision.next_poll_s
     return seen
 
 
 def test_a_lost_session_is_tried_five_times_at_growing_distances_and_then_given_up() -> None:
-    told = Policy(channels=(Channel("home", "webhook", "home"),))
-    seen = _play([SessionState.AUTHENTICATED] + [SessionState.REOPENING] * 300, told)
+    notified = Policy(channels=(Channel("home", "webhook", "home"),))
+    seen = _play([SessionState.AUTHENTICATED] + [SessionState.REOPENING] * 300, notified)
     tries = [at for at, decision in seen if decision.attempt is not None]
     waits = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert len(tries) == 5
     assert all(later > earlier * 1.5 for earlier, later in itertools.pairwise(waits))
     assert seen[-1][1].reason is Reason.REAUTH_EXHAUSTED
-    assert next(decision.notice.reason for _, decision in seen if decision.notice) is Reason.REAUTH_EXHAUSTED
+    assert (
+        next(decision.notification.reason for _, decision in seen if decision.notification) is Reason.REAUTH_EXHAUSTED
+    )
 
 
 @pytest.mark.parametrize(("connected", "waits"), [(True, 0), (False, 30)])
@@ -105,15 +107,15 @@ def test_an_episode_ends_with_ten_minutes_of_an_open_session_and_not_before() ->
 
 def test_a_person_who_has_to_sign_in_is_looked_after_every_five_seconds_for_ten_minutes() -> None:
     seen = _play([SessionState.LOGIN_REQUIRED] * 300, Policy())
-    assert {decision.next_look_s for at, decision in seen if at < 600} == {SOON_S}
-    assert {decision.next_look_s for at, decision in seen if at >= 600} == {15}
+    assert {decision.next_poll_s for at, decision in seen if at < 600} == {SOON_S}
+    assert {decision.next_poll_s for at, decision in seen if at >= 600} == {15}
 
 
 def test_a_single_contrary_look_keeps_the_gate_and_is_checked_soon() -> None:
     states = [SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.AUTHENTICATED, SessionState.REOPENING]
     seen = [decision for _, decision in _play([*states, SessionState.REOPENING], Policy())]
     assert [decision.gate for decision in seen] == ["True", "True", "True", "True", "False"]
-    assert seen[1].next_look_s == SOON_S
+    assert seen[1].next_poll_s == SOON_S
     assert [decision.is_transition for decision in seen] == [True, False, False, False, True]
 
 
@@ -183,13 +185,13 @@ def test_taking_the_session_from_another_program_is_tried_five_times_ten_minutes
 
 @pytest.mark.parametrize(("asked", "granted"), [(50, 5), (5, 5), (1, 1), (0, 0), (-1, 0), ("many", 5)])
 def test_no_spec_asks_for_more_than_five_attempts(asked: object, granted: int) -> None:
-    policy = read({"reauth": {"maxAttempts": asked}})
+    policy = parse({"reauth": {"maxAttempts": asked}})
     tries = [decision for _, decision in _play([SessionState.REOPENING] * 300, policy) if decision.attempt]
     assert len(tries) == granted
 
 
 def test_maintenance_is_tried_gently_and_nobody_is_told() -> None:
-    windows = read(
+    windows = parse(
         {
             "maintenanceWindows": [{"start": "12:00", "end": "13:00", "timeZone": "America/New_York"}],
             "notifications": [{"name": "home", "type": "webhook", "secretRef": {"name": "home"}}],
@@ -200,5 +202,5 @@ def test_maintenance_is_tried_gently_and_nobody_is_told() -> None:
     tries = [at for at, decision in inside if decision.attempt is not None]
     assert {decision.reason for _, decision in inside} == {Reason.MAINTENANCE_WINDOW}
     assert 5 <= len(tries) <= 6
-    assert not [decision for _, decision in inside if decision.notice]
+    assert not [decision for _, decision in inside if decision.notification]
     assert {decision.history.budget.attempts for _, decision in inside} == {0}

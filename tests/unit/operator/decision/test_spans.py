@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ib_operator.decision.policy import read
+from ib_operator.decision.policy import parse
 from ib_operator.decision.spans import Span, epoch, until, utc
 
 
 def _span(**given: object) -> Span:
-    (span,) = read({"maintenanceWindows": [{"timeZone": "America/New_York", **given}]}).windows
+    (span,) = parse({"maintenanceWindows": [{"timeZone": "America/New_York", **given}]}).windows
     return span
 
 
@@ -57,6 +57,6 @@ def test_a_time_without_a_zone_is_none(text: object) -> None:
     "window", [{}, {"start": "25:00", "end": "1"}, {"start": "1", "end": "2", "days": ["Someday"]}, "now", None]
 )
 def test_a_window_that_cannot_be_read_is_named_and_left_out(window: object) -> None:
-    policy = read({"maintenanceWindows": [window]})
+    policy = parse({"maintenanceWindows": [window]})
     assert policy.windows == ()
     assert "spec.maintenanceWindows[0]" in policy.problems[0]

@@ -13,18 +13,18 @@ def table() -> list[str]:
     """A line of the page's table for each reason."""
     lines = []
     for reason, row in ROWS.items():
-        notice = (
+        notification = (
             "none"
-            if row.notice_after_s is None
-            else f"{row.notice_after_s / 60:.0f} min"
-            if row.notice_after_s
+            if row.notify_after_s is None
+            else f"{row.notify_after_s / 60:.0f} min"
+            if row.notify_after_s
             else "at once"
         )
         gate = "True" if row.authenticated == "True" else "False"
         seen = (gate, row.reachable, row.authenticated, row.competing)
         if reason is Reason.PAUSED_BY_OWNER:
             seen = ("as seen",) * 4
-        cells = (f"`{reason.value}`", row.phase.value, *seen, row.event, notice, row.message)
+        cells = (f"`{reason.value}`", row.phase.value, *seen, row.event, notification, row.message)
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

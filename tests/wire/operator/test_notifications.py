@@ -17,7 +17,7 @@ import pytest
 from ib_operator.background import TryLater
 from ib_operator.decision.policy import Channel
 from ib_operator.notify import channels
-from ib_operator.notify.channels import Notice
+from ib_operator.notify.channels import Notification
 from support.operator import HINT, NOON, eventually, operating, says, session_body
 
 pytestmark = pytest.mark.looptime
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.looptime
 _WEBHOOK = {"name": "home", "type": "webhook", "secretRef": {"name": "home"}}
 _NTFY = {"name": "phone", "type": "ntfy", "secretRef": {"name": "phone"}}
 _PAGE = (Path(__file__).resolve().parents[3] / "docs/operator.md").read_text("utf-8")
-_NOTICE = Notice("needed", "ns1", "demo", "AwaitingLogin", "LoginRequired", "Sign in.", HINT, None, "now")
+_NOTIFICATION = Notification("needed", "ns1", "demo", "AwaitingLogin", "LoginRequired", "Sign in.", HINT, None, "now")
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def _kinds(requests: list[httpx.Request]) -> list[tuple[str, str]]:
 async def test_the_owner_is_told_once_with_the_command_and_again_when_all_is_well(secrets: Path) -> None:
     async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
         await asyncio.sleep(1800)
-        assert _kinds(operated.notices) == [("needed", "LoginRequired")]
-        body = json.loads(operated.notices[0].content)
+        assert _kinds(operated.notifications) == [("needed", "LoginRequired")]
+        body = json.loads(operated.notifications[0].content)
         assert body["login"] == HINT
         assert HINT in body["message"]
         assert (body["namespace"], body["name"]) == ("ns1", "demo")
         operated.sidecar.status = says("authenticated")
         await asyncio.sleep(1800)
-        assert _kinds(operated.notices)[1:] == [("recovered", "SessionOpen")]
+        assert _kinds(operated.notifications)[1:] == [("recovered", "SessionOpen")]
 
 
 async def test_what_is_needed_changes_and_is_told_anew(secrets: Path) -> None:
@@ -63,7 +63,7 @@ async def test_what_is_needed_changes_and_is_told_anew(secrets: Path) -> None:
         await asyncio.sleep(60)
         operated.sidecar.status = says("login_required")
         await asyncio.sleep(60)
-        assert _kinds(operated.notices) == [("needed", "SessionCompeting"), ("needed", "LoginRequired")]
+        assert _kinds(operated.notifications) == [("needed", "SessionCompeting"), ("needed", "LoginRequired")]
 
 
 async def test_a_session_that_comes_and_goes_is_told_of_once(secrets: Path) -> None:
@@ -73,26 +73,26 @@ async def test_a_session_that_comes_and_goes_is_told_of_once(secrets: Path) -> N
             await asyncio.sleep(40)
             operated.sidecar.status = says("authenticated")
             await asyncio.sleep(40)
-        assert _kinds(operated.notices) == [("needed", "SessionCompeting")]
+        assert _kinds(operated.notifications) == [("needed", "SessionCompeting")]
 
 
 async def test_a_gateway_out_of_reach_is_told_of_after_ten_minutes(secrets: Path) -> None:
     async with operating(says("unreachable"), channels=secrets, notifications=[_WEBHOOK]) as operated:
         await asyncio.sleep(590)
-        assert not operated.notices
+        assert not operated.notifications
         await asyncio.sleep(40)
-        assert _kinds(operated.notices) == [("needed", "GatewayUnreachable")]
+        assert _kinds(operated.notifications) == [("needed", "GatewayUnreachable")]
 
 
-async def test_quiet_hours_hold_a_notice_back_until_they_end(secrets: Path) -> None:
+async def test_quiet_hours_hold_a_notification_back_until_they_end(secrets: Path) -> None:
     quiet = {"start": "11:30", "end": "12:30", "timeZone": "America/New_York"}
     async with operating(
         says("login_required"), channels=secrets, notifications=[_WEBHOOK], quietHours=quiet
     ) as operated:
         await asyncio.sleep(1780)
-        assert not operated.notices
+        assert not operated.notifications
         await asyncio.sleep(60)
-        assert _kinds(operated.notices) == [("needed", "LoginRequired")]
+        assert _kinds(operated.notifications) == [("needed", "LoginRequired")]
 
 
 @pytest.mark.parametrize("spec", [{"paused": True}, {"maintenanceWindows": [
@@ -100,14 +100,14 @@ async def test_quiet_hours_hold_a_notice_back_until_they_end(secrets: Path) -> N
 async def test_nobody_is_told_while_paused_or_in_a_window(secrets: Path, spec: dict[str, object]) -> None:
     async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK], **spec) as operated:
         await asyncio.sleep(3600)
-        assert not operated.notices
+        assert not operated.notifications
 
 
 async def test_a_session_that_appears_after_its_pod_is_told_of(secrets: Path) -> None:
     async with operating(says("login_required"), channels=secrets, with_session=False) as operated:
         await asyncio.sleep(60)
         operated.show_session(session_body(notifications=[_WEBHOOK]), "ADDED")
-        await eventually(lambda: bool(operated.notices))
+        await eventually(lambda: bool(operated.notifications))
         await eventually(lambda: len(operated.kubernetes.events) == 2)
     assert [event["involvedObject"]["kind"] for event in operated.kubernetes.events] == ["Pod", "BrokerageSession"]
 
@@ -115,11 +115,11 @@ async def test_a_session_that_appears_after_its_pod_is_told_of(secrets: Path) ->
 async def test_the_webhook_gets_what_the_page_lists_and_nothing_else(secrets: Path) -> None:
     status = says("login_required", login={"url_hint": HINT, "deadline": NOON + 3600}, mode="live")
     async with operating(status, channels=secrets, notifications=[_WEBHOOK]) as operated:
-        await eventually(lambda: bool(operated.notices))
-    body = json.loads(operated.notices[0].content)
+        await eventually(lambda: bool(operated.notifications))
+    body = json.loads(operated.notifications[0].content)
     (listed,) = re.findall(r"webhook's JSON: `(\{.*?\})`", _PAGE, re.DOTALL)
     assert [*body] == [name for name in re.findall(r'"([\w|]+)"', listed) if "|" not in name]
-    assert operated.notices[0].headers["content-type"] == "application/json"
+    assert operated.notifications[0].headers["content-type"] == "application/json"
     assert (body["schema"], body["kind"], body["phase"]) == (1, "needed", "AwaitingLogin")
     assert body["deadline"] == "2026-11-24T18:00:00Z"
 
@@ -137,7 +137,7 @@ async def test_the_page_s_receiver_believes_what_is_genuine_and_new(secrets: Pat
     async with httpx.AsyncClient(transport=httpx.MockTransport(take)) as client:
         for age in (0, 200, 400):
             channel = Channel("home", "webhook", "home")
-            await channels.send(client, secrets, channel, _NOTICE, time.time() - age)
+            await channels.send(client, secrets, channel, _NOTIFICATION, time.time() - age)
     new, later, old = ((request.headers["ib-mcp-signature"], request.content) for request in sent)
     assert page["is_genuine"]("key-of-tests", *new)
     assert page["is_genuine"]("key-of-tests", *later)
@@ -152,14 +152,14 @@ async def test_the_page_s_receiver_believes_what_is_genuine_and_new(secrets: Pat
 async def test_an_unsigned_webhook_claims_no_signature(secrets: Path) -> None:
     (secrets / "home/signing-key").unlink()
     async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
-        await eventually(lambda: bool(operated.notices))
-    assert "ib-mcp-signature" not in operated.notices[0].headers
+        await eventually(lambda: bool(operated.notifications))
+    assert "ib-mcp-signature" not in operated.notifications[0].headers
 
 
 async def test_a_webhook_can_prove_who_sent_it(secrets: Path) -> None:
     async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
-        await eventually(lambda: bool(operated.notices))
-    request = operated.notices[0]
+        await eventually(lambda: bool(operated.notifications))
+    request = operated.notifications[0]
     at, digest = request.headers["ib-mcp-signature"].removeprefix("t=").split(",v1=")
     wanted = hmac.new(b"key-of-tests", at.encode() + b"." + request.content, hashlib.sha256).hexdigest()
     assert digest == wanted
@@ -168,8 +168,8 @@ async def test_a_webhook_can_prove_who_sent_it(secrets: Path) -> None:
 
 async def test_ntfy_gets_the_sentence_and_the_token(secrets: Path) -> None:
     async with operating(says("login_required"), channels=secrets, notifications=[_NTFY]) as operated:
-        await eventually(lambda: bool(operated.notices))
-    request = operated.notices[0]
+        await eventually(lambda: bool(operated.notifications))
+    request = operated.notifications[0]
     assert str(request.url) == "http://ntfy.test/topic"
     assert request.headers["title"] == "ib-mcp: ns1/demo needs you"
     assert request.headers["authorization"] == "Bearer token-of-tests"
@@ -180,10 +180,10 @@ async def test_ntfy_gets_the_sentence_and_the_token(secrets: Path) -> None:
 async def test_ntfy_shows_at_a_glance_that_all_is_well_again(secrets: Path) -> None:
     (secrets / "phone/token").unlink()
     async with operating(says("login_required"), channels=secrets, notifications=[_NTFY]) as operated:
-        await eventually(lambda: bool(operated.notices))
+        await eventually(lambda: bool(operated.notifications))
         operated.sidecar.status = says("authenticated")
-        await eventually(lambda: len(operated.notices) == 2)
-    request = operated.notices[1]
+        await eventually(lambda: len(operated.notifications) == 2)
+    request = operated.notifications[1]
     assert request.headers["title"] == "ib-mcp: ns1/demo is signed in again"
     assert (request.headers["priority"], request.headers["tags"]) == ("default", "white_check_mark")
     assert request.content == b"The brokerage session is open: nothing to do."
@@ -192,28 +192,28 @@ async def test_ntfy_shows_at_a_glance_that_all_is_well_again(secrets: Path) -> N
 
 async def test_a_recovery_is_told_once_even_by_another_operator_process(secrets: Path) -> None:
     async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
-        await eventually(lambda: bool(operated.notices))
+        await eventually(lambda: bool(operated.notifications))
         operated.sidecar.status = says("authenticated")
-        await eventually(lambda: len(operated.notices) == 2)
+        await eventually(lambda: len(operated.notifications) == 2)
         await asyncio.sleep(60)
         session, seconds = operated.kubernetes.sessions["demo"], asyncio.get_running_loop().time()
     async with operating(says("authenticated"), channels=secrets, start=NOON + seconds, with_session=False) as again:
         again.show_session(session)
         await asyncio.sleep(3600)
-        assert not again.notices
+        assert not again.notifications
 
 
 async def test_who_does_nothing_is_reminded_even_by_another_operator_process(secrets: Path) -> None:
-    notices: list[httpx.Request] = []
+    notifications: list[httpx.Request] = []
     async with operating(says("login_required"), channels=secrets, notifications=[_WEBHOOK]) as operated:
         await asyncio.sleep(1800)
         session, seconds = operated.kubernetes.sessions["demo"], asyncio.get_running_loop().time()
-        notices += operated.notices
+        notifications += operated.notifications
     async with operating(says("login_required"), channels=secrets, start=NOON + seconds, with_session=False) as again:
         again.show_session(session)
         await asyncio.sleep(7 * 3600)
-        notices += again.notices
-    assert _kinds(notices) == [("needed", "LoginRequired"), *[("reminder", "LoginRequired")] * 2]
+        notifications += again.notifications
+    assert _kinds(notifications) == [("needed", "LoginRequired"), *[("reminder", "LoginRequired")] * 2]
 
 
 async def test_a_dead_channel_is_tried_again_and_holds_nothing_up(secrets: Path) -> None:
@@ -230,29 +230,29 @@ async def test_a_dead_channel_is_tried_again_and_holds_nothing_up(secrets: Path)
         await operated.reaches("AwaitingLogin", within=10)
         await asyncio.sleep(300)
         assert len(calls) == 4
-        assert operated.operator.errands.under_way == 0
-        assert b'notices_total{channel="webhook",result="delivered"} 1.0' in operated.operator.metrics.render()
+        assert operated.operator.jobs.under_way == 0
+        assert b'notifications_total{channel="webhook",result="delivered"} 1.0' in operated.operator.metrics.render()
 
 
 async def test_a_channel_without_its_secret_is_counted_as_lost(tmp_path: Path) -> None:
     async with operating(says("login_required"), channels=tmp_path, notifications=[_NTFY, _WEBHOOK]) as operated:
         await asyncio.sleep(30)
-        assert not operated.notices
-        assert b'notices_total{channel="ntfy",result="lost"} 1.0' in operated.operator.metrics.render()
+        assert not operated.notifications
+        assert b'notifications_total{channel="ntfy",result="lost"} 1.0' in operated.operator.metrics.render()
 
 
 @pytest.mark.parametrize("secret", ["../home", "home/..", "", "Home", ".home"])
 async def test_a_secret_is_a_name_and_no_path(secrets: Path, secret: str) -> None:
     async with httpx.AsyncClient() as client:
         with pytest.raises(channels.Misconfigured, match="not mounted"):
-            await channels.send(client, secrets / "home", Channel("x", "webhook", secret), _NOTICE, NOON)
+            await channels.send(client, secrets / "home", Channel("x", "webhook", secret), _NOTIFICATION, NOON)
 
 
 @pytest.mark.parametrize("answer", [408, 425, 429, 500, 502, 503])
 async def test_a_receiver_that_is_busy_is_tried_again(secrets: Path, answer: int) -> None:
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(answer))) as client:
         with pytest.raises(TryLater, match=str(answer)):
-            await channels.send(client, secrets, Channel("home", "webhook", "home"), _NOTICE, NOON)
+            await channels.send(client, secrets, Channel("home", "webhook", "home"), _NOTIFICATION, NOON)
 
 
 @pytest.mark.parametrize(
@@ -263,4 +263,4 @@ async def test_a_url_that_can_never_work_is_not_tried_again(tmp_path: Path, url:
     (tmp_path / "home/url").write_text(url)
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(answer))) as client:
         with pytest.raises(channels.Misconfigured):
-            await channels.send(client, tmp_path, Channel("home", "ntfy", "home"), _NOTICE, NOON)
+            await channels.send(client, tmp_path, Channel("home", "ntfy", "home"), _NOTIFICATION, NOON)
