@@ -19,7 +19,7 @@ Timing = Literal["live", "delayed", "frozen", "frozen_delayed", "not_subscribed"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class FieldValue:
     """A value of a field: Decimal for price, money, size, percent (in percent) and ratio, bool for flag, else text.
 
     ``note``: ``previous_close`` and ``halted`` qualify the last price; with ``not_applicable`` the value is None; with
@@ -63,24 +63,24 @@ _TIMINGS: dict[str, tuple[Timing, str]] = {
 }
 
 
-def read(field: Field, raw: Any) -> Reading:
+def parse(field: Field, raw: Any) -> FieldValue:
     """The value of ``field`` that IBKR wrote as ``raw``; whatever ``raw`` is, this does not raise."""
     if raw is None:
-        return Reading(None, "not_applicable")
+        return FieldValue(None, "not_applicable")
     text = _text(raw)
     if text in _NOT_APPLICABLE:
-        return Reading(None, "not_applicable")
+        return FieldValue(None, "not_applicable")
     if field.kind == "flag":
         flag = _FLAGS.get(text.lower())
-        return Reading(text, "unreadable") if flag is None else Reading(flag)
+        return FieldValue(text, "unreadable") if flag is None else FieldValue(flag)
     if field.kind in ("date", "text", "id"):
-        return Reading(text)
+        return FieldValue(text)
     note: Note = ""
     digits = text
     if field.number == _LAST and text[0] in _LAST_NOTES:
         note, digits = _LAST_NOTES[text[0]], text[1:]
     value = number(digits, percent=field.kind == "percent", scaled=field.kind in ("size", "money"))
-    return Reading(text, "unreadable") if value is None else Reading(value, note)
+    return FieldValue(text, "unreadable") if value is None else FieldValue(value, note)
 
 
 def number(text: str, *, percent: bool = False, scaled: bool = False) -> Decimal | None:

@@ -11,13 +11,13 @@ from ib_mcp.settings import McpSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ToolContext:
     settings: McpSettings
     guard: Guard
     accounts: Accounts
     contracts: Contracts
 
     @classmethod
-    def on(cls, guard: Guard, settings: McpSettings) -> Desk:
-        """A desk that remembers nothing yet."""
+    def of(cls, guard: Guard, settings: McpSettings) -> ToolContext:
+        """One that remembers nothing yet."""
         return cls(settings, guard, Accounts(guard, settings.default_account), Contracts(guard))

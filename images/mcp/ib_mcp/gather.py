@@ -10,7 +10,7 @@ import anyio
 T = TypeVar("T")
 
 
-async def together(jobs: Iterable[Awaitable[T]]) -> list[T]:
+async def gather(jobs: Iterable[Awaitable[T]]) -> list[T]:
     """The results in the order of ``jobs``. The first failure ends the others and is raised as it is."""
     results: dict[int, T] = {}
 

@@ -81,7 +81,7 @@ class HttpSettings(McpSettings):
         if not no_auth and (value is None or not value.get_secret_value().strip()):
             raise ValueError("is missing (or serve a loopback address with --no-auth)")
         if value is not None:
-            tokens.read(value.get_secret_value())
+            tokens.parse(value.get_secret_value())
         return value
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibkr.errors import InvalidRequest
-from ibkr.field_values import Availability, Reading, availability, number, read
+from ibkr.field_values import Availability, FieldValue, availability, number, parse
 from ibkr.fields import BY_NAME, BY_NUMBER, FIELDS, Kind, find
 from support import published
 
@@ -45,41 +45,41 @@ def test_all_unknown_fields_are_named_with_what_comes_close() -> None:
 @pytest.mark.parametrize(
     ("name", "raw", "expected"),
     [
-        ("last", "192.26", Reading(Decimal("192.26"))),
-        ("last", "C198.63", Reading(Decimal("198.63"), "previous_close")),
-        ("last", "H1,234.50", Reading(Decimal("1234.50"), "halted")),
-        ("bid", "C198.63", Reading("C198.63", "unreadable")),
-        ("last", "C", Reading("C", "unreadable")),
-        ("bid", 192.26, Reading(Decimal("192.26"))),
-        ("bid", 0.1, Reading(Decimal("0.1"))),
-        ("bid", Decimal("1.10"), Reading(Decimal("1.10"))),
-        ("bid_size", "1,300", Reading(Decimal(1300))),
-        ("volume", "163.773K", Reading(Decimal(163773))),
-        ("volume", "1.5M", Reading(Decimal(1500000))),
-        ("market_cap", "2.79T", Reading(Decimal("2790000000000"))),
-        ("bid", "1.5M", Reading("1.5M", "unreadable")),
-        ("change_percent", "0.54%", Reading(Decimal("0.54"))),
-        ("change_percent", -0.54, Reading(Decimal("-0.54"))),
-        ("change", "+1.5", Reading(Decimal("1.5"))),
-        ("change", "5%", Reading("5%", "unreadable")),
-        ("gamma", ".004", Reading(Decimal("0.004"))),
-        ("bid", "1,5", Reading("1,5", "unreadable")),
-        ("bid", "110'16", Reading("110'16", "unreadable")),
-        ("bid", float("nan"), Reading("nan", "unreadable")),
-        ("bid", True, Reading("true", "unreadable")),
-        ("bid", "", Reading(None, "not_applicable")),
-        ("delta", "N/A", Reading(None, "not_applicable")),
-        ("delta", None, Reading(None, "not_applicable")),
-        ("symbol", "NA", Reading("NA")),
-        ("conid", 265598, Reading("265598")),
-        ("can_be_traded", "1", Reading(True)),
-        ("can_be_traded", False, Reading(False)),
-        ("can_be_traded", "maybe", Reading("maybe", "unreadable")),
-        ("ex_dividend_date", "20261112", Reading("20261112")),
+        ("last", "192.26", FieldValue(Decimal("192.26"))),
+        ("last", "C198.63", FieldValue(Decimal("198.63"), "previous_close")),
+        ("last", "H1,234.50", FieldValue(Decimal("1234.50"), "halted")),
+        ("bid", "C198.63", FieldValue("C198.63", "unreadable")),
+        ("last", "C", FieldValue("C", "unreadable")),
+        ("bid", 192.26, FieldValue(Decimal("192.26"))),
+        ("bid", 0.1, FieldValue(Decimal("0.1"))),
+        ("bid", Decimal("1.10"), FieldValue(Decimal("1.10"))),
+        ("bid_size", "1,300", FieldValue(Decimal(1300))),
+        ("volume", "163.773K", FieldValue(Decimal(163773))),
+        ("volume", "1.5M", FieldValue(Decimal(1500000))),
+        ("market_cap", "2.79T", FieldValue(Decimal("2790000000000"))),
+        ("bid", "1.5M", FieldValue("1.5M", "unreadable")),
+        ("change_percent", "0.54%", FieldValue(Decimal("0.54"))),
+        ("change_percent", -0.54, FieldValue(Decimal("-0.54"))),
+        ("change", "+1.5", FieldValue(Decimal("1.5"))),
+        ("change", "5%", FieldValue("5%", "unreadable")),
+        ("gamma", ".004", FieldValue(Decimal("0.004"))),
+        ("bid", "1,5", FieldValue("1,5", "unreadable")),
+        ("bid", "110'16", FieldValue("110'16", "unreadable")),
+        ("bid", float("nan"), FieldValue("nan", "unreadable")),
+        ("bid", True, FieldValue("true", "unreadable")),
+        ("bid", "", FieldValue(None, "not_applicable")),
+        ("delta", "N/A", FieldValue(None, "not_applicable")),
+        ("delta", None, FieldValue(None, "not_applicable")),
+        ("symbol", "NA", FieldValue("NA")),
+        ("conid", 265598, FieldValue("265598")),
+        ("can_be_traded", "1", FieldValue(True)),
+        ("can_be_traded", False, FieldValue(False)),
+        ("can_be_traded", "maybe", FieldValue("maybe", "unreadable")),
+        ("ex_dividend_date", "20261112", FieldValue("20261112")),
     ],
 )
-def test_a_value_is_read_by_the_kind_of_its_field(name: str, raw: object, expected: Reading) -> None:
-    reading = read(BY_NAME[name], raw)
+def test_a_value_is_read_by_the_kind_of_its_field(name: str, raw: object, expected: FieldValue) -> None:
+    reading = parse(BY_NAME[name], raw)
     assert reading == expected
     assert type(reading.value) is type(expected.value)
 
@@ -95,14 +95,14 @@ def test_a_number_written_in_any_of_ibkrs_ways_reads_back_exactly(value: Decimal
 
 @given(st.floats(min_value=1e-6, max_value=1e15) | st.integers(-(10**30), 10**30))
 def test_a_json_number_keeps_its_digits(value: float) -> None:
-    reading = read(BY_NAME["mark"], value).value
+    reading = parse(BY_NAME["mark"], value).value
     assert isinstance(reading, Decimal)
     assert reading == Decimal(repr(value))
 
 
 @given(st.sampled_from(FIELDS), anything)
 def test_no_value_whatever_breaks_the_reader_or_becomes_a_float(field, raw) -> None:
-    reading = read(field, raw)
+    reading = parse(field, raw)
     assert isinstance(reading.value, Decimal | bool | str | None)
     assert not isinstance(reading.value, Decimal) or reading.value.is_finite()
     assert (reading.value is None) == (reading.note == "not_applicable")
@@ -112,8 +112,8 @@ def test_no_value_whatever_breaks_the_reader_or_becomes_a_float(field, raw) -> N
 def test_only_the_last_price_bears_a_letter_in_front(value: Decimal) -> None:
     for field in FIELDS:
         if field.kind == "price" and field.name != "last":
-            assert read(field, f"C{value:f}").note == "unreadable"
-    assert read(BY_NAME["last"], f"C{value:f}") == Reading(value, "previous_close")
+            assert parse(field, f"C{value:f}").note == "unreadable"
+    assert parse(BY_NAME["last"], f"C{value:f}") == FieldValue(value, "previous_close")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ READ, TRADE = "ibkr:read", "ibkr:trade"
 _DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
 
 
-def read(lines: str) -> dict[bytes, list[str]]:
+def parse(lines: str) -> dict[bytes, list[str]]:
     """Scopes by SHA-256 digest. A line is a token or ``sha256:`` and its digest, then scopes; none means reading.
 
     ValueError, without the token, for a line that is written otherwise.

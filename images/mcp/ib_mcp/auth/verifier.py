@@ -15,7 +15,7 @@ class HashedBearer(TokenVerifier):
 
     def __init__(self, lines: str) -> None:
         super().__init__(required_scopes=[tokens.READ])
-        self._scopes = tokens.read(lines)
+        self._scopes = tokens.parse(lines)
 
     async def verify_token(self, token: str) -> AccessToken | None:
         seen = hashlib.sha256(token.encode()).digest()

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import anyio
 
-from ib_mcp.formats.values import read_json
+from ib_mcp.formats.numbers import parse_json
 from ib_mcp.guard.transport import Answer, Send
 from ibkr import catalogue
 from ibkr.errors import TokenRequired, UpstreamError, UpstreamUnreachable, from_envelope
@@ -72,12 +72,14 @@ class Guard:
         self,
         operation: str,
         *,
+        account: str | None = None,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Reply:
         """IBKR's answer to ``operation`` (a catalogue id). Query values that are None are left out.
 
+        ``account`` is the one that the question is about where neither path nor body names it; it is not sent.
         Raises the ``IbError`` of the guard's envelope.
         """
         endpoint = self._catalogue[operation]
@@ -145,7 +147,7 @@ def _decode(answer: Answer) -> Any:
     content: Any = None
     if answer.content:
         try:
-            content = read_json(answer.content)
+            content = parse_json(answer.content)
         except ValueError as error:
             if is_success:
                 raise UpstreamError("IBKR answered with something that is not JSON.") from error

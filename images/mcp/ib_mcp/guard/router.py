@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -13,13 +12,18 @@ import httpx
 from ib_mcp.guard.client import Guard, Reply
 from ib_mcp.guard.transport import by_sockets, by_transport
 from ib_mcp.settings import McpSettings
-from ibkr.errors import IbError
+from ibkr.errors import (
+    IbError,
+    LoginRequired,
+    Maintenance,
+    SessionCompeting,
+    SessionReopening,
+    UpstreamUnreachable,
+)
 from ibkr.session import Status
 
-# The account that the current tool call is about: IBKR's answers to some questions depend on it without naming it.
-account_meant: ContextVar[str | None] = ContextVar("account_meant", default=None)
-
 _LISTS_ACCOUNTS = "list_portfolio_accounts"
+_NO_SESSION = (LoginRequired, Maintenance, SessionCompeting, SessionReopening, UpstreamUnreachable)
 
 
 @asynccontextmanager
@@ -36,7 +40,7 @@ async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | N
 
 
 class Guards(Guard):
-    """Answers like one guard. A question about no account goes to the first."""
+    """Answers like one guard. A question about no account is answered by the first that has a session for it."""
 
     def __init__(self, named: Mapping[str, Guard]) -> None:
         self._named = dict(named)
@@ -50,14 +54,23 @@ class Guards(Guard):
         self,
         operation: str,
         *,
+        account: str | None = None,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Reply:
         if operation == _LISTS_ACCOUNTS:
             return await self._all_accounts()
-        owner = await self._owner(_account(path, body) or account_meant.get())
-        return await owner.call(operation, path=path, query=query, body=body)
+        about = account or _account(path, body)
+        if about is not None:
+            return await (await self._owner(about)).call(operation, path=path, query=query, body=body)
+        refused: list[IbError] = []
+        for guard in self._named.values():
+            try:
+                return await guard.call(operation, path=path, query=query, body=body)
+            except _NO_SESSION as error:
+                refused.append(error)
+        raise refused[0]
 
     async def status(self) -> Status:
         return await self._first.status()
@@ -65,10 +78,10 @@ class Guards(Guard):
     async def reauthenticate(self) -> Status:
         return await self._first.reauthenticate()
 
-    async def _owner(self, account: str | None) -> Guard:
-        if account is not None and account not in self._owners:
+    async def _owner(self, account: str) -> Guard:
+        if account not in self._owners:
             await self._all_accounts()
-        return self._owners.get(account or "", self._first)
+        return self._owners.get(account, self._first)
 
     async def _all_accounts(self) -> Reply:
         """The accounts of every gateway that answers; the first one's refusal when none does."""

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from ib_mcp.guard.client import Guard
-from ib_mcp.guard.router import account_meant
 from ibkr.errors import InvalidRequest, UpstreamError
 
 # A person signing in with another user changes the list; a wrong account is refused by IBKR anyway.
@@ -34,7 +33,7 @@ class Accounts:
     async def default(self) -> str | None:
         """The account that is meant when none is given; None when one has to be given."""
         try:
-            return await self._choose(None)
+            return await self.resolve(None)
         except InvalidRequest:
             return None
 
@@ -44,11 +43,6 @@ class Accounts:
 
     async def resolve(self, account: str | None) -> str:
         """The account id that is meant: the given one (id or alias), the default, or the only one."""
-        chosen = await self._choose(account)
-        account_meant.set(chosen)
-        return chosen
-
-    async def _choose(self, account: str | None) -> str:
         known = await self.all()
         ids = [str(row["accountId"]) for row in known]
         wanted = account or self._default or None

@@ -1,4 +1,4 @@
-"""Which price history IBKR can be asked for, and reading what it answers."""
+"""Which price history IBKR can be asked for, and what its answer holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from functools import cache
 from math import isfinite
 from typing import Any
 
-from ib_mcp.formats.values import decimal, figure, iso_ms, plain
+from ib_mcp.formats.numbers import decimal, figure, plain
+from ib_mcp.formats.times import iso_ms
 from ibkr.errors import InvalidRequest
 
 # Below this every whole float is the number that it was written as.
@@ -39,7 +40,7 @@ _STEPS = (
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class Bars:
     """``bars`` are oldest first; ``delay_s`` is how far the newest may lie behind the market."""
 
     bars: list[tuple[Any, ...]]
@@ -102,7 +103,7 @@ def end_text(end: str) -> str:
     return moment.strftime("%Y%m%d-%H:%M:%S")
 
 
-def read(body: dict[str, Any]) -> History:
+def parse(body: dict[str, Any]) -> Bars:
     """IBKR's answer as rows of ``COLUMNS``. Volume is in units (shares), which IBKR divides by a factor."""
     factor = decimal(body.get("volumeFactor")) or Decimal(1)
     bars = [
@@ -118,7 +119,7 @@ def read(body: dict[str, Any]) -> History:
         # An empty window is answered with one bar without a time.
         if isinstance(bar, dict) and bar.get("t")
     ]
-    return History(bars, int(decimal(body.get("mktDataDelay")) or 0))
+    return Bars(bars, int(decimal(body.get("mktDataDelay")) or 0))
 
 
 def _volume(value: Any, factor: Decimal) -> Any:

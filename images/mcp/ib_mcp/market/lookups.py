@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ib_mcp.formats.values import decimal
+from ib_mcp.formats.numbers import decimal
 from ib_mcp.guard.client import Guard
 from ib_mcp.market.notation import Future, Option, Pair, Stock, month_code
 from ibkr.errors import InvalidRequest, UpstreamError

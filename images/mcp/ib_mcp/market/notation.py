@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ib_mcp.formats.values import plain
+from ib_mcp.formats.numbers import plain
 from ibkr.errors import InvalidRequest
 
 EXAMPLES = "AAPL, AAPL@NASDAQ, ES 202612, EUR.USD, AAPL 20261218 C 200 or a conid"

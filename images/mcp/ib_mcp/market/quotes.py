@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import iso_ms, plain
+from ib_mcp.formats.numbers import plain
+from ib_mcp.formats.times import iso_ms
+from ib_mcp.guard.client import Guard
 from ib_mcp.market.resolver import Contract
 from ibkr import field_values
 from ibkr.fields import BY_NUMBER, Field
@@ -41,12 +42,12 @@ class Quote:
         return plain(value) if isinstance(value, Decimal) else value
 
 
-async def quotes(desk: Desk, contracts: Sequence[Contract], fields: Sequence[Field]) -> list[Quote]:
+async def quotes(guard: Guard, contracts: Sequence[Contract], fields: Sequence[Field]) -> list[Quote]:
     """A quote for each contract, in this order."""
     if not contracts:
         return []
     numbers = [field.number for field in fields]
-    reply = await desk.guard.call(
+    reply = await guard.call(
         "get_price_snapshot",
         query={
             "conids": ",".join(dict.fromkeys(contract.conidex for contract in contracts)),
@@ -57,10 +58,10 @@ async def quotes(desk: Desk, contracts: Sequence[Contract], fields: Sequence[Fie
     for row in reply.rows:
         rows[str(row.get("conidEx"))] = row
         rows.setdefault(str(row.get("conid")), row)
-    return [read(contract, rows.get(contract.conidex, {}), fields, reply.age_ms) for contract in contracts]
+    return [parse(contract, rows.get(contract.conidex, {}), fields, reply.age_ms) for contract in contracts]
 
 
-def read(contract: Contract, row: dict[str, Any], fields: Sequence[Field], age_ms: int) -> Quote:
+def parse(contract: Contract, row: dict[str, Any], fields: Sequence[Field], age_ms: int) -> Quote:
     """What one row of a snapshot says."""
     letters = row.get(_AVAILABILITY.number)
     available = field_values.availability(str(letters or ""))
@@ -68,13 +69,13 @@ def read(contract: Contract, row: dict[str, Any], fields: Sequence[Field], age_m
     notes: dict[str, str] = {}
     missing: dict[str, str] = {}
     for field in fields:
-        reading = field_values.read(field, row.get(field.number))
-        if reading.value is None:
+        found = field_values.parse(field, row.get(field.number))
+        if found.value is None:
             missing[field.name] = _why(available.timing, available.reason, letters is None)
         else:
-            values[field.name] = reading.value
-            if reading.note:
-                notes[field.name] = reading.note
+            values[field.name] = found.value
+            if found.note:
+                notes[field.name] = found.note
     return Quote(contract, available.timing, age_ms, iso_ms(row.get("_updated")), values, notes, missing)
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from ib_mcp.formats.values import figure, pick, table, untrusted
+from ib_mcp.formats.numbers import figure
+from ib_mcp.formats.tables import pick, table
+from ib_mcp.formats.text import untrusted
 from ib_mcp.guard.batching import Batch
 from ib_mcp.guard.client import Guard
 from ib_mcp.market import lookups

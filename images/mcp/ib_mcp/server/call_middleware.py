@@ -24,7 +24,7 @@ from starlette.requests import Request
 from ib_mcp import metrics
 from ib_mcp.guard.client import caller
 from ib_mcp.tools import session
-from ib_mcp.tools.base import DeskTool, result
+from ib_mcp.tools.base import BoundTool, result
 from ibkr.errors import IbError, InternalError, OperationUnknown, SessionReopening, UpstreamTimeout
 
 log = structlog.get_logger(__name__)
@@ -32,10 +32,10 @@ log = structlog.get_logger(__name__)
 _LOCAL = secrets.token_hex(8)
 
 
-class Calls(Middleware):
+class CallMiddleware(Middleware):
     """Gives each call its deadline and caller; turns a tool's failure into an error envelope, counts and logs it."""
 
-    def __init__(self, deadline_s: float, tools: Mapping[str, DeskTool]) -> None:
+    def __init__(self, deadline_s: float, tools: Mapping[str, BoundTool]) -> None:
         self._deadline_s = deadline_s
         self._tools = tools
 

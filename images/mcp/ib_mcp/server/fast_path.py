@@ -14,19 +14,19 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from ib_mcp.server.call_middleware import Calls, agent_name
+from ib_mcp.server.call_middleware import CallMiddleware, agent_name
 
 _KNOWN = frozenset({"name", "arguments", "_meta"})
 
 
-class Direct:
+class FastPath:
     """A middleware of the MCP library, which trusts it to answer as the protocol wants.
 
     It takes calls of ``tools`` over HTTP. What is malformed, continues an earlier call or comes over stdio, where the
     handshake has to be checked, goes on to the library.
     """
 
-    def __init__(self, server: FastMCP, calls: Calls, tools: Container[str]) -> None:
+    def __init__(self, server: FastMCP, calls: CallMiddleware, tools: Container[str]) -> None:
         self._server_info = {SERVER_INFO_META_KEY: {"name": server.name, "version": server.version}}
         self._calls = calls
         self._tools = tools

@@ -10,7 +10,7 @@ from typing import Any
 from fastmcp import FastMCP
 from fastmcp.exceptions import ResourceError
 
-from ib_mcp.context import Desk
+from ib_mcp.context import ToolContext
 from ib_mcp.tags import GENERAL
 from ib_mcp.tools import endpoints, portfolio, session
 from ibkr import catalogue
@@ -19,32 +19,32 @@ from ibkr.errors import IbError
 _JSON = "application/json"
 
 
-def add_resources(server: FastMCP, desk: Desk) -> None:
+def add_resources(server: FastMCP, context: ToolContext) -> None:
     """All resources that the tag settings select."""
 
     def add(uri: str, description: str, tag: str, read: Callable[..., Awaitable[Any]]) -> None:
-        if desk.settings.wants([tag]):
+        if context.settings.wants([tag]):
             name = uri.removeprefix("ibkr://").replace("/", " ").replace("{", "").replace("}", "")
             server.resource(uri, name=name, description=description, mime_type=_JSON)(read)
 
     async def session_() -> str:
-        return await _text(session.get_session_status(desk))
+        return await _text(session.get_session_status(context))
 
     async def accounts() -> str:
-        return await _text(portfolio.list_accounts(desk))
+        return await _text(portfolio.list_accounts(context))
 
     async def positions() -> str:
-        return await _text(portfolio.get_account_positions(desk))
+        return await _text(portfolio.get_account_positions(context))
 
     async def positions_of(account: str) -> str:
-        return await _text(portfolio.get_account_positions(desk, account))
+        return await _text(portfolio.get_account_positions(context, account))
 
     async def operations() -> str:
-        rows = [row for row in catalogue.load() if endpoints.is_offered(desk, row)]
+        rows = [row for row in catalogue.load() if endpoints.is_offered(context, row)]
         return json.dumps([{"endpoint": row.id, "title": row.title, "effect": row.effect} for row in rows])
 
     async def operation(endpoint: str) -> str:
-        return await _text(endpoints.find_endpoint(desk, endpoint, 1))
+        return await _text(endpoints.find_endpoint(context, endpoint, 1))
 
     add("ibkr://session", "State of the IBKR session", "Session", session_)
     add("ibkr://accounts", "Accounts", "Portfolio", accounts)

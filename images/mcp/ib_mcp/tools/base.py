@@ -12,7 +12,7 @@ from fastmcp.tools.base import Tool, ToolResult
 from pydantic import PrivateAttr, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from ib_mcp.context import Desk
+from ib_mcp.context import ToolContext
 from ibkr.errors import InvalidRequest
 
 _MOST_PROBLEMS = 3
@@ -60,7 +60,7 @@ def schema_of(function: Function) -> dict[str, Any]:
     return small_schema(_arguments(function, None).json_schema())
 
 
-def _arguments(function: Function, desk: Desk | None) -> TypeAdapter[Any]:
+def _arguments(function: Function, context: ToolContext | None) -> TypeAdapter[Any]:
     """Checks the arguments of a call and begins it."""
     hints = get_type_hints(function, include_extras=True)
     signature = inspect.signature(function)
@@ -70,22 +70,22 @@ def _arguments(function: Function, desk: Desk | None) -> TypeAdapter[Any]:
     ]
 
     def bound(**given: Any) -> Awaitable[Any]:
-        return function(desk, **given)
+        return function(context, **given)
 
     bound.__signature__ = signature.replace(parameters=arguments, return_annotation=Any)  # type: ignore[attr-defined]
     bound.__annotations__ = {parameter.name: parameter.annotation for parameter in arguments}
     return TypeAdapter(bound)  # type: ignore[arg-type]
 
 
-class DeskTool(Tool):
-    """A tool bound to the desk of one server."""
+class BoundTool(Tool):
+    """A tool bound to the context of one server."""
 
     _call: TypeAdapter[Any] = PrivateAttr()
 
     @classmethod
-    def bind(cls, function: Function, desk: Desk) -> DeskTool:
-        """``function``'s first parameter gets the desk, the others are the tool's arguments."""
-        adapter = _arguments(function, desk)
+    def bind(cls, function: Function, context: ToolContext) -> BoundTool:
+        """``function``'s first parameter gets ``context``, the others are the tool's arguments."""
+        adapter = _arguments(function, context)
         marks: Marks = function.marks  # type: ignore[attr-defined]
         tool = cls(
             name=function.__name__,

@@ -6,9 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import figure, iso, iso_date, pick, table, untrusted
-from ib_mcp.gather import together
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.numbers import figure
+from ib_mcp.formats.tables import pick, table
+from ib_mcp.formats.text import untrusted
+from ib_mcp.formats.times import iso, iso_date
+from ib_mcp.gather import gather
 from ib_mcp.market import lookups
 from ib_mcp.market.resolver import Contract
 from ib_mcp.tools.arguments import Limit, Symbol
@@ -43,32 +46,32 @@ _RULES = {
 
 @read_tool("Contract")
 async def search_contracts(
-    desk: Desk,
+    context: ToolContext,
     query: Annotated[str, Field(min_length=1, max_length=60, description="symbol, or words of a company name")],
     type: Literal["STK", "IND", "FUT", "OPT"] | None = None,
     limit: Limit = 20,
 ) -> Answer:
     """Find instruments and their conids."""
     try:
-        rows = await _search(desk, query, type)
+        rows = await _search(context, query, type)
     except (SessionReopening, SessionCompeting) as error:
         # The portal's list of stocks needs no brokerage session.
-        return await _stocks_only(desk, query, limit, error)
-    known = await desk.contracts.known(int(row["conid"]) for row in rows[:limit])
+        return await _stocks_only(context, query, limit, error)
+    known = await context.contracts.known(int(row["conid"]) for row in rows[:limit])
     found = ((*_identity(row, known.get(int(row["conid"]))), _derivatives(row)) for row in rows[:limit])
     return {"contracts": table(_FOUND, found), **({"note": f"{len(rows) - limit} more"} if len(rows) > limit else {})}
 
 
-async def _search(desk: Desk, query: str, kind: str | None) -> list[dict[str, Any]]:
+async def _search(context: ToolContext, query: str, kind: str | None) -> list[dict[str, Any]]:
     """By symbol; where none fits, by name."""
-    rows = await lookups.matches(desk.guard, symbol=query.upper(), secType=kind)
-    return rows or await lookups.matches(desk.guard, symbol=query, name=True, secType=kind)
+    rows = await lookups.matches(context.guard, symbol=query.upper(), secType=kind)
+    return rows or await lookups.matches(context.guard, symbol=query, name=True, secType=kind)
 
 
-async def _stocks_only(desk: Desk, query: str, limit: int, reason: IbError) -> Answer:
+async def _stocks_only(context: ToolContext, query: str, limit: int, reason: IbError) -> Answer:
     symbol = query.upper()
-    listed = await lookups.stocks(desk.guard, [symbol])
-    known = await desk.contracts.known(listing.conid for listing in listed.get(symbol, [])[:limit])
+    listed = await lookups.stocks(context.guard, [symbol])
+    known = await context.contracts.known(listing.conid for listing in listed.get(symbol, [])[:limit])
     return {
         "contracts": table(_FOUND, ((*_identity({}, contract), None) for contract in known.values())),
         "note": f"Only stocks with exactly this symbol were searched. {reason.message}",
@@ -90,10 +93,12 @@ def _derivatives(row: dict[str, Any]) -> str | None:
 
 
 @read_tool("Contract")
-async def get_contract_details(desk: Desk, symbol: Symbol, rules: bool = False, hours: bool = False) -> Answer:
+async def get_contract_details(
+    context: ToolContext, symbol: Symbol, rules: bool = False, hours: bool = False
+) -> Answer:
     """Describe one instrument; rules: what orders it takes; hours: when it trades."""
-    contract = await desk.contracts.resolve(symbol)
-    row = next(iter(await lookups.definitions(desk.guard, [contract.conid])), {})
+    contract = await context.contracts.resolve(symbol)
+    row = next(iter(await lookups.definitions(context.guard, [contract.conid])), {})
     answer: Answer = {
         "symbol": contract.symbol,
         "conid": contract.conid,
@@ -105,10 +110,10 @@ async def get_contract_details(desk: Desk, symbol: Symbol, rules: bool = False, 
     }
     extras = []
     if rules:
-        extras.append(_rules(desk, contract.conid))
+        extras.append(_rules(context, contract.conid))
     if hours:
-        extras.append(_hours(desk, contract.conid))
-    for extra in await together(extras):
+        extras.append(_hours(context, contract.conid))
+    for extra in await gather(extras):
         answer |= extra
     return answer
 
@@ -117,14 +122,14 @@ def _shown(name: str, value: Any) -> Any:
     return iso_date(value) if name in ("expiry", "last_trading_day") else figure(value)
 
 
-async def _rules(desk: Desk, conid: int) -> Answer:
-    body = (await desk.guard.call("get_contract_rules", body={"conid": conid, "isBuy": True})).object
+async def _rules(context: ToolContext, conid: int) -> Answer:
+    body = (await context.guard.call("get_contract_rules", body={"conid": conid, "isBuy": True})).object
     return {"rules": {name: body[key] for name, key in _RULES.items() if pick(body, key) is not None}}
 
 
-async def _hours(desk: Desk, conid: int) -> Answer:
+async def _hours(context: ToolContext, conid: int) -> Answer:
     """Of six days around today, in UTC."""
-    body = (await desk.guard.call("get_contract_trading_schedule", query={"conid": conid})).object
+    body = (await context.guard.call("get_contract_trading_schedule", query={"conid": conid})).object
     rows = [
         (iso_date(day), kind, iso(window.get("opening")), iso(window.get("closing")))
         for day, hours in sorted((body.get("schedules") or {}).items())

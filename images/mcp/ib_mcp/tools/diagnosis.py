@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ib_mcp.context import Desk
-from ib_mcp.gather import together
+from ib_mcp.context import ToolContext
+from ib_mcp.gather import gather
 from ib_mcp.market.quotes import quotes
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.session import trouble
@@ -17,22 +17,22 @@ _SAMPLE = "AAPL"
 
 
 @read_tool("Session")
-async def diagnose(desk: Desk) -> Answer:
+async def diagnose(context: ToolContext) -> Answer:
     """Find the first broken link: guard, gateway, sign-in, brokerage session, accounts, market data."""
-    guards = desk.guard.each()
+    guards = context.guard.each()
     if len(guards) == 1:
-        return await _diagnose(desk)
+        return await _diagnose(context)
     # What one gateway told before must not stand for another.
-    found = await together(_diagnose(Desk.on(guard, desk.settings)) for guard in guards.values())
+    found = await gather(_diagnose(ToolContext.of(guard, context.settings)) for guard in guards.values())
     return {"ok": all(each["ok"] for each in found), "gateways": dict(zip(guards, found, strict=True))}
 
 
-async def _diagnose(desk: Desk) -> Answer:
-    """Of the one gateway that ``desk`` is at."""
+async def _diagnose(context: ToolContext) -> Answer:
+    """Of the one gateway that ``context`` is at."""
     seen: dict[str, Status] = {}
 
     async def guard() -> str:
-        seen["status"] = await desk.guard.status()
+        seen["status"] = await context.guard.status()
         return f"observed {seen['status'].age_seconds:.0f} s ago"
 
     async def gateway() -> str:
@@ -54,14 +54,14 @@ async def _diagnose(desk: Desk) -> Answer:
         return "open"
 
     async def accounts() -> str:
-        found = len(await desk.accounts.all())
+        found = len(await context.accounts.all())
         if not found:
             raise UpstreamError("IBKR lists no account.", action="Sign in with another user.")
         return f"{found} to read"
 
     async def market_data() -> str:
-        contract = await desk.contracts.resolve(_SAMPLE)
-        (quote,) = await quotes(desk, [contract], known_fields.find(["last"]))
+        contract = await context.contracts.resolve(_SAMPLE)
+        (quote,) = await quotes(context.guard, [contract], known_fields.find(["last"]))
         return f"{_SAMPLE} is {quote.timing}" + ("" if quote.complete else f": {next(iter(quote.missing.values()))}")
 
     links: dict[str, Callable[[], Awaitable[str]]] = {

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import offset
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.tables import offset
 from ib_mcp.tags import GENERAL
 from ib_mcp.tools.arguments import Cursor
 from ib_mcp.tools.base import Answer, read_tool
@@ -23,7 +23,7 @@ _READING = frozenset({"read"})
 
 @read_tool(GENERAL)
 async def find_endpoint(
-    desk: Desk,
+    context: ToolContext,
     words: Annotated[str, Field(max_length=200, description="what it should do, or an id")],
     limit: Annotated[int, Field(ge=1, le=20)] = 6,
 ) -> Answer:
@@ -31,7 +31,7 @@ async def find_endpoint(
     known = catalogue.load()
     exact = known.get(words.strip())
     rows = [exact] if exact else known.search(words)
-    found = [row for row in rows if is_offered(desk, row)][:limit]
+    found = [row for row in rows if is_offered(context, row)][:limit]
     if not found:
         raise OperationUnknown(f"No operation fits {words[:60]!r}.", action="Use other words, or fewer.")
     return {"endpoints": [_described(endpoint) for endpoint in found]}
@@ -61,28 +61,28 @@ def _parameters(endpoint: Operation) -> tuple[Parameter, ...]:
 
 @read_tool(GENERAL)
 async def call_endpoint(
-    desk: Desk,
+    context: ToolContext,
     endpoint: Annotated[str, Field(max_length=80, description="id of find_endpoint")],
     parameters: dict[str, Any] | None = None,
     pick: Annotated[str | None, Field(description="only this part of a large answer, e.g. data.0.name")] = None,
     cursor: Cursor = None,
 ) -> Answer:
     """Call any reading operation of IBKR's Web API; its answer comes as it is, texts untrusted. Prefer other tools."""
-    wanted = _wanted(desk, endpoint)
+    wanted = _wanted(context, endpoint)
     given = parameters or {}
     _check(wanted, given)
     path = {name: _segment(name, given[name]) for name in wanted.path_parameters}
     query = {name: _joined(given[name]) for parameter in wanted.query if (name := parameter.name) in given}
     body = {name: given[name] for parameter in wanted.body if (name := parameter.name) in given}
-    reply = await desk.guard.call(wanted.id, path=path, query=query, body=body if wanted.method != "GET" else None)
+    reply = await context.guard.call(wanted.id, path=path, query=query, body=body if wanted.method != "GET" else None)
     return {"endpoint": wanted.id, "age_ms": reply.age_ms, **_part(reply.body, pick, cursor)}
 
 
-def is_offered(desk: Desk, endpoint: Operation) -> bool:
-    return desk.settings.wants((GENERAL, *endpoint.tags))
+def is_offered(context: ToolContext, endpoint: Operation) -> bool:
+    return context.settings.wants((GENERAL, *endpoint.tags))
 
 
-def _wanted(desk: Desk, name: str) -> Operation:
+def _wanted(context: ToolContext, name: str) -> Operation:
     known = catalogue.load()
     endpoint = known.get(name.strip())
     if endpoint is None:
@@ -91,7 +91,7 @@ def _wanted(desk: Desk, name: str) -> Operation:
         raise OperationUnknown(f"There is no operation {name[:80]!r}.", action=hint)
     if endpoint.status == "unsupported":
         raise OperationUnknown(f"{endpoint.id} cannot be used. {endpoint.reason}", action="Look for another one.")
-    if not is_offered(desk, endpoint):
+    if not is_offered(context, endpoint):
         raise OperationForbidden(f"The owner does not offer operations like {endpoint.id}.")
     if endpoint.effect not in _READING:
         raise OperationForbidden(f"{endpoint.id} is not a reading operation ({endpoint.effect}).")

@@ -10,8 +10,8 @@ import mcp_types
 from fastmcp.tools.base import ToolResult
 from pydantic import Field
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import table
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.tables import table
 from ib_mcp.market import bars
 from ib_mcp.market.chart import draw
 from ib_mcp.tools.arguments import Limit, Symbol
@@ -23,7 +23,7 @@ _OPTIONS = ("OPT", "FOP", "WAR")
 
 @read_tool("Market Data")
 async def get_price_history(
-    desk: Desk,
+    context: ToolContext,
     symbol: Symbol,
     period: Annotated[str, Field(description="30min, 8h, 5d, 2w, 3m (months), 1y")] = "1m",
     bar: Annotated[str | None, Field(description="1min 5min 1h 1d 1w 1m ...")] = None,
@@ -35,7 +35,7 @@ async def get_price_history(
 ) -> Answer | ToolResult:
     """Bars of the past, oldest first."""
     period, size = bars.choose(period.strip().lower(), bar)
-    contract = await desk.contracts.resolve(symbol)
+    contract = await context.contracts.resolve(symbol)
     is_option = contract.kind in _OPTIONS
     if is_option and bar is None:
         size = bars.intraday(period, size)
@@ -49,12 +49,12 @@ async def get_price_history(
         "startTime": bars.end_text(end) if end else None,
     }
     try:
-        reply = await desk.guard.call("get_price_history", query=query)
+        reply = await context.guard.call("get_price_history", query=query)
     except UpstreamError as error:
         if is_option and not bars.is_intraday(size):
             error.action = "IBKR keeps no bars of a day or more of options: ask for bar 8h or less, period up to 1y."
         raise
-    history = bars.read(reply.object)
+    history = bars.parse(reply.object)
     rows = history.bars[-limit:]
     answer: Answer = {
         "symbol": contract.symbol,

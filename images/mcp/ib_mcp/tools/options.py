@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 import anyio
 from pydantic import Field
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import decimal, iso_date, plain, table
-from ib_mcp.gather import together
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.numbers import decimal, plain
+from ib_mcp.formats.tables import table
+from ib_mcp.formats.times import iso_date
+from ib_mcp.gather import gather
 from ib_mcp.market import lookups
 from ib_mcp.market.lookups import OptionMarket
 from ib_mcp.market.notation import month_code, month_of, undashed
@@ -43,7 +45,7 @@ _OPTION = ("expiry", "strike", "right", "conid", "timing", "complete", *_GREEKS)
 
 @read_tool("Options Chains")
 async def get_option_chain(
-    desk: Desk,
+    context: ToolContext,
     symbol: Symbol,
     expiry: Annotated[
         Text | None,
@@ -54,12 +56,12 @@ async def get_option_chain(
     greeks: Annotated[bool, Field(description="conids, quotes and greeks of one expiry; takes seconds")] = False,
 ) -> Answer:
     """Months, expiries and strikes of options."""
-    underlying = await _underlying(desk, symbol)
-    market = await lookups.option_market(desk.guard, underlying.conid, underlying.root)
+    underlying = await _underlying(context, symbol)
+    market = await lookups.option_market(context.guard, underlying.conid, underlying.root)
     expiry = undashed(expiry) if expiry else None
     month = _month(market, expiry, underlying.symbol)
-    listed = await lookups.strikes(desk.guard, underlying.conid, market, month)
-    price = await _price(desk, underlying)
+    listed = await lookups.strikes(context.guard, underlying.conid, market, month)
+    price = await _price(context, underlying)
     answer: Answer = {
         "symbol": underlying.symbol,
         "conid": underlying.conid,
@@ -73,7 +75,7 @@ async def get_option_chain(
     near = nearest(listed, price, min(strikes, _MOST_QUESTIONS // len(sides)) if greeks else strikes)
     # One strike and side are enough to know the expiries of the month.
     asked = (near, sides) if greeks else (near[len(near) // 2 :][:1], sides[:1])
-    rows, reason = await _contracts(desk, underlying, market, month, *asked)
+    rows, reason = await _contracts(context, underlying, market, month, *asked)
     expiries = sorted({str(row.get("maturityDate")) for row in rows})
     answer |= {"expiries": [iso_date(day) for day in expiries]}
     fitting = [day for day in expiries if day.startswith(expiry or "")]
@@ -83,14 +85,16 @@ async def get_option_chain(
         return answer | {"strikes": [plain(each) for each in near], "strikes_listed": len(listed)} | unseen | reason
     if not fitting and rows:
         raise InvalidRequest(f"No option expires on {expiry}.", action=f"Choose of {', '.join(expiries)}.")
-    return answer | await _quoted(desk, [row for row in rows if str(row.get("maturityDate")) in fitting[:1]]) | reason
+    return (
+        answer | await _quoted(context, [row for row in rows if str(row.get("maturityDate")) in fitting[:1]]) | reason
+    )
 
 
-async def _underlying(desk: Desk, symbol: str) -> Contract:
+async def _underlying(context: ToolContext, symbol: str) -> Contract:
     """The instrument whose options are meant; those on futures belong to the future's index."""
-    contract = await desk.contracts.resolve(symbol)
+    contract = await context.contracts.resolve(symbol)
     if contract.kind == "FUT" and contract.underlying:
-        return (await desk.contracts.describe([contract.underlying]))[contract.underlying]
+        return (await context.contracts.describe([contract.underlying]))[contract.underlying]
     return contract
 
 
@@ -110,10 +114,10 @@ def nearest(strikes: Sequence[Decimal], price: Decimal | None, count: int) -> li
     return sorted(sorted(strikes, key=lambda strike: (abs(strike - middle), strike))[:count])
 
 
-async def _price(desk: Desk, underlying: Contract) -> Decimal | None:
+async def _price(context: ToolContext, underlying: Contract) -> Decimal | None:
     """The last price, or None where there is none; the chain is of use without it."""
     try:
-        (quote,) = await quotes(desk, [underlying], known_fields.find(["last", "prior_close"]))
+        (quote,) = await quotes(context.guard, [underlying], known_fields.find(["last", "prior_close"]))
     except IbError:
         return None
     value = quote.values.get("last") or quote.values.get("prior_close")
@@ -121,7 +125,12 @@ async def _price(desk: Desk, underlying: Contract) -> Decimal | None:
 
 
 async def _contracts(
-    desk: Desk, underlying: Contract, market: OptionMarket, month: str, strikes: Sequence[Decimal], sides: Sequence[str]
+    context: ToolContext,
+    underlying: Contract,
+    market: OptionMarket,
+    month: str,
+    strikes: Sequence[Decimal],
+    sides: Sequence[str],
 ) -> tuple[list[dict[str, Any]], Answer]:
     """IBKR's rows of these options in every expiry of the month, and the reason when some are missing."""
     found: list[dict[str, Any]] = []
@@ -129,13 +138,13 @@ async def _contracts(
 
     async def ask(strike: Decimal, side: str) -> None:
         try:
-            found.extend(await lookups.derivatives(desk.guard, underlying.conid, market, month, strike, side))
+            found.extend(await lookups.derivatives(context.guard, underlying.conid, market, month, strike, side))
         except IbError as error:
             reasons.append(error)
 
     left = anyio.current_effective_deadline() - anyio.current_time()
     with anyio.move_on_after(left * _SHARE_OF_LOOKUPS) as scope:
-        await together(ask(strike, side) for strike in strikes for side in sides)
+        await gather(ask(strike, side) for strike in strikes for side in sides)
     if scope.cancelled_caught:
         reasons.append(UpstreamTimeout("IBKR took too long to tell them."))
     if reasons and not found:
@@ -143,10 +152,10 @@ async def _contracts(
     return found, {"complete": False, "note": f"Some options are missing. {reasons[0].message}"} if reasons else {}
 
 
-async def _quoted(desk: Desk, rows: Sequence[dict[str, Any]]) -> Answer:
+async def _quoted(context: ToolContext, rows: Sequence[dict[str, Any]]) -> Answer:
     """Quotes and greeks of options of one expiry."""
-    known = await desk.contracts.describe(int(row["conid"]) for row in rows)
-    found = await quotes(desk, list(known.values()), known_fields.find(_GREEKS))
+    known = await context.contracts.describe(int(row["conid"]) for row in rows)
+    found = await quotes(context.guard, list(known.values()), known_fields.find(_GREEKS))
     by_conid = {quote.contract.conid: quote for quote in found}
 
     def row(option: dict[str, Any]) -> list[Any]:

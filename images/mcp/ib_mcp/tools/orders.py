@@ -6,8 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import cut, figure, iso_ms, pick, table, untrusted
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.numbers import figure
+from ib_mcp.formats.tables import cut, pick, table
+from ib_mcp.formats.text import untrusted
+from ib_mcp.formats.times import iso_ms
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol, Text
 from ib_mcp.tools.base import Answer, read_tool
 from ibkr.errors import InvalidRequest, UpstreamError
@@ -62,16 +65,18 @@ _STATUS = {
 
 @read_tool("Order Monitoring")
 async def get_account_orders(
-    desk: Desk,
+    context: ToolContext,
     account: Account = None,
     status: Literal["working", "all"] = "working",
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Answer:
     """Orders of today and of this session: working ones, or also filled and cancelled ones."""
-    chosen = await desk.accounts.resolve(account)
-    several = len(await desk.accounts.all()) > 1
-    body = (await desk.guard.call("list_live_orders", query={"accountId": chosen if several else None})).object
+    chosen = await context.accounts.resolve(account)
+    several = len(await context.accounts.all()) > 1
+    body = (
+        await context.guard.call("list_live_orders", account=chosen, query={"accountId": chosen if several else None})
+    ).object
     orders = [
         order
         for order in body.get("orders") or ()
@@ -79,7 +84,7 @@ async def get_account_orders(
         and (status == "all" or str(order.get("status")) not in _FINISHED)
     ]
     shown, more = cut(orders, cursor, limit)
-    symbols = await desk.contracts.symbols(order.get("conid") for order in shown)
+    symbols = await context.contracts.symbols(order.get("conid") for order in shown)
     answer: Answer = {"account": chosen, "orders": table(_ORDER, (_order(order, symbols) for order in shown), more)}
     if body.get("snapshot") is False and not orders:
         answer["complete"] = False
@@ -109,7 +114,7 @@ def _order(row: dict[str, Any], symbols: dict[str, str]) -> list[Any]:
 
 @read_tool("Order Monitoring")
 async def get_account_trades(
-    desk: Desk,
+    context: ToolContext,
     account: Account = None,
     symbol: Symbol | None = None,
     days: Annotated[int, Field(ge=1, le=7, description="back from today")] = 1,
@@ -117,28 +122,28 @@ async def get_account_trades(
     cursor: Cursor = None,
 ) -> Answer:
     """Executions of up to 7 days, with commission."""
-    chosen = await desk.accounts.resolve(account)
-    conid = None if symbol is None else (await desk.contracts.resolve(symbol)).conid
-    body = (await desk.guard.call("list_trades", query={"days": days})).rows
+    chosen = await context.accounts.resolve(account)
+    conid = None if symbol is None else (await context.contracts.resolve(symbol)).conid
+    body = (await context.guard.call("list_trades", account=chosen, query={"days": days})).rows
     trades = [
         trade
         for trade in body
         if pick(trade, "account", "accountCode") in (None, chosen) and conid in (None, _number(trade.get("conid")))
     ]
     shown, more = cut(trades, cursor, limit)
-    symbols = await desk.contracts.symbols(trade.get("conid") for trade in shown)
+    symbols = await context.contracts.symbols(trade.get("conid") for trade in shown)
     return {
         "account": chosen,
         "trades": table(_TRADE, (_trade(trade, symbols) for trade in shown), more),
-        **await _of_selected(desk, chosen),
+        **await _of_selected(context, chosen),
     }
 
 
-async def _of_selected(desk: Desk, account: str) -> Answer:
+async def _of_selected(context: ToolContext, account: str) -> Answer:
     """A warning where IBKR tells the trades of another account: it has one selected for everybody."""
-    if len(await desk.accounts.all()) == 1:
+    if len(await context.accounts.all()) == 1:
         return {}
-    selected = (await desk.guard.call("list_brokerage_accounts")).object.get("selectedAccount")
+    selected = (await context.guard.call("list_brokerage_accounts", account=account)).object.get("selectedAccount")
     if selected in (None, account, "All"):
         return {}
     return {
@@ -166,13 +171,12 @@ def _trade(row: dict[str, Any], symbols: dict[str, str]) -> list[Any]:
 
 @read_tool("Order Monitoring")
 async def get_order_status(
-    desk: Desk, order_id: Annotated[Text, Field(pattern=r"^\d{1,20}$")], account: Account = None
+    context: ToolContext, order_id: Annotated[Text, Field(pattern=r"^\d{1,20}$")], account: Account = None
 ) -> Answer:
     """Where one order of today stands."""
-    if account is not None:
-        await desk.accounts.resolve(account)
+    chosen = None if account is None else await context.accounts.resolve(account)
     try:
-        body = (await desk.guard.call("get_order_status", path={"orderId": order_id})).object
+        body = (await context.guard.call("get_order_status", account=chosen, path={"orderId": order_id})).object
     except UpstreamError as error:
         if error.status != 503:
             raise
@@ -180,7 +184,7 @@ async def get_order_status(
         raise _unknown(order_id) from error
     if body.get("error") or not body.get("order_status"):
         raise _unknown(order_id)
-    symbols = await desk.contracts.symbols([body.get("conid")])
+    symbols = await context.contracts.symbols([body.get("conid")])
     return {
         "order_id": order_id,
         "status": body["order_status"],

@@ -6,8 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import cut, figure, iso_date, pick, table, untrusted
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.numbers import figure
+from ib_mcp.formats.tables import cut, pick, table
+from ib_mcp.formats.text import untrusted
+from ib_mcp.formats.times import iso_date
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
 from ibkr.errors import UpstreamError
@@ -16,11 +19,11 @@ Period = Literal["1D", "7D", "MTD", "1M", "YTD", "1Y"]
 
 
 @read_tool("Portfolio Analyst")
-async def get_account_performance(desk: Desk, account: Account = None, period: Period = "1M") -> Answer:
+async def get_account_performance(context: ToolContext, account: Account = None, period: Period = "1M") -> Answer:
     """Net asset value and cumulative return (0.01 is 1 %) day by day."""
-    chosen = await desk.accounts.resolve(account)
+    chosen = await context.accounts.resolve(account)
     # One question for all periods: IBKR would make us wait a quarter of an hour for the second one.
-    body = (await desk.guard.call("get_performance_all_periods", body={"acctIds": [chosen]})).object
+    body = (await context.guard.call("get_performance_all_periods", body={"acctIds": [chosen]})).object
     figures = body.get(chosen) or {}
     series = figures.get(period)
     if not isinstance(series, dict):
@@ -47,7 +50,7 @@ async def get_account_performance(desk: Desk, account: Account = None, period: P
 
 @read_tool("Portfolio Analyst")
 async def get_account_transactions(
-    desk: Desk,
+    context: ToolContext,
     symbol: Symbol,
     account: Account = None,
     days: Annotated[int, Field(ge=1, le=3650)] = 90,
@@ -55,15 +58,15 @@ async def get_account_transactions(
     cursor: Cursor = None,
 ) -> Answer:
     """Trades, dividends and other bookings of one instrument. IBKR answers this once per 15 minutes."""
-    chosen = await desk.accounts.resolve(account)
-    contract = await desk.contracts.resolve(symbol)
+    chosen = await context.accounts.resolve(account)
+    contract = await context.contracts.resolve(symbol)
     body = (
-        await desk.guard.call(
+        await context.guard.call(
             "list_transactions",
             body={
                 "acctIds": [chosen],
                 "conids": [contract.conid],
-                "currency": await desk.accounts.currency(chosen),
+                "currency": await context.accounts.currency(chosen),
                 "days": days,
             },
         )

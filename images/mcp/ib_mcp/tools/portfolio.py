@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import figure, foreign_cursor, pick, table
-from ib_mcp.gather import together
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.numbers import figure
+from ib_mcp.formats.tables import foreign_cursor, pick, table
+from ib_mcp.gather import gather
 from ib_mcp.guard.client import Guard
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
@@ -64,14 +65,14 @@ _POSITION = (
 
 
 @read_tool("Portfolio")
-async def list_accounts(desk: Desk) -> Answer:
+async def list_accounts(context: ToolContext) -> Answer:
     """Accounts: id, alias, type, base currency; live or paper."""
-    rows = await desk.accounts.all()
-    modes = {name: await _mode(guard) for name, guard in desk.guard.each().items()}
+    rows = await context.accounts.all()
+    modes = {name: await _mode(guard) for name, guard in context.guard.each().items()}
     columns = ("account", "alias", "type", "currency")
     return {
         "mode": modes.popitem()[1] if len(modes) == 1 else modes,
-        "default": await desk.accounts.default(),
+        "default": await context.accounts.default(),
         "accounts": table(
             columns,
             ((row["accountId"], pick(row, "accountAlias"), pick(row, "type"), pick(row, "currency")) for row in rows),
@@ -87,17 +88,17 @@ async def _mode(guard: Guard) -> str:
 
 
 @read_tool("Portfolio")
-async def get_account_summary(desk: Desk, account: Account = None, all_figures: bool = False) -> Answer:
+async def get_account_summary(context: ToolContext, account: Account = None, all_figures: bool = False) -> Answer:
     """Net liquidation, cash, buying power, margin, and profit and loss of today."""
-    chosen = await desk.accounts.resolve(account)
-    figures, pnl = await together((_figures(desk, chosen, all_figures), _profit(desk, chosen)))
+    chosen = await context.accounts.resolve(account)
+    figures, pnl = await gather((_figures(context, chosen, all_figures), _profit(context, chosen)))
     return {"account": chosen, **figures, **pnl}
 
 
-async def _profit(desk: Desk, account: str) -> Answer:
+async def _profit(context: ToolContext, account: str) -> Answer:
     """Profit and loss now, or why there is none: it needs the brokerage session."""
     try:
-        rows = (await desk.guard.call("get_profit_and_loss")).object.get("upnl") or {}
+        rows = (await context.guard.call("get_profit_and_loss", account=account)).object.get("upnl") or {}
     except IbError as error:
         return {"pnl_missing": error.message}
     row = rows.get(f"{account}.Core")
@@ -106,9 +107,9 @@ async def _profit(desk: Desk, account: str) -> Answer:
     return {"pnl": {name: figure(row.get(key)) for name, key in _PNL.items()}}
 
 
-async def _figures(desk: Desk, account: str, everything: bool) -> Answer:
+async def _figures(context: ToolContext, account: str, everything: bool) -> Answer:
     """Our figures by name; with ``everything`` IBKR's others too, under its keys (-s securities, -c commodities)."""
-    body = (await desk.guard.call("get_portfolio_summary", path={"accountId": account})).object
+    body = (await context.guard.call("get_portfolio_summary", path={"accountId": account})).object
     figures: dict[str, Any] = {}
     for key in body if everything else _FIGURES:
         entry = body.get(key)
@@ -120,10 +121,10 @@ async def _figures(desk: Desk, account: str, everything: bool) -> Answer:
 
 
 @read_tool("Portfolio")
-async def get_account_balances(desk: Desk, account: Account = None) -> Answer:
+async def get_account_balances(context: ToolContext, account: Account = None) -> Answer:
     """Cash and values by currency; BASE is the total in the base currency."""
-    chosen = await desk.accounts.resolve(account)
-    body = (await desk.guard.call("get_ledger", path={"accountId": chosen})).object
+    chosen = await context.accounts.resolve(account)
+    body = (await context.guard.call("get_ledger", path={"accountId": chosen})).object
     rows = (
         (currency, *(figure(row.get(key)) for key in _LEDGER.values()))
         for currency, row in sorted(body.items(), key=lambda item: (item[0] != "BASE", item[0]))
@@ -134,27 +135,31 @@ async def get_account_balances(desk: Desk, account: Account = None) -> Answer:
 
 @read_tool("Portfolio")
 async def get_account_positions(
-    desk: Desk, account: Account = None, symbol: Symbol | None = None, limit: Limit = 100, cursor: Cursor = None
+    context: ToolContext,
+    account: Account = None,
+    symbol: Symbol | None = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
 ) -> Answer:
     """Positions with price, value, cost and unrealized profit; symbol narrows to one instrument."""
-    chosen = await desk.accounts.resolve(account)
+    chosen = await context.accounts.resolve(account)
     if symbol is not None:
-        contract = await desk.contracts.resolve(symbol)
+        contract = await context.contracts.resolve(symbol)
         path = {"accountId": chosen, "conid": contract.conid}
-        rows, more = (await desk.guard.call("get_position", path=path)).rows, None
+        rows, more = (await context.guard.call("get_position", path=path)).rows, None
     else:
-        rows, more = await _positions(desk, chosen, cursor, limit)
+        rows, more = await _positions(context, chosen, cursor, limit)
     return {"account": chosen, "positions": table(_POSITION, map(_position, rows), more)}
 
 
 async def _positions(
-    desk: Desk, account: str, cursor: str | None, limit: int
+    context: ToolContext, account: str, cursor: str | None, limit: int
 ) -> tuple[list[dict[str, Any]], str | None]:
     """``limit`` open positions from ``cursor`` (page and place in it) on, and the cursor of the next ones."""
     number, place = _page_and_place(cursor)
     found: list[dict[str, Any]] = []
     while True:
-        page = (await desk.guard.call("list_positions", path={"accountId": account, "pageId": number})).rows
+        page = (await context.guard.call("list_positions", path={"accountId": account, "pageId": number})).rows
         for row in page[place:]:
             if len(found) == limit:
                 return found, f"{number}.{place}"

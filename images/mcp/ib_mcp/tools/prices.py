@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import table
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.tables import table
 from ib_mcp.market.quotes import Quote, quotes
 from ib_mcp.tools.arguments import Names, Symbols
 from ib_mcp.tools.base import Answer, read_tool
@@ -20,7 +20,7 @@ _ABOUT = ("symbol", "conid", "currency", "timing", "age_ms", "updated", "complet
 
 @read_tool("Market Data")
 async def get_price_snapshot(
-    desk: Desk,
+    context: ToolContext,
     symbols: Symbols,
     fields: Annotated[
         Names | None,
@@ -29,8 +29,8 @@ async def get_price_snapshot(
 ) -> Answer:
     """Quotes now. timing says live, delayed or frozen; missing says why a field has no value."""
     wanted = known_fields.find(fields or _USUAL)
-    contracts = await desk.contracts.resolve_all(list(dict.fromkeys(symbols)))
-    found = await quotes(desk, contracts, wanted)
+    contracts = await context.contracts.resolve_all(list(dict.fromkeys(symbols)))
+    found = await quotes(context.guard, contracts, wanted)
     columns = (*_ABOUT, *(field.name for field in wanted))
     return {
         "prices": table(columns, ((*_about(quote), *(quote.shown(field.name) for field in wanted)) for quote in found)),

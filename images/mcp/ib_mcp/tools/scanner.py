@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import pick, table, untrusted
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.tables import pick, table
+from ib_mcp.formats.text import untrusted
 from ib_mcp.tools.arguments import Text
 from ib_mcp.tools.base import Answer, read_tool
 from ibkr.errors import InvalidRequest, UpstreamError
@@ -19,7 +20,7 @@ _ROW = ("symbol", "conid", "name", "exchange", "type", "value")
 
 @read_tool("Scanner")
 async def run_scanner(
-    desk: Desk,
+    context: ToolContext,
     type: Annotated[
         str, Field(description="scan code: TOP_PERC_GAIN, TOP_PERC_LOSE, MOST_ACTIVE, HOT_BY_VOLUME ...")
     ] = "TOP_PERC_GAIN",
@@ -33,7 +34,7 @@ async def run_scanner(
 ) -> Answer:
     """Screen a market for a ranking, best first."""
     if find is not None:
-        return await _codes(desk, find)
+        return await _codes(context, find)
     question = {
         "instrument": instrument,
         "type": type,
@@ -41,7 +42,7 @@ async def run_scanner(
         "filter": [{"code": code, "value": value} for code, value in (filters or {}).items()],
     }
     try:
-        body = (await desk.guard.call("run_scanner", body=question)).object
+        body = (await context.guard.call("run_scanner", body=question)).object
     except UpstreamError as error:
         # IBKR's words do not tell a wrong code from anything else.
         error.action = "Check type, location, instrument and filters: find='WORDS' tells the codes that there are."
@@ -60,12 +61,12 @@ async def run_scanner(
     return {"type": type, "location": location, "contracts": table(_ROW, found)}
 
 
-async def _codes(desk: Desk, find: str) -> Answer:
+async def _codes(context: ToolContext, find: str) -> Answer:
     """What scanners can be asked for, by words of the codes and their names."""
     words = find.lower().split()
     if not words:
         raise InvalidRequest("find holds no word.", action="Give words such as gainers, volume, Germany, dividend.")
-    body = (await desk.guard.call("get_scanner_parameters")).object
+    body = (await context.guard.call("get_scanner_parameters")).object
     found = [row for row in _known(body) if all(word in f"{row[1]} {row[2]}".lower() for word in words)]
     return {
         "codes": table(("use_as", "code", "name", "instruments"), found[:_MOST_CODES]),

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from ib_mcp.context import Desk
-from ib_mcp.formats.values import iso
-from ib_mcp.gather import together
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.times import iso
+from ib_mcp.gather import gather
 from ib_mcp.guard.client import Guard
 from ib_mcp.tools.base import Answer, read_tool, session_tool
 from ibkr.errors import IbError, SessionReopening
@@ -21,15 +21,15 @@ _UNDECIDED = (SessionState.STARTING, SessionState.REOPENING)
 
 
 @read_tool("Session")
-async def get_session_status(desk: Desk) -> Answer:
+async def get_session_status(context: ToolContext) -> Answer:
     """Is IBKR signed in and usable, live or paper, and if not what to do."""
-    return await _of_each(desk, Guard.status)
+    return await _of_each(context, Guard.status)
 
 
 @session_tool("Session")
-async def reopen_session(desk: Desk) -> Answer:
+async def reopen_session(context: ToolContext) -> Answer:
     """Open the brokerage session again after session_reopening. No cure for login_required."""
-    return await _of_each(desk, _reopen)
+    return await _of_each(context, _reopen)
 
 
 async def _reopen(guard: Guard) -> Status:
@@ -43,11 +43,11 @@ async def _reopen(guard: Guard) -> Status:
     return status
 
 
-async def _of_each(desk: Desk, ask: Callable[[Guard], Awaitable[Status]]) -> Answer:
+async def _of_each(context: ToolContext, ask: Callable[[Guard], Awaitable[Status]]) -> Answer:
     """The one session, or the sessions by gateway; one that cannot be told hides no other."""
-    guards = desk.guard.each()
+    guards = context.guard.each()
     if len(guards) == 1:
-        return describe(await ask(desk.guard))
+        return describe(await ask(context.guard))
 
     async def described(guard: Guard) -> Answer:
         try:
@@ -55,7 +55,7 @@ async def _of_each(desk: Desk, ask: Callable[[Guard], Awaitable[Status]]) -> Ans
         except IbError as error:
             return {"usable": False, **error.envelope()["error"]}
 
-    found = dict(zip(guards, await together(map(described, guards.values())), strict=True))
+    found = dict(zip(guards, await gather(map(described, guards.values())), strict=True))
     return {"usable": any(session["usable"] for session in found.values()), "gateways": found}
 
 

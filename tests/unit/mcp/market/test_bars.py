@@ -82,7 +82,7 @@ def test_an_end_that_is_no_time_is_refused_with_an_example(end: str) -> None:
     ],
 )
 def test_a_volume_is_exactly_what_was_sent_times_the_factor(sent: object, factor: int, units: object) -> None:
-    (bar,) = bars.read({"volumeFactor": factor, "data": [{"t": 1700000000000, "v": sent}]}).bars
+    (bar,) = bars.parse({"volumeFactor": factor, "data": [{"t": 1700000000000, "v": sent}]}).bars
     assert bar[-1] == units
 
 
@@ -92,10 +92,10 @@ def test_bars_are_read_with_volume_in_units_and_without_ibkrs_filler() -> None:
         "mktDataDelay": 900,
         "data": [{"t": 1700000000000, "o": 1.1, "h": 1.2, "l": 1.0, "c": 1.15, "v": 12.5}, {"o": 0, "v": 0}],
     }
-    history = bars.read(body)
+    history = bars.parse(body)
     assert history.bars == [("2023-11-14T22:13:20Z", 1.1, 1.2, 1.0, 1.15, 500)]
     assert history.delay_s == 900
-    assert bars.read({}).bars == []
+    assert bars.parse({}).bars == []
 
 
 @pytest.mark.parametrize(

@@ -124,3 +124,9 @@ async def test_a_gateway_without_a_login_hides_no_account_of_the_others() -> Non
     async with gateways(live=None) as (agent, _):
         rows = (await agent.read("list_accounts")).rows("accounts")
         assert [row["account"] for row in rows] == ["DU7420001"]
+
+
+async def test_a_question_about_no_account_goes_to_a_gateway_that_has_a_session() -> None:
+    async with gateways(gone="guard.test") as (agent, _):
+        (row,) = (await agent.read("get_price_snapshot", symbols=["AAPL"])).rows("prices")
+        assert row["symbol"] == "AAPL"

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from ib_mcp.guard import router
 from ib_mcp.http.app import create_app
-from ib_mcp.server.fast_path import Direct
+from ib_mcp.server.fast_path import FastPath
 from ib_mcp.server.server import create_server
 from ib_mcp.settings import HttpSettings
 from support.serve import serve
@@ -311,7 +311,7 @@ async def test_agents_with_different_tokens_or_clients_are_different_callers() -
 async def test_the_short_way_answers_what_the_whole_library_would(
     wire: str, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
-    async def pass_on(_: Direct, ctx: Any, call_next: Any) -> Any:
+    async def pass_on(_: FastPath, ctx: Any, call_next: Any) -> Any:
         return await call_next(ctx)
 
     request = question("tools/call", wire, **params)
@@ -319,7 +319,7 @@ async def test_the_short_way_answers_what_the_whole_library_would(
         request["headers"].pop("mcp-name", None)
     async with serving() as client:
         short = await client.post("/mcp", **request)
-        monkeypatch.setattr(Direct, "__call__", pass_on)
+        monkeypatch.setattr(FastPath, "__call__", pass_on)
         whole = await client.post("/mcp", **request)
     assert (short.status_code, short.json()) == (whole.status_code, whole.json())
 

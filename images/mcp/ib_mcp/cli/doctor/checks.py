@@ -202,7 +202,7 @@ def market_data(send: Send) -> str:
         quotes = field_values.availability(str(row.get("6509", "")))
         if quotes.timing in ("not_subscribed", "not_acknowledged"):
             raise Broken(quotes.reason, "See to it in IBKR's Client Portal, under market-data subscriptions.")
-        price = field_values.read(BY_NUMBER["31"], row.get("31"))
+        price = field_values.parse(BY_NUMBER["31"], row.get("31"))
         if quotes.timing != "unknown" and price.value is not None:
             return f"AAPL {price.value}, {quotes.timing.replace('_', ' and ')}"
         time.sleep(_POLL_S)

@@ -1,0 +1,47 @@
+"""Tables as tools answer them, and the cursors through their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ibkr.errors import InvalidRequest
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], more: str | None = None) -> dict[str, Any]:
+    """Rows without repeating the names; ``more`` is the cursor of the next ones."""
+    found: dict[str, Any] = {"columns": list(columns), "rows": [list(row) for row in rows]}
+    if more is not None:
+        found["more"] = more
+    return found
+
+
+def pick(row: dict[str, Any], *names: str) -> Any:
+    """The first of ``names`` that IBKR filled in."""
+    for name in names:
+        value = row.get(name)
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def cut(rows: Sequence[Any], cursor: str | None, limit: int) -> tuple[Sequence[Any], str | None]:
+    """The ``limit`` rows from ``cursor`` (an offset) on, and the cursor of the next ones."""
+    start = offset(cursor)
+    end = start + limit
+    return rows[start:end], str(end) if end < len(rows) else None
+
+
+def offset(cursor: str | None) -> int:
+    """The offset that a cursor of ours holds; InvalidRequest for a foreign one."""
+    if cursor is None:
+        return 0
+    if not cursor.isdecimal() or len(cursor) > 6:
+        raise foreign_cursor(cursor)
+    return int(cursor)
+
+
+def foreign_cursor(cursor: str | None) -> InvalidRequest:
+    return InvalidRequest(
+        f"The cursor {str(cursor)[:40]!r} is none of this tool.", action="Use 'more' of its last answer."
+    )
