@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ async def agent(
         prepare(simulator)
     kept = KeepaliveSettings(gateway_url="http://gateway.test", token=GUARD_TOKEN, login_hint="http://localhost:5443/")
     keepalive = Keepalive(kept, InProcess(simulator.app), wall=simulator.clock.now)
-    async with keepalive, connected(InProcess(keepalive.data), settings) as (server, client):
+    async with keepalive, connected(InProcess(keepalive.data), settings, simulator.clock.now) as (server, client):
         async with asyncio.timeout(60):
             while keepalive.keeper.status().state is SessionState.STARTING:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
@@ -92,11 +93,13 @@ async def agent(
 
 @asynccontextmanager
 async def connected(
-    transport: httpx.AsyncBaseTransport | None, settings: dict[str, Any] | None = None
+    transport: httpx.AsyncBaseTransport | None,
+    settings: dict[str, Any] | None = None,
+    wall: Callable[[], float] = time.time,
 ) -> AsyncIterator[tuple[FastMCP, Client[Any]]]:
     """A server on the guard behind ``transport`` (None: at its URL, over sockets), and a client of it."""
     given = McpSettings(**({"guard_url": GUARD, "guard_token": GUARD_TOKEN} | (settings or {})))
     async with router.connect(given, transport) as found:
-        server = create_server(given, found)
+        server = create_server(given, found, wall)
         async with Client(server) as client:
             yield server, client

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ib_mcp.guard.client import Guard
@@ -12,12 +14,15 @@ from ib_mcp.settings import McpSettings
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
+    """``wall``: seconds of Unix time now."""
+
     settings: McpSettings
     guard: Guard
     accounts: Accounts
     contracts: Contracts
+    wall: Callable[[], float] = time.time
 
     @classmethod
-    def of(cls, guard: Guard, settings: McpSettings) -> ToolContext:
+    def of(cls, guard: Guard, settings: McpSettings, wall: Callable[[], float] = time.time) -> ToolContext:
         """One that remembers nothing yet."""
-        return cls(settings, guard, Accounts(guard, settings.default_account), Contracts(guard))
+        return cls(settings, guard, Accounts(guard, settings.default_account), Contracts(guard), wall)

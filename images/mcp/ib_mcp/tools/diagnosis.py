@@ -23,7 +23,7 @@ async def diagnose(context: ToolContext) -> Answer:
     if len(guards) == 1:
         return await _diagnose(context)
     # What one gateway told before must not stand for another.
-    found = await gather(_diagnose(ToolContext.of(guard, context.settings)) for guard in guards.values())
+    found = await gather(_diagnose(ToolContext.of(guard, context.settings, context.wall)) for guard in guards.values())
     return {"ok": all(each["ok"] for each in found), "gateways": dict(zip(guards, found, strict=True))}
 
 
