@@ -14,10 +14,12 @@ import httpx
 
 from ib_keepalive.guard import Guard
 from ib_keepalive.metrics import Metrics
+from ib_keepalive.pacing.pacer import Pacer
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.upstream.connections import open_transport
 from ib_simulator.app import Simulator
 from ib_simulator.faults.faults import FaultSpec
+from ibkr import catalogue
 from ibkr.session import AuthStatus, LoginStatus, SessionState, Status
 from support.serve import InProcess, serve
 
@@ -35,11 +37,11 @@ def status_of(state: SessionState, *, since: float = 1.0, **more: Any) -> Status
 
 @dataclass
 class Session:
-    """Stands in for the keeper. ``doubts`` counts how often the guard doubted it."""
+    """Stands in for the keeper. ``probes_asked``: how often the guard denied what it says."""
 
     now: Status = field(default_factory=lambda: status_of(SessionState.AUTHENTICATED))
     asked: int = 0
-    doubts: int = 0
+    probes_asked: int = 0
 
     def status(self) -> Status:
         return self.now
@@ -48,8 +50,8 @@ class Session:
         self.asked += 1
         return self.now
 
-    def doubt(self) -> None:
-        self.doubts += 1
+    def probe_soon(self) -> None:
+        self.probes_asked += 1
 
     def become(self, state: SessionState, **more: Any) -> None:
         self.now = status_of(state, since=self.now.state_since + 1, **more)
@@ -60,6 +62,7 @@ class Guarded:
     """``get`` and ``post`` take paths without the API's prefix and send the token; ``client`` takes whole paths."""
 
     guard: Guard
+    pacer: Pacer
     client: httpx.AsyncClient
     session: Session
     metrics: Metrics
@@ -95,9 +98,10 @@ async def guard_before(
             settings,
             way,
             metrics,
+            Pacer(catalogue.load(), metrics, journal=record_file, wall=wall),
             status=session.status,
             reauthenticate=reauthenticate or session.reauthenticate,
-            doubt=session.doubt,
+            probe_soon=session.probe_soon,
             wall=wall,
         ) as guard,
     ):
@@ -114,7 +118,7 @@ async def guarded(gateway: Any, session: Session | None = None, **more: Any) -> 
         serve(guard) as url,
         httpx.AsyncClient(base_url=url, headers=_BEARER, timeout=60) as client,
     ):
-        yield Guarded(guard, client, session, metrics)
+        yield Guarded(guard, guard._pacer, client, session, metrics)
 
 
 @asynccontextmanager
@@ -128,7 +132,7 @@ async def guarded_in_process(gateway: Any, session: Session | None = None, **mor
             base_url="http://guard.test", headers=_BEARER, timeout=None, transport=httpx.ASGITransport(guard)
         ) as client,
     ):
-        yield Guarded(guard, client, session, metrics)
+        yield Guarded(guard, guard._pacer, client, session, metrics)
 
 
 def simulator(*faults: FaultSpec, limits: bool = True) -> Simulator:

@@ -15,9 +15,11 @@ from ib_keepalive.control import create_control
 from ib_keepalive.guard import Guard
 from ib_keepalive.login import create_login
 from ib_keepalive.metrics import Metrics
+from ib_keepalive.pacing.pacer import Pacer
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.upstream.connections import open_client, open_transport
+from ibkr import catalogue
 
 
 class Keepalive:
@@ -36,14 +38,16 @@ class Keepalive:
         self.metrics = Metrics()
         transport = transport or open_transport(settings)
         self._client = open_client(settings, transport)
-        self.keeper = Keeper(settings, self._client, self.metrics, pacing=_Account(self), wall=wall)
+        self._pacer = Pacer(catalogue.load(), self.metrics, journal=settings.record_file, wall=wall)
+        self.keeper = Keeper(settings, self._client, self.metrics, pacing=self._pacer, wall=wall)
         self.guard = Guard(
             settings,
             transport,
             self.metrics,
+            self._pacer,
             status=self.keeper.status,
             reauthenticate=self.keeper.reauthenticate,
-            doubt=self.keeper.probe_soon,
+            probe_soon=self.keeper.probe_soon,
             wall=wall,
         )
         self.data: ASGIApp = self.guard
@@ -75,16 +79,3 @@ class Keepalive:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-
-
-class _Account:
-    """The guard's account of requests, for the keeper, which is built before the guard."""
-
-    def __init__(self, keepalive: Keepalive) -> None:
-        self._keepalive = keepalive
-
-    async def reserve(self, operation: str) -> None:
-        await self._keepalive.guard.pacer.reserve(operation)
-
-    def answered(self, status: int, retry_after_s: float | None = None) -> None:
-        self._keepalive.guard.pacer.answered(status, retry_after_s)

@@ -11,11 +11,12 @@ import httpx
 import structlog
 
 from ib_keepalive.guard.admission import is_signed_in, refuse_operation, refuse_session, state_error
+from ib_keepalive.guard.allow_list import read_target, with_body
 from ib_keepalive.guard.auth import Token, refuse_browsers
-from ib_keepalive.guard.reads.reader import Reads
+from ib_keepalive.guard.reads.reader import Reader
 from ib_keepalive.guard.session_calls import FROM_STATUS, OPENING
 from ib_keepalive.guard.snapshots.batches import OPERATION as SNAPSHOT
-from ib_keepalive.guard.snapshots.reader import Snapshots
+from ib_keepalive.guard.snapshots.reader import SnapshotReader
 from ib_keepalive.http.asgi import (
     CallerGone,
     HttpReply,
@@ -29,13 +30,13 @@ from ib_keepalive.http.asgi import (
     unless_gone,
 )
 from ib_keepalive.metrics import Metrics
-from ib_keepalive.pacing.deadline import read_patience
+from ib_keepalive.pacing.deadline import read_deadline
 from ib_keepalive.pacing.pacer import Pacer
 from ib_keepalive.settings import KeepaliveSettings
-from ib_keepalive.upstream.api_request import PREFIX, Question, read_target, with_body
-from ib_keepalive.upstream.client import Exchange
-from ib_keepalive.upstream.paced_client import Sender, longest_s
-from ib_keepalive.upstream.session_memory import Memory
+from ib_keepalive.upstream.api_request import PREFIX, ApiRequest
+from ib_keepalive.upstream.client import GatewayClient
+from ib_keepalive.upstream.paced_client import PacedClient, longest_s
+from ib_keepalive.upstream.session_memory import SessionMemory
 from ibkr import catalogue
 from ibkr.errors import IbError, LoginRequired, OperationUnknown, UpstreamError
 from ibkr.session import Status
@@ -53,7 +54,7 @@ class Guard:
     """An ASGI app; ``async with`` ends what it runs for callers.
 
     ``status`` is the keeper's view of the session and ``reauthenticate`` asks it to open the brokerage session;
-    ``doubt`` is called when IBKR denies that view. ``wall`` is the calendar's clock (epoch seconds).
+    ``probe_soon`` is called when IBKR denies that view. ``wall`` is the calendar's clock (epoch seconds).
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class Guard:
         settings: KeepaliveSettings,
         transport: httpx.AsyncBaseTransport,
         metrics: Metrics,
+        pacer: Pacer,
         *,
         status: Callable[[], Status],
         reauthenticate: Callable[[], Awaitable[object]],
-        doubt: Callable[[], None] = lambda: None,
+        probe_soon: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._token = Token(settings.token.get_secret_value())
@@ -72,30 +74,30 @@ class Guard:
         self._reauthenticate = reauthenticate
         self._wall = wall
         self._catalogue = catalogue.load()
-        self._questions: dict[tuple[str, bytes, bytes], Question] = {}
-        self._memory = Memory()
-        self.pacer = Pacer(self._catalogue, metrics, record=settings.record_file, wall=wall)
-        sender = Sender(Exchange(transport, settings.gateway_url, metrics), self.pacer)
-        self._reads = Reads(self._catalogue, sender, self.pacer, self._memory, doubt)
-        self._snapshots = Snapshots(self._catalogue, sender, self.pacer, self._memory, self._reads, doubt)
+        self._requests: dict[tuple[str, bytes, bytes], ApiRequest] = {}
+        self._memory = SessionMemory()
+        self._pacer = pacer
+        client = PacedClient(GatewayClient(transport, settings.gateway_url, metrics), self._pacer)
+        self._reads = Reader(self._catalogue, client, self._pacer, self._memory, probe_soon)
+        self._snapshots = SnapshotReader(self._catalogue, client, self._pacer, self._memory, self._reads, probe_soon)
         self._count = {
             source: metrics.answers.labels(source).inc
             for source in ("upstream", "cache", "coalesced", "batch", "local", "error")
         }
 
     async def __aenter__(self) -> Self:
-        self.pacer.remember()
+        self._pacer.remember()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._snapshots.close()
         await self._reads.close()
-        self.pacer.close()
+        self._pacer.close()
 
     @property
     def busy(self) -> int:
-        """Questions under way: 0 when nobody waits for anything and nothing runs on."""
-        return self._reads.flying + self._snapshots.flying + self.pacer.waiting + self.pacer.running
+        """Requests under way: 0 when nobody waits for anything and nothing runs on."""
+        return self._reads.under_way + self._snapshots.under_way + self._pacer.waiting + self._pacer.running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -134,40 +136,40 @@ class Guard:
         own = (method.encode(), raw_path)
         if own in FROM_STATUS or own in OPENING:
             return await self._answer_session(own)
-        question = await self._read_question(scope, receive, headers, raw_path)
+        request = await self._read_request(scope, receive, headers, raw_path)
         status = self._observe()
-        refused = refuse_session(question.endpoint, status, now=self._wall())
+        refused = refuse_session(request.endpoint, status, now=self._wall())
         if refused is not None:
             raise refused
         caller = _caller(scope, headers)
         now = asyncio.get_running_loop().time()
-        patience = read_patience(headers.get(b"ib-deadline-ms"), now, longest_s(question.endpoint.id))
-        if question.endpoint.id == SNAPSHOT:
-            prices = await unless_gone(receive, self._snapshots.read(question, caller, patience))
+        deadline = read_deadline(headers.get(b"ib-deadline-ms"), now, longest_s(request.endpoint.id))
+        if request.endpoint.id == SNAPSHOT:
+            prices = await unless_gone(receive, self._snapshots.read(request, caller, deadline))
             return self._shared(prices.content, 200, prices.source, prices.read_at)
-        kept = self._reads.kept(question, now)
-        if kept is not None:
-            return self._shared(kept.content, kept.status, "cache", kept.stored)
-        fetched, source = await unless_gone(receive, self._reads.read(question, caller, patience))
+        cached = self._reads.cached(request, now)
+        if cached is not None:
+            return self._shared(cached.content, cached.status, "cache", cached.stored)
+        fetched, source = await unless_gone(receive, self._reads.read(request, caller, deadline))
         return self._shared(fetched.content, fetched.status, source, fetched.stored)
 
-    async def _read_question(self, scope: Scope, receive: Receive, headers: Headers, raw_path: bytes) -> Question:
+    async def _read_request(self, scope: Scope, receive: Receive, headers: Headers, raw_path: bytes) -> ApiRequest:
         key = scope["method"], raw_path, scope.get("query_string", b"")
         has_body = key[0] != "GET" or headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
-        question = None if has_body else self._questions.get(key)
-        if question is not None:
-            return question
-        question = read_target(self._catalogue, *key)
-        refused = refuse_operation(question.endpoint)
+        request = None if has_body else self._requests.get(key)
+        if request is not None:
+            return request
+        request = read_target(self._catalogue, *key)
+        refused = refuse_operation(request.endpoint)
         if refused is not None:
             raise refused
         content = await read_body(receive, headers.get(b"content-length")) if has_body else b""
-        question = with_body(question, content)
+        request = with_body(request, content)
         if not has_body:
-            if len(self._questions) >= _MOST_REMEMBERED:
-                self._questions.clear()
-            self._questions[key] = question
-        return question
+            if len(self._requests) >= _MOST_REMEMBERED:
+                self._requests.clear()
+            self._requests[key] = request
+        return request
 
     async def _answer_session(self, own: tuple[bytes, bytes]) -> HttpReply:
         if own in OPENING:

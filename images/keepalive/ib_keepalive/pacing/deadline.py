@@ -14,23 +14,23 @@ _ANSWER_MOST_S = 1.0
 
 
 @dataclass(slots=True)
-class Patience:
+class Deadline:
     """Seconds of the loop's clock: the latest start upstream, and when the caller gives up."""
 
     turn_by: float
     answer_by: float
 
-    def extend(self, other: Patience) -> None:
+    def extend(self, other: Deadline) -> None:
         """Wait as long as the more patient of the two."""
         self.turn_by = max(self.turn_by, other.turn_by)
         self.answer_by = max(self.answer_by, other.answer_by)
 
 
-def read_patience(header: bytes | None, now: float, usual_s: float) -> Patience:
+def read_deadline(header: bytes | None, now: float, usual_s: float) -> Deadline:
     """From ``ib-deadline-ms``; without it a turn within 8 s and ``usual_s`` for the answer."""
     if header is None:
-        return Patience(now + DEFAULT_TURN_S, now + DEFAULT_TURN_S + usual_s)
+        return Deadline(now + DEFAULT_TURN_S, now + DEFAULT_TURN_S + usual_s)
     if not header.isdigit() or len(header) > 9:
         raise InvalidRequest("The header ib-deadline-ms is not a number of milliseconds.")
     whole = min(int(header) / 1000, _LONGEST_S)
-    return Patience(now + whole - min(_ANSWER_MOST_S, whole * _ANSWER_PART), now + whole)
+    return Deadline(now + whole - min(_ANSWER_MOST_S, whole * _ANSWER_PART), now + whole)

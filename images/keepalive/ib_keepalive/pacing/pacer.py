@@ -11,10 +11,11 @@ from pathlib import Path
 import structlog
 
 from ib_keepalive.metrics import Metrics
-from ib_keepalive.pacing.fair_queue import IN_FLIGHT, End, Limit, Place, Schedule, TooLong
-from ib_keepalive.pacing.penalty_box import Box
-from ib_keepalive.pacing.shared_call import Flight
-from ib_keepalive.pacing.usage_journal import Record
+from ib_keepalive.pacing.fair_queue import IN_FLIGHT, End, FairQueue, Limit, TooLong
+from ib_keepalive.pacing.penalty_box import PenaltyBox
+from ib_keepalive.pacing.reservations import Ticket
+from ib_keepalive.pacing.shared_call import SharedCall
+from ib_keepalive.pacing.usage_journal import UsageJournal
 from ibkr.catalogue import Catalogue
 from ibkr.errors import PacingLimited, UpstreamTimeout
 from ibkr.operation import Pacing
@@ -29,124 +30,124 @@ _RESERVED_WITHIN_S = 2.0
 
 
 class Pacer:
-    """Turns in the order of ``Schedule``. Build it anywhere; use it inside one event loop."""
+    """Turns in the order of ``FairQueue``. Build it anywhere; use it inside one event loop."""
 
     def __init__(
         self,
         catalogue: Catalogue,
         metrics: Metrics,
         *,
-        record: Path | None = None,
+        journal: Path | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         limits = {row.id: Limit(row.pacing, row.concurrent) for row in catalogue}
         limits["get_price_snapshot"] = Limit(_SNAPSHOTS)
         self._pacing = {operation: limit.pacing for operation, limit in limits.items()}
-        self._schedule = Schedule(TOGETHER, limits)
-        self._record = Record(record, self._pacing, wall)
-        self._box = Box()
+        self._queue = FairQueue(TOGETHER, limits)
+        self._journal = UsageJournal(journal, self._pacing, wall)
+        self._penalty_box = PenaltyBox()
         self._metrics = metrics
-        self._waiters: dict[Place, asyncio.Future[None]] = {}
+        self._waiters: dict[Ticket, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def remember(self) -> None:
         """Count what was sent before a restart."""
         now = _now()
-        calls, penalty_s = self._record.read()
+        calls, penalty_s = self._journal.read()
         for operation, ages in calls.items():
             for age in ages:
-                self._schedule.remember(operation, now - age)
+                self._queue.remember(operation, now - age)
         if penalty_s:
-            self._box.hit(now, penalty_s)
+            self._penalty_box.hit(now, penalty_s)
 
     @property
     def waiting(self) -> int:
-        return self._schedule.waiting
+        return self._queue.waiting
 
     @property
     def running(self) -> int:
-        return self._schedule.running
+        return self._queue.running
 
     async def reserve(self, operation: str) -> None:
-        """Count a request of the keeper, which goes before everybody in the line: returns when there is room for it.
+        """Count a request of the keeper, which goes before everybody in the queue: returns when there is room for it.
 
         It is let go after two seconds in any case, for the session depends on it.
         """
         latest = _now() + _RESERVED_WITHIN_S
-        self._schedule.kept_free += 1
+        self._queue.reserved_slots += 1
         try:
-            while (wait_s := min(self._schedule.opening(_now()), latest) - _now()) > 0:  # noqa: ASYNC110 - time opens it
+            while (wait_s := min(self._queue.opening(_now()), latest) - _now()) > 0:  # noqa: ASYNC110 - time opens it
                 await asyncio.sleep(max(wait_s, 0.001))
         finally:
-            self._schedule.kept_free -= 1
-        self._record.note(operation)
-        self._schedule.spend(operation, _now())
+            self._queue.reserved_slots -= 1
+        self._journal.note(operation)
+        self._queue.spend(operation, _now())
         self._pump()
 
-    def check_box(self) -> None:
+    def check_penalty(self) -> None:
         """PacingLimited while IBKR refuses everything."""
-        left = self._box.left(_now())
+        left = self._penalty_box.left(_now())
         if left:
             raise _penalty(left)
 
-    async def turn(self, flight: Flight, question: Hashable) -> Place:
+    async def turn(self, call: SharedCall, request: Hashable) -> Ticket:
         """Wait for a turn; give the place back with ``done``.
 
-        PacingLimited when the turn would come later than the flight has patience for, UpstreamTimeout while IBKR
+        PacingLimited when the turn would come later than the call's deadline allows, UpstreamTimeout while IBKR
         leaves this operation unanswered.
         """
-        self.check_box()
+        self.check_penalty()
         now = _now()
-        rests_s = self._schedule.rests_s(flight.operation, now)
+        rests_s = self._queue.rests_s(call.operation, now)
         if rests_s:
-            raise _silence(flight.operation, rests_s)
+            raise _silence(call.operation, rests_s)
         try:
-            place = self._schedule.join(now, flight.caller, flight.operation, question, flight.patience.turn_by - now)
+            ticket = self._queue.join(now, call.caller, call.operation, request, call.deadline.turn_by - now)
         except TooLong as error:
-            raise self._refusal(flight.operation, error.wait_s) from None
-        self._waiters[place] = waiter = asyncio.get_running_loop().create_future()
-        flight.place = place
+            raise self._refusal(call.operation, error.wait_s) from None
+        self._waiters[ticket] = waiter = asyncio.get_running_loop().create_future()
+        call.ticket = ticket
         self._pump()
         try:
             await waiter
         except BaseException:
-            if place.started is not None:
-                self.done(place, "unsent")
-            elif place in self._waiters:
-                del self._waiters[place]
-                self._schedule.leave(place, _now(), keep=True)
+            if ticket.started is not None:
+                self.done(ticket, "unsent")
+            elif ticket in self._waiters:
+                del self._waiters[ticket]
+                self._queue.leave(ticket, _now(), keep=True)
                 self._pump()
             raise
         finally:
-            flight.place = None
-        self._metrics.pacing_wait_seconds.labels(flight.operation).observe(_now() - now)
-        return place
+            call.ticket = None
+        self._metrics.pacing_wait_seconds.labels(call.operation).observe(_now() - now)
+        return ticket
 
-    def done(self, place: Place, end: End = "answered") -> None:
+    def done(self, ticket: Ticket, end: End = "answered") -> None:
         """Its request ended."""
         now = _now()
-        self._schedule.finish(place, now, end)
-        rests_s = self._schedule.rests_s(place.operation, now)
+        self._queue.finish(ticket, now, end)
+        rests_s = self._queue.rests_s(ticket.operation, now)
         if rests_s:
-            for other in self._schedule.of(place.operation):
-                self._schedule.leave(other, now, keep=False)
+            for other in self._queue.of(ticket.operation):
+                self._queue.leave(other, now, keep=False)
                 waiter = self._waiters.pop(other)
                 if not waiter.done():
-                    waiter.set_exception(_silence(place.operation, rests_s))
+                    waiter.set_exception(_silence(ticket.operation, rests_s))
         self._pump()
 
     def answered(self, status: int, retry_after_s: float | None = None) -> None:
-        """Note the status of an answer: a 429 closes the line for everybody."""
+        """Note the status of an answer: a 429 closes the queue for everybody."""
         now = _now()
         if status != 429:
-            self._box.passed(now)
+            self._penalty_box.passed(now)
             return
-        self._box.hit(now, retry_after_s)
-        left = self._box.left(now)
-        self._record.note_penalty(left)
+        self._penalty_box.hit(now, retry_after_s)
+        left = self._penalty_box.left(now)
+        self._journal.note_penalty(left)
         log.error("IBKR refuses requests for a while: too many were sent", seconds=round(left))
         waiters, self._waiters = self._waiters, {}
-        self._schedule.clear()
+        self._queue.clear()
         for waiter in waiters.values():
             if not waiter.done():
                 waiter.set_exception(_penalty(left))
@@ -157,10 +158,10 @@ class Pacer:
             self._timer.cancel()
             self._timer = None
 
-    def too_late(self, flight: Flight) -> PacingLimited:
+    def too_late(self, call: SharedCall) -> PacingLimited:
         """What a caller is told that cannot wait for its turn any longer."""
-        wait_s = self._schedule.expect(flight.place, _now()) if flight.place in self._waiters else 0.0
-        return self._refusal(flight.operation, max(1.0, wait_s))
+        wait_s = self._queue.expect(call.ticket, _now()) if call.ticket in self._waiters else 0.0
+        return self._refusal(call.operation, max(1.0, wait_s))
 
     def _refusal(self, operation: str, wait_s: float) -> PacingLimited:
         wait_s = math.ceil(wait_s * 10) / 10
@@ -173,18 +174,18 @@ class Pacer:
 
     def _pump(self) -> None:
         now = _now()
-        self._schedule.most_at_once = 1 if self._box.is_half_open(now) else IN_FLIGHT
-        while (place := self._schedule.start(now)) is not None:
-            self._record.note(place.operation)
-            waiter = self._waiters.pop(place)
+        self._queue.most_at_once = 1 if self._penalty_box.is_half_open(now) else IN_FLIGHT
+        while (ticket := self._queue.start(now)) is not None:
+            self._journal.note(ticket.operation)
+            waiter = self._waiters.pop(ticket)
             # One that was cancelled in this very moment gives its place back itself.
             if not waiter.done():
                 waiter.set_result(None)
-        self._metrics.pacing_queue_depth.set(self._schedule.waiting)
+        self._metrics.pacing_queue_depth.set(self._queue.waiting)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        change = self._schedule.next_change(now)
+        change = self._queue.next_change(now)
         if change is not None:
             self._timer = asyncio.get_running_loop().call_at(change, self._wake)
 

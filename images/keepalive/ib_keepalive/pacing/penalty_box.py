@@ -11,7 +11,7 @@ AGAIN_S = 900.0
 _LONGEST_S = 3600.0
 
 
-class Box:
+class PenaltyBox:
     """Closed until a time, then half open until one answer that is not a 429."""
 
     def __init__(self) -> None:

@@ -13,10 +13,10 @@ _SMOOTHING = 0.2
 
 
 @dataclass(eq=False, slots=True)
-class Hold:
+class CountedCall:
     """One call in a window; ``arrived`` is the latest moment at which IBKR can have counted it."""
 
-    window: Window
+    window: SlidingWindow
     started: float
     arrived: float
 
@@ -30,25 +30,25 @@ class Hold:
         self.window.forget(self)
 
 
-class Window:
+class SlidingWindow:
     """At most ``calls`` arrivals in any ``seconds``. All times are seconds of one clock that never goes back."""
 
     def __init__(self, calls: int, seconds: float) -> None:
         self.calls = calls
         self.seconds = seconds
-        self._holds: list[Hold] = []
+        self._counted: list[CountedCall] = []
         self._lag = 0.0
 
-    def take(self, now: float) -> Hold:
+    def take(self, now: float) -> CountedCall:
         """Count a call that starts now, whether or not there is room."""
-        hold = Hold(self, now, now + UNSURE_S)
-        self._holds.append(hold)
-        return hold
+        counted = CountedCall(self, now, now + UNSURE_S)
+        self._counted.append(counted)
+        return counted
 
-    def forget(self, hold: Hold) -> None:
+    def forget(self, counted: CountedCall) -> None:
         """Do not count a call after all."""
-        if hold in self._holds:
-            self._holds.remove(hold)
+        if counted in self._counted:
+            self._counted.remove(counted)
 
     def free(self, now: float) -> int:
         """How many calls may start now."""
@@ -79,5 +79,5 @@ class Window:
 
     def _expiries(self, now: float) -> list[float]:
         lasts = self.seconds + _EDGE_S
-        self._holds = [hold for hold in self._holds if hold.arrived + lasts > now]
-        return sorted(hold.arrived + lasts for hold in self._holds)
+        self._counted = [counted for counted in self._counted if counted.arrived + lasts > now]
+        return sorted(counted.arrived + lasts for counted in self._counted)

@@ -20,7 +20,7 @@ log = structlog.get_logger("ib_keepalive.guard")
 _SLOW_S = 5.0
 
 
-class Record:
+class UsageJournal:
     """The last calls of each slow operation and the end of a penalty; without a path nothing is kept."""
 
     def __init__(self, path: Path | None, pacing: Mapping[str, Pacing | None], wall: Callable[[], float]) -> None:
@@ -36,11 +36,11 @@ class Record:
             return {}, 0.0
         now = self._wall()
         try:
-            kept = json.loads(self._path.read_text("utf-8"))
+            cached = json.loads(self._path.read_text("utf-8"))
             self._calls = {
-                name: [float(at) for at in kept["calls"][name]] for name in self._slow if name in kept["calls"]
+                name: [float(at) for at in cached["calls"][name]] for name in self._slow if name in cached["calls"]
             }
-            self._penalty_until = float(kept["penalty_until"])
+            self._penalty_until = float(cached["penalty_until"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             log.warning("what was recorded of earlier requests cannot be read", file=self._path.name)
             return {}, 0.0

@@ -9,7 +9,7 @@ import httpx
 import structlog
 
 from ib_keepalive.metrics import Metrics
-from ib_keepalive.upstream.api_request import Question
+from ib_keepalive.upstream.api_request import ApiRequest
 from ib_keepalive.upstream.response import FinalAnswer, Response
 from ib_keepalive.upstream.transport import fetching
 from ibkr.errors import UpstreamTimeout, UpstreamUnreachable
@@ -24,7 +24,7 @@ class ConnectionBroken(UpstreamUnreachable):
     """The connection ended before the answer was complete; the request may have been carried out."""
 
 
-class Exchange:
+class GatewayClient:
     """Sends to the gateway at ``url``, measures, and turns every failure of the network into an IbError."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, url: str, metrics: Metrics) -> None:
@@ -32,16 +32,16 @@ class Exchange:
         self._metrics = metrics
         self._base = url.rstrip("/")
 
-    async def send(self, question: Question, within_s: float) -> Response:
+    async def send(self, request: ApiRequest, within_s: float) -> Response:
         """The gateway's answer as it is. UpstreamUnreachable, ConnectionBroken, UpstreamTimeout or FinalAnswer."""
-        operation = question.endpoint.id
+        operation = request.endpoint.id
         clock = asyncio.get_running_loop().time
         started = clock()
         outcome = "cancelled"
         self._metrics.upstream_in_flight.inc()
         try:
             async with asyncio.timeout(within_s):
-                response = await self._fetch(question.endpoint.method, self._base + question.target, question.body)
+                response = await self._fetch(request.endpoint.method, self._base + request.target, request.body)
             outcome = str(response.status)
             return response
         except _REFUSED:

@@ -1,4 +1,4 @@
-"""A question's way to the gateway: its turn in the line, one exchange, and what that tells the line."""
+"""A request's way to the gateway: its turn in the queue, one exchange, and what that tells the queue."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable
 
 from ib_keepalive.pacing.fair_queue import End
 from ib_keepalive.pacing.pacer import Pacer
-from ib_keepalive.pacing.shared_call import Abandoned, Flight
-from ib_keepalive.upstream.api_request import Question
-from ib_keepalive.upstream.client import ConnectionBroken, Exchange
+from ib_keepalive.pacing.shared_call import Abandoned, SharedCall
+from ib_keepalive.upstream.api_request import ApiRequest
+from ib_keepalive.upstream.client import ConnectionBroken, GatewayClient
 from ib_keepalive.upstream.response import Response
 from ibkr.errors import UpstreamTimeout, UpstreamUnreachable
 
@@ -30,28 +30,28 @@ def longest_s(operation: str) -> float:
     return _LONG_S.get(operation, _USUAL_S)
 
 
-class Sender:
+class PacedClient:
     """The only way upstream for what callers ask."""
 
-    def __init__(self, exchange: Exchange, pacer: Pacer) -> None:
-        self._exchange = exchange
+    def __init__(self, gateway: GatewayClient, pacer: Pacer) -> None:
+        self._gateway = gateway
         self._pacer = pacer
 
-    async def send(self, flight: Flight, name: Hashable, question: Callable[[], Question]) -> Response:
-        """The gateway's answer; ``question`` is called when the turn has come.
+    async def send(self, call: SharedCall, name: Hashable, request: Callable[[], ApiRequest]) -> Response:
+        """The gateway's answer; ``request`` is called when the turn has come.
 
         PacingLimited when it would not come in time, Abandoned when nobody waits for it any more.
         """
-        if not flight.asking:
+        if not call.asking:
             raise Abandoned
-        place = await self._pacer.turn(flight, name)
-        flight.is_sent = True
+        ticket = await self._pacer.turn(call, name)
+        call.is_sent = True
         end: End = "answered"
         try:
-            response = await self._exchange.send(question(), longest_s(flight.operation))
+            response = await self._gateway.send(request(), longest_s(call.operation))
             self._pacer.answered(response.status, response.retry_after_s)
             if response.status == 429:
-                self._pacer.check_box()
+                self._pacer.check_penalty()
             return response
         except UpstreamTimeout:
             end = "lost"
@@ -60,5 +60,5 @@ class Sender:
             end = "answered" if isinstance(error, ConnectionBroken) else "unsent"
             raise
         finally:
-            flight.is_sent = False
-            self._pacer.done(place, end)
+            call.is_sent = False
+            self._pacer.done(ticket, end)

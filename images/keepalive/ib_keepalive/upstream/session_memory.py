@@ -15,14 +15,14 @@ _MOST_WARM = 10_000
 
 
 @dataclass(slots=True)
-class Memory:
-    """``epoch`` counts sessions. ``called``: operations that IBKR answered. ``warm``: questions past their cold start.
+class SessionMemory:
+    """``generation`` counts sessions. ``called``: operations that IBKR answered. ``warm``: requests that were warm.
 
     ``searched``: conids whose contract search was made, which strikes and contract lists need; ``traced``: those whose
     underlying was searched for, which prices of derivatives need.
     """
 
-    epoch: int = 0
+    generation: int = 0
     called: set[str] = field(default_factory=set)
     warm: set[Hashable] = field(default_factory=set)
     searched: set[str] = field(default_factory=set)
@@ -53,7 +53,7 @@ class Memory:
         if is_same and not is_other_user:
             return False
         self._state, self._began, self._started = status.state, began, started
-        self.epoch += 1
+        self.generation += 1
         self.called.clear()
         self.warm.clear()
         self.searched.clear()
@@ -61,7 +61,7 @@ class Memory:
         return True
 
     def warm_up(self, key: Hashable) -> None:
-        """Note that a question is past its cold start."""
+        """Note that a request is past its cold start."""
         if len(self.warm) >= _MOST_WARM:
             self.warm.clear()
         self.warm.add(key)

@@ -1,6 +1,6 @@
 """One HTTP request to the gateway: over sockets, or through httpx's transport, into which tests put an app.
 
-On sockets aiohttp is used as it is: httpx's layer over it would take a tenth of a question's CPU.
+On sockets aiohttp is used as it is: httpx's layer over it would take a tenth of a request's CPU.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 import anyio
@@ -55,8 +55,36 @@ class Reply:
         return [row for row in self.body if isinstance(row, dict)]
 
 
-class Guard:
-    """Calls operations of the catalogue by id."""
+class Guard(Protocol):
+    """What tools ask IBKR through: one guard, or several behind one."""
+
+    async def call(
+        self,
+        operation: str,
+        *,
+        account: str | None = None,
+        path: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+    ) -> Reply:
+        """IBKR's answer to ``operation`` (a catalogue id). Query values that are None are left out.
+
+        ``account`` is the one that the question is about where neither path nor body names it; it is not sent.
+        Raises the ``IbError`` of the guard's envelope.
+        """
+
+    def each(self) -> Mapping[str, GuardClient]:
+        """The guards that this one stands for, by name."""
+
+    async def status(self) -> Status:
+        """What the keeper knows about the session; answered without IBKR."""
+
+    async def reauthenticate(self) -> Status:
+        """Ask the keeper to open the brokerage session again; the state right after asking."""
+
+
+class GuardClient:
+    """Calls operations of the catalogue by id at one guard."""
 
     def __init__(self, send: Send, base_url: str, token: str) -> None:
         self._request = send
@@ -77,11 +105,6 @@ class Guard:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Reply:
-        """IBKR's answer to ``operation`` (a catalogue id). Query values that are None are left out.
-
-        ``account`` is the one that the question is about where neither path nor body names it; it is not sent.
-        Raises the ``IbError`` of the guard's envelope.
-        """
         endpoint = self._catalogue[operation]
         answer = await self._send(
             endpoint.method,
@@ -92,12 +115,10 @@ class Guard:
         headers = answer.headers
         return Reply(_decode(answer), int(headers.get("ib-age-ms", 0)), headers.get("ib-source", "upstream"))
 
-    def each(self) -> dict[str, Guard]:
-        """The guards that this one stands for, by name."""
+    def each(self) -> dict[str, GuardClient]:
         return {"default": self}
 
     async def status(self) -> Status:
-        """What the keeper knows about the session; answered without IBKR."""
         content = _decode(await self._send("GET", "/status"))
         try:
             return Status.from_json(content)
@@ -105,7 +126,6 @@ class Guard:
             raise UpstreamError("The guard's /status cannot be read by this version.") from error
 
     async def reauthenticate(self) -> Status:
-        """Ask the keeper to open the brokerage session again; the state right after asking."""
         content = _decode(await self._send("POST", "/reauthenticate", body={}))
         return Status.from_json(content["status"])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from ib_mcp.guard.client import Guard, Reply
+from ib_mcp.guard.client import Guard, GuardClient, Reply
 from ib_mcp.guard.transport import by_sockets, by_transport
 from ib_mcp.settings import McpSettings
 from ibkr.errors import (
@@ -31,23 +31,23 @@ async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | N
     """The guard of ``settings``, or all of them as one; ``transport`` replaces the sockets in tests."""
     async with AsyncExitStack() as stack:
         send = await stack.enter_async_context(by_sockets() if transport is None else by_transport(transport))
-        first = Guard(send, str(settings.guard_url).rstrip("/"), settings.guard_token.get_secret_value())
+        first = GuardClient(send, str(settings.guard_url).rstrip("/"), settings.guard_token.get_secret_value())
         more = {
-            extra.name: Guard(send, str(extra.url).rstrip("/"), extra.token.get_secret_value())
+            extra.name: GuardClient(send, str(extra.url).rstrip("/"), extra.token.get_secret_value())
             for extra in settings.extra_guards
         }
-        yield Guards({"default": first, **more}) if more else first
+        yield GuardRouter({"default": first, **more}) if more else first
 
 
-class Guards(Guard):
-    """Answers like one guard. A question about no account is answered by the first that has a session for it."""
+class GuardRouter:
+    """Answers like one guard. A question about no account goes to the first."""
 
-    def __init__(self, named: Mapping[str, Guard]) -> None:
+    def __init__(self, named: Mapping[str, GuardClient]) -> None:
         self._named = dict(named)
         self._first = next(iter(self._named.values()))
-        self._owners: dict[str, Guard] = {}
+        self._owners: dict[str, GuardClient] = {}
 
-    def each(self) -> dict[str, Guard]:
+    def each(self) -> dict[str, GuardClient]:
         return dict(self._named)
 
     async def call(
@@ -78,7 +78,7 @@ class Guards(Guard):
     async def reauthenticate(self) -> Status:
         return await self._first.reauthenticate()
 
-    async def _owner(self, account: str) -> Guard:
+    async def _owner(self, account: str) -> GuardClient:
         if account not in self._owners:
             await self._all_accounts()
         return self._owners.get(account, self._first)

@@ -23,13 +23,17 @@ _UNDECIDED = (SessionState.STARTING, SessionState.REOPENING)
 @read_tool("Session")
 async def get_session_status(context: ToolContext) -> Answer:
     """Is IBKR signed in and usable, live or paper, and if not what to do."""
-    return await _of_each(context, Guard.status)
+    return await _of_each(context, _status)
 
 
 @session_tool("Session")
 async def reopen_session(context: ToolContext) -> Answer:
     """Open the brokerage session again after session_reopening. No cure for login_required."""
     return await _of_each(context, _reopen)
+
+
+async def _status(guard: Guard) -> Status:
+    return await guard.status()
 
 
 async def _reopen(guard: Guard) -> Status:

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ib_keepalive.upstream.api_request import PREFIX, Question, read_target, with_body
+from ib_keepalive.guard.allow_list import read_target, with_body
+from ib_keepalive.upstream.api_request import PREFIX, ApiRequest
 from ibkr import catalogue
 from ibkr.errors import IbError, InvalidRequest, OperationUnknown
 
 ROWS = catalogue.load()
 
 
-def target(path: str, method: str = "GET", query: str = "") -> Question:
+def target(path: str, method: str = "GET", query: str = "") -> ApiRequest:
     return read_target(ROWS, method, (PREFIX + path).encode("latin-1"), query.encode("latin-1"))
 
 
@@ -87,10 +88,10 @@ def test_other_prefixes_that_the_gateway_forwards_are_unknown(prefix: str):
 @given(st.text(st.characters(max_codepoint=255), max_size=40))
 def test_whatever_is_sent_reaches_ibkr_as_exactly_the_path_that_was_checked(text: str):
     try:
-        question = target(f"/portfolio/{text}/ledger")
+        request = target(f"/portfolio/{text}/ledger")
     except IbError:
         return
-    assert question.target == f"{PREFIX}/portfolio/{text}/ledger"
+    assert request.target == f"{PREFIX}/portfolio/{text}/ledger"
     assert not set(text) & set("/%\\;?#. ") or "." in text.strip(".")
 
 
@@ -115,10 +116,10 @@ def test_a_query_keeps_its_meaning_on_the_way(pairs: dict[str, str]):
     from urllib.parse import parse_qsl, urlencode
 
     try:
-        question = target("/iserver/accounts", query=urlencode(pairs))
+        request = target("/iserver/accounts", query=urlencode(pairs))
     except InvalidRequest:
         return
-    sent = question.target.partition("?")[2]
+    sent = request.target.partition("?")[2]
     assert dict(parse_qsl(sent, keep_blank_values=True)) == pairs
 
 
@@ -182,8 +183,8 @@ def test_a_get_takes_no_body():
 
 
 def test_an_absent_body_becomes_an_empty_object():
-    question = with_body(target("/pa/allocation", "POST"), b"")
-    assert question.body == b"{}"
+    request = with_body(target("/pa/allocation", "POST"), b"")
+    assert request.body == b"{}"
 
 
 def test_what_ibkr_gets_is_what_was_checked():

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from ib_keepalive.guard.auth import Token, refuse_browsers
-from ib_keepalive.pacing.deadline import DEFAULT_TURN_S, read_patience
+from ib_keepalive.pacing.deadline import DEFAULT_TURN_S, read_deadline
 from ibkr.errors import InvalidRequest, OperationForbidden, TokenRequired
 
 TOKEN = Token("correct horse")
@@ -75,18 +75,18 @@ def test_a_program_that_looks_a_little_like_a_browser_is_let_in():
 
 
 def test_a_caller_without_a_word_waits_as_usual():
-    patience = read_patience(None, 100.0, 15.0)
-    assert (patience.turn_by, patience.answer_by) == (100 + DEFAULT_TURN_S, 100 + DEFAULT_TURN_S + 15)
+    deadline = read_deadline(None, 100.0, 15.0)
+    assert (deadline.turn_by, deadline.answer_by) == (100 + DEFAULT_TURN_S, 100 + DEFAULT_TURN_S + 15)
 
 
 @pytest.mark.parametrize(("header", "turn", "answer"), [(b"1000", 0.8, 1), (b"10000", 9, 10), (b"0", 0, 0),
                                                         (b"999999999", 119, 120)])  # fmt: skip
 def test_a_deadline_leaves_time_for_the_answer(header: bytes, turn: float, answer: float):
-    patience = read_patience(header, 100.0, 15.0)
-    assert (patience.turn_by, patience.answer_by) == pytest.approx((100 + turn, 100 + answer))
+    deadline = read_deadline(header, 100.0, 15.0)
+    assert (deadline.turn_by, deadline.answer_by) == pytest.approx((100 + turn, 100 + answer))
 
 
 @pytest.mark.parametrize("header", [b"", b"-1", b"soon", b"1.5", b"9" * 10, b"\xb2"])
 def test_a_deadline_that_is_no_number_is_refused(header: bytes):
     with pytest.raises(InvalidRequest):
-        read_patience(header, 0.0, 15.0)
+        read_deadline(header, 0.0, 15.0)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ib_keepalive.guard.reads.cache import Cache, Kept
+from ib_keepalive.guard.reads.cache import Cache, CachedResponse
 from ib_keepalive.guard.reads.warm_up import is_cold, retry_in_s, underlying_symbols
-from ib_keepalive.upstream.api_request import Question
-from ib_keepalive.upstream.session_memory import Memory
+from ib_keepalive.upstream.api_request import ApiRequest
+from ib_keepalive.upstream.session_memory import SessionMemory
 from ibkr import catalogue
 from ibkr.errors import IbError, LoginRequired, PacingLimited, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from ibkr.session import GatewayStatus, SessionState, Status
@@ -21,13 +21,13 @@ ROWS = catalogue.load()
 LEDGER = ROWS["get_ledger"]._replace(fresh_s=3)
 
 
-def kept(stored: float, content: bytes = b"{}", fresh_s: float = 3) -> Kept:
-    return Kept(LEDGER._replace(fresh_s=fresh_s), content, 200, stored)
+def cached(stored: float, content: bytes = b"{}", fresh_s: float = 3) -> CachedResponse:
+    return CachedResponse(LEDGER._replace(fresh_s=fresh_s), content, 200, stored)
 
 
 def test_an_answer_is_kept_as_long_as_it_is_fresh():
     cache = Cache()
-    cache.put("a", kept(10))
+    cache.put("a", cached(10))
     assert cache.get("a", 12.9) is not None
     assert cache.get("a", 13) is None
     assert len(cache) == cache.size == 0
@@ -35,7 +35,7 @@ def test_an_answer_is_kept_as_long_as_it_is_fresh():
 
 def test_what_is_never_fresh_is_not_kept():
     cache = Cache()
-    cache.put("a", kept(10, fresh_s=0))
+    cache.put("a", cached(10, fresh_s=0))
     assert len(cache) == 0
 
 
@@ -43,7 +43,7 @@ def test_what_is_never_fresh_is_not_kept():
 def test_the_cache_is_bounded_and_keeps_the_latest(puts: list[tuple[int, int]]):
     cache = Cache(most_bytes=6000)
     for key, size in puts:
-        cache.put(key, kept(0, b"x" * size))
+        cache.put(key, cached(0, b"x" * size))
     assert cache.size <= 6000
     if puts:
         assert cache.get(puts[-1][0], 1) is not None
@@ -51,8 +51,8 @@ def test_the_cache_is_bounded_and_keeps_the_latest(puts: list[tuple[int, int]]):
 
 def test_an_answer_larger_than_everything_is_not_kept():
     cache = Cache(most_bytes=1000)
-    cache.put("small", kept(0))
-    cache.put("big", kept(0, b"x" * 2000))
+    cache.put("small", cached(0))
+    cache.put("big", cached(0, b"x" * 2000))
     assert cache.get("small", 1) is not None
     assert cache.get("big", 1) is None
 
@@ -70,25 +70,25 @@ OPEN = status_of(SessionState.AUTHENTICATED, since=5)
     ],
 )
 def test_another_session_makes_the_memory_forget(other: Status):
-    memory = Memory()
+    memory = SessionMemory()
     memory.observe(replace(OPEN, mode="paper"), now=10, wall=10)
     memory.called.add("list_brokerage_accounts")
-    before = memory.epoch
+    before = memory.generation
     assert memory.observe(other, now=11, wall=11)
-    assert memory.epoch > before
+    assert memory.generation > before
     assert not memory.called
 
 
 @pytest.mark.parametrize("drift", [0.0, 0.002, -0.002, 3600.0, -86400.0])
 def test_the_same_session_told_by_another_clock_is_no_other_session(drift: float):
-    memory = Memory()
+    memory = SessionMemory()
     memory.observe(replace(OPEN, gateway=GatewayStatus(started_at=2)), now=10, wall=1000)
     later = replace(OPEN, state_since=OPEN.state_since + drift, gateway=GatewayStatus(started_at=2 + drift))
     assert not memory.observe(later, now=20, wall=1010 + drift)
 
 
 def test_learning_the_mode_is_no_other_session():
-    memory = Memory()
+    memory = SessionMemory()
     memory.observe(OPEN, now=10, wall=10)
     memory.called.add("list_brokerage_accounts")
     assert not memory.observe(replace(OPEN, mode="paper", observed_at=77, age_seconds=3), now=10, wall=10)
@@ -96,7 +96,7 @@ def test_learning_the_mode_is_no_other_session():
 
 
 def test_searches_are_remembered_by_conid():
-    memory = Memory()
+    memory = SessionMemory()
     memory.note_search([{"conid": "265598"}, {"conid": 8314}, {"issuers": []}, None])
     assert memory.searched == {"265598", "8314"}
 
@@ -140,10 +140,10 @@ def test_only_what_a_second_try_can_cure_is_tried_again(
     ],
 )
 def test_the_first_answers_of_a_session_are_told_from_real_ones(operation: str, cold: object, warm: object):
-    question = Question(ROWS[operation], ROWS[operation].path)
-    assert is_cold(question, cold)
-    assert not is_cold(question, warm)
-    assert not is_cold(Question(LEDGER, LEDGER.path), cold)
+    request = ApiRequest(ROWS[operation], ROWS[operation].path)
+    assert is_cold(request, cold)
+    assert not is_cold(request, warm)
+    assert not is_cold(ApiRequest(LEDGER, LEDGER.path), cold)
 
 
 def test_only_derivatives_are_traced_to_their_underlying():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ib_keepalive.guard.snapshots import market_data_lines
 from ib_keepalive.guard.snapshots.rows import Rows, Wish, read_wish
-from ib_keepalive.upstream.api_request import Question
+from ib_keepalive.upstream.api_request import ApiRequest
 from ibkr import catalogue
 from ibkr.errors import InvalidRequest
 
@@ -18,7 +18,7 @@ SNAPSHOT = catalogue.load()["get_price_snapshot"]
 
 
 def wish(conids: str, fields: str = "31") -> Wish:
-    return read_wish(Question(SNAPSHOT, SNAPSHOT.path, (("conids", conids), ("fields", fields))))
+    return read_wish(ApiRequest(SNAPSHOT, SNAPSHOT.path, (("conids", conids), ("fields", fields))))
 
 
 def row(conid: str, **values: str) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def test_an_instrument_given_up_starts_cold_and_keeps_its_last_values_meanwhile(
 
 def test_the_instruments_asked_for_longest_ago_give_up_their_lines(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(market_data_lines, "MOST", 4)
-    held = market_data_lines.Lines()
+    held = market_data_lines.MarketDataLines()
     held.hold(["1", "2", "3", "4"])
     held.hold(["1"])
     assert held.excess(["9"]) == ["2"]

@@ -1,361 +1,243 @@
-"""The line in front of IBKR, as a simulation of callers and of IBKR's own counting."""
+"""The pacing queue and shared shared calls inside an event loop, in virtual time."""
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import asyncio
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ib_keepalive.pacing.fair_queue import (
-    IN_FLIGHT,
-    KEPT_S,
-    MOST_WAITING,
-    REST_S,
-    STUCK_S,
-    Limit,
-    Place,
-    Schedule,
-    TooLong,
-)
-from ib_keepalive.pacing.sliding_window import UNSURE_S, Window
-from ibkr.operation import Pacing
+from ib_keepalive.guard.reads.single_flight import SingleFlight
+from ib_keepalive.metrics import Metrics
+from ib_keepalive.pacing.deadline import Deadline
+from ib_keepalive.pacing.pacer import TOGETHER, Pacer
+from ib_keepalive.pacing.penalty_box import AGAIN_S, FIRST_S, PenaltyBox
+from ib_keepalive.pacing.reservations import Ticket
+from ib_keepalive.pacing.shared_call import SharedCall
+from ibkr import catalogue
+from ibkr.errors import PacingLimited, UpstreamError, UpstreamTimeout
 
-TOGETHER = Pacing(9, 1.0)
-LIMITS = {
-    "orders": Limit(Pacing(1, 5.0)),
-    "notes": Limit(Pacing(1, 1.0)),
-    "history": Limit(concurrent=2),
-    "slow": Limit(Pacing(1, 900.0)),
-}
+pytestmark = pytest.mark.looptime
 
 
-@dataclass(order=True)
-class Event:
-    at: float
-    number: int
-    act: Callable[[], None] = field(compare=False)
+def now() -> float:
+    return asyncio.get_running_loop().time()
 
 
-@dataclass
-class Served:
-    caller: str
-    operation: str
-    asked: float
-    start: float
-    arrived: float
-    end: float
+def pacer() -> Pacer:
+    return Pacer(catalogue.load(), Metrics())
 
 
-class Simulation:
-    """Runs a schedule against a clock of its own. ``lag``: how late in its doubt IBKR counts each request (0..1)."""
+def call(operation: str = "get_ledger", caller: str = "a", within_s: float = 8.0) -> SharedCall:
+    return SharedCall(operation, caller, Deadline(now() + within_s, now() + within_s + 15), asking=1)
 
-    def __init__(self, *, took: float = 0.05, lag: Callable[[int], float] = lambda number: 0.0) -> None:
-        self.schedule = Schedule(TOGETHER, LIMITS)
-        self.now = 0.0
-        self.took = took
-        self.lag = lag
-        self.served: list[Served] = []
-        self.refused: list[tuple[str, float, float]] = []
-        self.most_running = 0
-        self._events: list[Event] = []
-        self._number = 0
-        self._asked: dict[Place, tuple[float, Callable[[], None] | None]] = {}
 
-    def at(self, when: float, act: Callable[[], None]) -> None:
-        self._number += 1
-        heapq.heappush(self._events, Event(when, self._number, act))
+async def take(line: Pacer, request: object, lasts_s: float = 0.1, **of: object) -> float:
+    """Have a turn, answer after ``lasts_s``; returns when it started."""
+    ticket = await line.turn(call(**of), request)  # type: ignore[arg-type]
+    started = now()
+    await asyncio.sleep(lasts_s)
+    line.done(ticket)
+    return started
 
-    def ask(
-        self,
-        caller: str,
-        operation: str = "read",
-        question: object = None,
-        patience: float = 8.0,
-        then: Callable[[], None] | None = None,
-        refused: Callable[[float], None] | None = None,
-    ) -> None:
+
+async def test_turns_come_at_the_pace_of_ibkr():
+    line = pacer()
+    starts = await asyncio.gather(*(take(line, number, 0.01) for number in range(25)))
+    assert all(later - earlier >= 1 for earlier, later in zip(starts, starts[TOGETHER.calls :], strict=False))
+    assert max(starts) < 2.5
+    assert (line.waiting, line.running) == (0, 0)
+
+
+async def test_no_more_than_four_are_under_way():
+    line = pacer()
+    tickets = [await line.turn(call(), number) for number in range(4)]
+    fifth = asyncio.create_task(line.turn(call(), 5))
+    await asyncio.sleep(3)
+    assert not fifth.done()
+    line.done(tickets[0])
+    line.done(await fifth)
+    assert line.running == 3
+
+
+async def test_a_turn_beyond_patience_is_refused_at_once_and_given_on_return():
+    line = pacer()
+    await take(line, 1, operation="list_live_orders")
+    began = now()
+    with pytest.raises(PacingLimited) as refused:
+        await line.turn(call("list_live_orders", "b", within_s=2), 2)
+    assert now() == began
+    assert refused.value.retry_after_s == pytest.approx(5.1, abs=0.15)
+    await asyncio.sleep(refused.value.retry_after_s or 0)
+    line.done(await line.turn(call("list_live_orders", "b", within_s=0.5), 2))
+
+
+async def test_who_gives_up_in_the_line_leaves_no_trace():
+    line = pacer()
+    tickets = [await line.turn(call(), number) for number in range(4)]
+    waiting = asyncio.create_task(line.turn(call(), 5))
+    await asyncio.sleep(0.1)
+    assert line.waiting == 1
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    for ticket in tickets:
+        line.done(ticket)
+    assert (line.waiting, line.running) == (0, 0)
+
+
+async def test_who_gives_up_in_the_moment_of_its_turn_gives_the_turn_back():
+    line = pacer()
+    tickets = [await line.turn(call(), number) for number in range(4)]
+    waiting = asyncio.create_task(line.turn(call(), 5))
+    await asyncio.sleep(0.1)
+    line.done(tickets.pop())
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    for ticket in tickets:
+        line.done(ticket)
+    assert (line.waiting, line.running) == (0, 0)
+
+
+async def test_the_keeper_goes_first():
+    line = pacer()
+    turns = [asyncio.create_task(take(line, number, 0.01)) for number in range(30)]
+    await asyncio.sleep(0.2)
+    await line.reserve("get_auth_status")
+    assert now() < 1.1
+    starts = sorted([await turn for turn in turns] + [now()])
+    assert all(later - earlier >= 1 for earlier, later in zip(starts[:27], starts[TOGETHER.calls :], strict=False))
+
+
+async def test_the_keeper_is_not_held_up_for_long():
+    line = pacer()
+    for _ in range(30):
+        line._queue.spend("tickle", now())
+    began = now()
+    await line.reserve("tickle")
+    assert now() - began <= 2
+
+
+async def test_a_429_closes_the_line_for_ten_minutes_and_one_request_tries():
+    line = pacer()
+    tickets = [await line.turn(call(), number) for number in range(4)]
+    waiting = [asyncio.create_task(line.turn(call(), number)) for number in range(4, 8)]
+    await asyncio.sleep(0)
+    line.answered(429)
+    for refused in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(refused, PacingLimited)
+        assert refused.retry_after_s == pytest.approx(FIRST_S)
+    for ticket in tickets:
+        line.done(ticket)
+    await asyncio.sleep(100)
+    with pytest.raises(PacingLimited) as late:
+        await line.turn(call(), 9)
+    assert late.value.retry_after_s == pytest.approx(FIRST_S - 100)
+    await asyncio.sleep(FIRST_S - 100)
+    tries: list[asyncio.Task[Ticket]] = [asyncio.create_task(line.turn(call(), number)) for number in range(3)]
+    await asyncio.sleep(0.5)
+    assert [each.done() for each in tries] == [True, False, False]
+    line.answered(200)
+    line.done(await tries[0])
+    await asyncio.sleep(0.5)
+    assert [each.done() for each in tries] == [True, True, True]
+    for each in tries[1:]:
+        line.done(await each)
+
+
+def test_a_second_offence_lasts_longer_and_one_burst_is_one_offence():
+    box = PenaltyBox()
+    box.hit(0, None)
+    box.hit(5, None)
+    assert box.left(10) == FIRST_S - 10
+    box.hit(FIRST_S, None)
+    assert box.left(FIRST_S) == AGAIN_S
+    box.passed(FIRST_S + 1)
+    assert box.left(FIRST_S + 1) > 0
+    box.passed(FIRST_S + AGAIN_S)
+    box.hit(9999, 30)
+    assert box.left(9999) == 30
+
+
+async def test_callers_of_one_question_share_a_flight():
+    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"))
+    worked = []
+
+    async def work(call: SharedCall) -> str:
+        worked.append(call)
+        await asyncio.sleep(1)
+        return "answer"
+
+    answers = await asyncio.gather(*(calls.ask("q", "get_ledger", caller, Deadline(9, 9), work) for caller in "abc"))
+    assert answers == [("answer", False), ("answer", True), ("answer", True)]
+    assert len(worked) == 1
+    await asyncio.sleep(0)
+    assert len(calls) == 0
+
+
+async def test_a_caller_that_leaves_does_not_end_the_flight_of_the_others():
+    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"))
+
+    async def work(_: SharedCall) -> str:
+        await asyncio.sleep(1)
+        return "answer"
+
+    first = asyncio.create_task(calls.ask("q", "get_ledger", "a", Deadline(9, 9), work))
+    second = asyncio.create_task(calls.ask("q", "get_ledger", "b", Deadline(9, 9), work))
+    await asyncio.sleep(0.5)
+    first.cancel()
+    assert await second == ("answer", True)
+
+
+async def test_a_flight_that_nobody_wants_ends_unless_the_gateway_has_it():
+    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"))
+    ended = []
+
+    async def work(call: SharedCall) -> str:
+        call.is_sent = call.caller == "sent"
         try:
-            place = self.schedule.join(self.now, caller, operation, question, patience)
-        except TooLong as error:
-            self.refused.append((caller, self.now, error.wait_s))
-            if refused is not None:
-                refused(error.wait_s)
-        else:
-            self._asked[place] = (self.now, then)
-        self._pump()
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            ended.append(call.caller)
+            raise
+        return "answer"
 
-    def run(self, until: float) -> None:
-        while self._events and self._events[0].at <= until:
-            event = heapq.heappop(self._events)
-            self.now = max(self.now, event.at)
-            event.act()
-            self._pump()
-        self.now = until
-
-    def _pump(self) -> None:
-        while (place := self.schedule.start(self.now)) is not None:
-            self._start(place)
-        change = self.schedule.next_change(self.now)
-        if change is not None:
-            assert change > self.now, "it may start now, yet start() gave nothing"
-            self.at(change, lambda: None)
-
-    def _start(self, place: Place) -> None:
-        start, (asked, then) = self.now, self._asked.pop(place)
-        self.most_running = max(self.most_running, self.schedule.running)
-        arrived = start + self.lag(len(self.served)) * min(self.took, UNSURE_S)
-        self.served.append(Served(place.caller, place.operation, asked, start, arrived, start + self.took))
-
-        def finish() -> None:
-            self.schedule.finish(place, self.now)
-            if then is not None:
-                then()
-
-        self.at(start + self.took, finish)
-
-    def most_arrivals(self, seconds: float, operation: str | None = None) -> int:
-        times = sorted(each.arrived for each in self.served if operation in (None, each.operation))
-        return max((sum(t <= other < t + seconds for other in times) for t in times), default=0)
+    for caller in ("waiting", "sent"):
+        asking = asyncio.create_task(calls.ask(caller, "get_ledger", caller, Deadline(9, 9), work))
+        await asyncio.sleep(0.5)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert ended == ["waiting"]
+    assert len(calls) == 1
+    await asyncio.sleep(6)
+    assert len(calls) == 0
 
 
-def loop_forever(simulation: Simulation, caller: str, operation: str = "read", patience: float = 8.0) -> None:
-    """An agent that asks one new question after the other, and obeys retry_after_s."""
-    asked = [0]
+async def test_each_caller_keeps_its_own_deadline():
+    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"))
 
-    def ask() -> None:
-        asked[0] += 1
-        try_it(asked[0])
+    async def work(_: SharedCall) -> str:
+        await asyncio.sleep(3)
+        return "answer"
 
-    def try_it(question: int) -> None:
-        simulation.ask(
-            caller,
-            operation,
-            question,
-            patience,
-            then=ask,
-            refused=lambda wait: simulation.at(simulation.now + wait, lambda: try_it(question)),
+    slow = asyncio.create_task(calls.ask("q", "get_ledger", "a", Deadline(9, 9), work))
+    with pytest.raises(UpstreamTimeout):
+        await calls.ask("q", "get_ledger", "b", Deadline(1, 1), work)
+    assert now() == pytest.approx(1)
+    assert (await slow)[0] == "answer"
+
+
+async def test_an_error_reaches_everybody_who_waits_and_nobody_after():
+    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"))
+    tries = []
+
+    async def work(_: SharedCall) -> str:
+        tries.append(1)
+        await asyncio.sleep(1)
+        raise UpstreamError("no")
+
+    for _ in range(2):
+        both = await asyncio.gather(
+            *(calls.ask("q", "get_ledger", "a", Deadline(99, 99), work) for _ in range(2)), return_exceptions=True
         )
-
-    ask()
-
-
-asks = st.lists(
-    st.tuples(
-        st.floats(0, 6),
-        st.sampled_from("abcde"),
-        st.sampled_from(["read", "read", "read", "orders", "notes", "history", "slow"]),
-        st.integers(0, 1000),
-        st.sampled_from([0.5, 8.0, 20.0]),
-    ),
-    max_size=120,
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(asks, st.sampled_from([0.001, 0.05, 0.3, 2.0]), st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_ibkr_never_counts_more_than_it_allows(questions, took, lags):
-    simulation = Simulation(took=took, lag=lambda number: lags[number % len(lags)])
-    for at, caller, operation, question, patience in questions:
-        simulation.at(at, lambda c=caller, o=operation, q=question, p=patience: simulation.ask(c, o, q, p))
-    simulation.run(until=200)
-    assert simulation.most_arrivals(1.0) <= TOGETHER.calls
-    assert simulation.most_arrivals(5.0, "orders") <= 1
-    assert simulation.most_arrivals(1.0, "notes") <= 1
-    assert simulation.most_arrivals(900.0, "slow") <= 1
-    assert simulation.most_running <= IN_FLIGHT
-    assert len(simulation.served) + len(simulation.refused) == len(questions)
-    assert simulation.schedule.running == simulation.schedule.waiting == 0
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.integers(1, 5), st.lists(st.tuples(st.floats(0, 3), st.integers(0, 200)), min_size=1, max_size=60))
-def test_a_caller_is_let_in_when_it_returns_as_it_was_told(callers, questions):
-    simulation = Simulation(took=0.05)
-    told_twice: list[str] = []
-
-    def ask(caller: str, question: int) -> None:
-        def refused(wait: float) -> None:
-            simulation.at(
-                simulation.now + wait,
-                lambda: simulation.ask(caller, "read", question, 1.0, refused=lambda _: told_twice.append(caller)),
-            )
-
-        simulation.ask(caller, "read", question, 1.0, refused=refused)
-
-    for number, (at, question) in enumerate(questions):
-        caller = str(number % callers)
-        simulation.at(at, lambda c=caller, q=question + number * 1000: ask(c, q))
-    simulation.run(until=60)
-    assert not told_twice
-    assert len(simulation.served) == len(questions)
-
-
-@pytest.mark.parametrize(
-    ("agents", "patience", "took"), [(16, 8.0, 0.02), (100, 8.0, 0.02), (40, 1.0, 0.3), (30, 2.0, 0.8)]
-)
-def test_the_least_served_of_equal_callers_gets_most_of_the_average(agents, patience, took):
-    simulation = Simulation(took=took)
-    for agent in range(agents):
-        simulation.at(agent * 0.001, lambda agent=agent: loop_forever(simulation, str(agent), patience=patience))
-    simulation.run(until=120)
-    served = Counter(each.caller for each in simulation.served)
-    assert min(served[str(agent)] for agent in range(agents)) >= 0.8 * len(simulation.served) / agents
-    assert len(simulation.served) >= 0.9 * 120 * min(TOGETHER.calls / (1.01 + min(took, UNSURE_S)), IN_FLIGHT / took)
-
-
-def test_a_caller_with_many_questions_does_not_delay_one_with_few():
-    simulation = Simulation(took=0.02)
-    for number in range(60):
-        simulation.ask("greedy", "read", number)
-    simulation.at(1.0, lambda: simulation.ask("modest", "read", "one"))
-    simulation.run(until=20)
-    [modest] = [each for each in simulation.served if each.caller == "modest"]
-    assert modest.start - modest.asked < 0.3
-
-
-def test_promises_to_callers_with_many_questions_do_not_delay_one_with_few():
-    simulation = Simulation(took=0.02)
-
-    def insist(caller: str, question: int) -> None:
-        simulation.ask(
-            caller,
-            "read",
-            question,
-            1.0,
-            refused=lambda wait: simulation.at(simulation.now + wait, lambda: insist(caller, question)),
-        )
-
-    for number in range(300):
-        insist(f"greedy {number % 10}", number)
-    simulation.at(10.0, lambda: simulation.ask("modest", "read", "one"))
-    simulation.run(until=20)
-    [modest] = [each for each in simulation.served if each.caller == "modest"]
-    assert modest.start - modest.asked < 3
-    assert len(simulation.served) > 170
-
-
-def test_a_wait_beyond_patience_is_refused_at_once_with_the_time_it_would_take():
-    simulation = Simulation(took=0.02)
-    simulation.ask("a", "slow", 1)
-    simulation.run(until=100)
-    simulation.ask("b", "slow", 2)
-    [(_, at, wait)] = simulation.refused
-    assert at == 100
-    assert wait == pytest.approx(800, abs=1)
-
-
-def test_a_promised_call_of_a_slow_operation_is_not_given_to_somebody_else():
-    simulation = Simulation(took=0.02)
-    simulation.ask("a", "slow", 1)
-    simulation.ask("b", "slow", 2)
-    [(_, _, wait)] = simulation.refused
-    simulation.at(wait - 1, lambda: simulation.ask("c", "slow", 3, patience=20))
-    simulation.at(wait, lambda: simulation.ask("b", "slow", 2))
-    simulation.run(until=wait + 1)
-    assert [each.caller for each in simulation.served] == ["a", "b"]
-
-
-def test_a_promise_that_nobody_claims_ends():
-    simulation = Simulation(took=0.02)
-    simulation.ask("a", "slow", 1)
-    simulation.ask("b", "slow", 2)
-    [(_, _, wait)] = simulation.refused
-    simulation.at(wait + KEPT_S + 1, lambda: simulation.ask("c", "slow", 3))
-    simulation.run(until=wait + KEPT_S + 2)
-    assert [each.caller for each in simulation.served] == ["a", "c"]
-
-
-def test_requests_of_others_count():
-    simulation = Simulation(took=0.01)
-    for _ in range(8):
-        simulation.schedule.spend("tickle", 0.0)
-    for number in range(5):
-        simulation.ask("a", "read", number)
-    simulation.run(until=0.5)
-    assert len(simulation.served) == 1
-    simulation.run(until=3)
-    assert len(simulation.served) == 5
-
-
-def test_the_line_is_bounded():
-    simulation = Simulation(took=0.01)
-    for number in range(MOST_WAITING * 2):
-        simulation.ask(str(number), "read", number, patience=1e6)
-    assert simulation.schedule.waiting <= MOST_WAITING
-    assert simulation.refused
-    assert all(wait >= 1 for _, _, wait in simulation.refused)
-
-
-def test_a_request_that_was_never_sent_does_not_count():
-    schedule = Schedule(TOGETHER, LIMITS)
-    schedule.join(0.0, "a", "slow", 1, 8.0)
-    place = schedule.start(0.0)
-    assert place is not None
-    schedule.finish(place, 0.1, "unsent")
-    schedule.join(0.2, "a", "slow", 1, 8.0)
-    assert schedule.start(0.2) is not None
-
-
-def lose(schedule: Schedule, at: float, *operations: str) -> None:
-    """Have one request of each operation started at 0 and not answered until ``at``."""
-    places = []
-    for number, operation in enumerate(operations):
-        schedule.join(0.0, "a", operation, number, 8.0)
-        places.append(schedule.start(0.0))
-    for place in places:
-        assert place is not None
-        schedule.finish(place, at, "lost")
-
-
-def test_requests_that_never_got_an_answer_take_slots_for_a_while_but_never_all():
-    schedule = Schedule(TOGETHER, {})
-    lose(schedule, 10.0, "one", "two", "three", "four")
-    for number in range(3):
-        schedule.join(20.0, "a", "read", number, 8.0)
-    assert schedule.start(20.0) is not None
-    assert schedule.start(20.0) is None
-    assert schedule.next_change(20.0) == 10.0 + STUCK_S
-    assert schedule.start(10.0 + STUCK_S) is not None
-
-
-def test_an_operation_without_answers_rests_and_is_then_tried_one_by_one():
-    schedule = Schedule(TOGETHER, {})
-    lose(schedule, 10.0, "ledger")
-    assert schedule.rests_s("ledger", 10.0) == 0
-    lose(schedule, 11.0, "ledger")
-    assert schedule.rests_s("ledger", 12.0) == REST_S - 1
-    assert schedule.rests_s("orders", 12.0) == 0
-    for number in range(3):
-        schedule.join(30.0, "a", "ledger", number, 80.0)
-    tried = schedule.start(30.0)
-    assert tried is not None
-    assert schedule.start(30.0) is None
-    schedule.finish(tried, 31.0)
-    assert schedule.start(31.0) is not None
-    assert schedule.start(31.0) is not None
-
-
-def test_who_leaves_the_line_costs_nothing():
-    schedule = Schedule(TOGETHER, {})
-    schedule.leave(schedule.join(0.0, "a", "read", 1, 8.0), 0.0, keep=False)
-    assert schedule.start(0.0) is None
-    assert schedule.next_change(0.0) is None
-
-
-@given(st.integers(1, 5), st.lists(st.floats(0, 3), max_size=12), st.integers(0, 12))
-def test_a_window_opens_exactly_when_it_says(calls, times, ahead):
-    window = Window(calls, 1.0)
-    for time in sorted(times):
-        window.take(time).answer(time)
-    now = max(times, default=0.0)
-    said = window.opening(now, ahead)
-    for _ in range(ahead):
-        now = window.opening(now)
-        window.take(now).answer(now)
-    assert window.opening(now) == pytest.approx(said)
-    assert window.free(window.opening(now) + 1e-9) >= 1
+        assert [type(each) for each in both] == [UpstreamError, UpstreamError]
+    assert len(tries) == 2

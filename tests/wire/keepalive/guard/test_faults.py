@@ -27,7 +27,7 @@ def answering(status: int, body: Any = None, endpoint: str = "get_ledger", **mor
 
 
 async def assert_all_is_well(guard: Guarded) -> None:
-    """Nothing is under way, and the next question gets its answer."""
+    """Nothing is under way, and the next request gets its answer."""
     await guard.rest()
     assert guard.metrics.registry.get_sample_value("ibmcp_upstream_in_flight") == 0
     assert guard.metrics.registry.get_sample_value("ibmcp_pacing_queue_depth") == 0
@@ -59,7 +59,8 @@ async def test_each_bad_answer_is_told_as_what_it_is(spec: FaultSpec, status: in
         answer = await guard.get(LEDGER)
         assert (answer.status_code, error_of(answer)["code"]) == (status, code)
         assert (
-            guard.session.doubts == (code in ("login_required", "session_reopening")) or code == "upstream_unreachable"
+            guard.session.probes_asked == (code in ("login_required", "session_reopening"))
+            or code == "upstream_unreachable"
         )
         broker.faults.remove()
         if code != "pacing_limited":
@@ -142,7 +143,7 @@ async def test_callers_that_vanish_leave_nothing_behind():
     async with guarded(broker.app) as guard:
         paths = [LEDGER, HISTORY, PRICES, *(f"/portfolio/DU{n}/summary" for n in range(8))]
         asking = [asyncio.create_task(guard.get(path)) for path in paths]
-        while guard.guard.pacer.running < 4:  # noqa: ASYNC110
+        while guard.pacer.running < 4:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         for each in asking:
             each.cancel()
@@ -210,7 +211,7 @@ async def test_closing_the_guard_answers_who_still_waits():
     broker: Simulator = simulator(fault("hang"))
     async with guarded(broker.app) as guard:
         waiting = asyncio.create_task(guard.get(LEDGER))
-        while guard.guard.pacer.running < 1:  # noqa: ASYNC110
+        while guard.pacer.running < 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await guard.guard.__aexit__()
         assert error_of(await waiting)["code"] == "upstream_unreachable"

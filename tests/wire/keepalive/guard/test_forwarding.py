@@ -255,7 +255,7 @@ async def test_a_busy_guard_still_answers_about_itself():
     names = {f"portfolio__DU{n}__ledger": slow for n in range(8)}
     async with guarded(gateway(**names)) as guard:
         waiting = [asyncio.create_task(guard.get(f"/portfolio/DU{n}/ledger")) for n in range(8)]
-        while guard.guard.pacer.running < 4:  # noqa: ASYNC110
+        while guard.pacer.running < 4:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         status = await guard.client.get("/status")
         assert status.json()["state"] == "authenticated"

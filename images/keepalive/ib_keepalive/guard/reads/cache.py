@@ -17,7 +17,7 @@ _ENTRY_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedResponse:
     """``stored``: seconds of the loop's clock."""
 
     endpoint: Operation
@@ -35,38 +35,38 @@ class Cache:
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._entries: OrderedDict[Hashable, Kept] = OrderedDict()
+        self._entries: OrderedDict[Hashable, CachedResponse] = OrderedDict()
         self.size = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: Hashable, now: float) -> Kept | None:
+    def get(self, key: Hashable, now: float) -> CachedResponse | None:
         """The answer, if it is still fresh."""
-        kept = self._entries.get(key)
-        if kept is None:
+        cached = self._entries.get(key)
+        if cached is None:
             return None
-        if now - kept.stored >= kept.endpoint.fresh_s:
+        if now - cached.stored >= cached.endpoint.fresh_s:
             self._drop(key)
             return None
         self._entries.move_to_end(key)
-        return kept
+        return cached
 
-    def put(self, key: Hashable, kept: Kept) -> None:
-        if kept.endpoint.fresh_s <= 0 or len(kept.content) > min(_LARGEST, self._most_bytes):
+    def put(self, key: Hashable, cached: CachedResponse) -> None:
+        if cached.endpoint.fresh_s <= 0 or len(cached.content) > min(_LARGEST, self._most_bytes):
             return
         self._drop(key)
-        self._entries[key] = kept
-        self.size += _ENTRY_BYTES + len(kept.content)
+        self._entries[key] = cached
+        self.size += _ENTRY_BYTES + len(cached.content)
         while self.size > self._most_bytes:
             self._drop(next(iter(self._entries)))
 
     def forget(self, unwanted: Callable[[Operation], bool]) -> None:
         """Drop the answers of every operation that is ``unwanted``."""
-        for key in [key for key, kept in self._entries.items() if unwanted(kept.endpoint)]:
+        for key in [key for key, cached in self._entries.items() if unwanted(cached.endpoint)]:
             self._drop(key)
 
     def _drop(self, key: Hashable) -> None:
-        kept = self._entries.pop(key, None)
-        if kept is not None:
-            self.size -= _ENTRY_BYTES + len(kept.content)
+        cached = self._entries.pop(key, None)
+        if cached is not None:
+            self.size -= _ENTRY_BYTES + len(cached.content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ib_keepalive.upstream.api_request import Question
+from ib_keepalive.upstream.api_request import ApiRequest
 from ib_keepalive.upstream.client import ConnectionBroken
 from ib_keepalive.upstream.response import FinalAnswer
 from ibkr.errors import IbError, UpstreamError, UpstreamUnreachable
@@ -54,9 +54,9 @@ def underlying_symbols(definitions: Any, *, only_derivatives: bool) -> list[str]
     )
 
 
-def is_cold(question: Question, body: Any) -> bool:
+def is_cold(request: ApiRequest, body: Any) -> bool:
     """Whether ``body`` looks like the first answer of a session, which a second call completes."""
-    test = _COLD.get(question.endpoint.id)
+    test = _COLD.get(request.endpoint.id)
     return test is not None and test(body)
 
 

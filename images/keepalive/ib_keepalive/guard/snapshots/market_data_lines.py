@@ -8,7 +8,7 @@ from collections.abc import Iterable
 MOST = 100
 
 
-class Lines:
+class MarketDataLines:
     """The instruments that hold a line, least recently asked for first; a conid may be ``conid@EXCHANGE``."""
 
     def __init__(self) -> None:
@@ -24,9 +24,9 @@ class Lines:
 
     def excess(self, wanted: Iterable[str]) -> list[str]:
         """What to give up, least recently asked for first, so that ``wanted`` gets lines too."""
-        kept = set(wanted)
-        count = len(self._held.keys() | kept) - MOST
-        return [conid for conid in self._held if conid not in kept][: max(0, count)]
+        cached = set(wanted)
+        count = len(self._held.keys() | cached) - MOST
+        return [conid for conid in self._held if conid not in cached][: max(0, count)]
 
     def give_up(self, conid: str) -> list[str]:
         """IBKR gives an instrument up on all exchanges: those that hold no line any more."""

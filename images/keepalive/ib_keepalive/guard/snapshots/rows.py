@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ib_keepalive.upstream.api_request import Question
+from ib_keepalive.upstream.api_request import ApiRequest
 from ibkr.errors import InvalidRequest
 
 FRESH_S = 0.5
@@ -41,10 +41,10 @@ class Wish:
     fields: tuple[str, ...]
 
 
-def read_wish(question: Question) -> Wish:
+def read_wish(request: ApiRequest) -> Wish:
     """The instruments and fields of a snapshot. InvalidRequest names the first that is not one."""
-    conids = _split(question.argument("conids") or "")
-    fields = _split(question.argument("fields") or "")
+    conids = _split(request.argument("conids") or "")
+    fields = _split(request.argument("fields") or "")
     for conid in conids:
         if not _CONID.fullmatch(conid):
             raise InvalidRequest(f"{conid[:40]!r} is not a conid; they look like 265598 or 265598@NASDAQ.")
@@ -83,7 +83,7 @@ class Rows:
         self._rows.clear()
 
     def take(self, conids: Iterable[str], fields: Iterable[str], body: Sequence[Any], now: float) -> None:
-        """Note IBKR's answer ``body`` to a question for these conids and fields."""
+        """Note IBKR's answer ``body`` to a request for these conids and fields."""
         asked = tuple(conids)
         found = _match(asked, body)
         for conid in asked:
