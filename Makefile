@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests run side by side in so many processes; 0 runs them one after the other.
+JOBS ?= 2
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 .DEFAULT_GOAL := help
@@ -30,7 +32,7 @@ test: $(VENV)/.dev ## Lint, types, layers and all tests that need neither root n
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --ignore=tests/e2e $(ARGS)
+	$(BIN)/pytest --ignore=tests/e2e -n $(JOBS) --dist loadgroup $(ARGS)
 
 e2e: $(VENV)/.dev ## The chart on a real cluster: KUBECONFIG's, or one made for the run (root, Debian)
 	hack/e2e $(ARGS)
