@@ -13,7 +13,7 @@ _SHARED_PROGRAMS = {"gateway", "chart"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side (pytest-xdist), a file stays with one process, and so do the files that share one set of programs."""
+    """Side by side, a file stays with one process, and so do the files that share one set of programs."""
     for item in items:
         group = item.path.parent if item.path.parent.name in _SHARED_PROGRAMS else item.path
         item.add_marker(pytest.mark.xdist_group(str(group)))
