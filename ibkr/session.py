@@ -10,6 +10,7 @@ from ibkr.errors import (
     IbError,
     LoginRequired,
     Maintenance,
+    OperationForbidden,
     SessionCompeting,
     SessionReopening,
     UpstreamTimeout,
@@ -17,6 +18,8 @@ from ibkr.errors import (
 )
 
 Mode = Literal["live", "paper", "unknown"]
+# Who opens the brokerage session after a sign-in: the keeper, IBKR's program by itself, or nobody.
+Opener = Literal["keeper", "gateway", "nobody"]
 
 
 class SessionState(StrEnum):
@@ -30,6 +33,13 @@ class SessionState(StrEnum):
     MAINTENANCE = "maintenance"
     UNREACHABLE = "unreachable"
     HUNG = "hung"
+    PORTFOLIO_ONLY = "portfolio_only"
+
+
+# Portal data needs the sign-in only, whatever the brokerage session does.
+SIGNED_IN = frozenset(
+    {SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.COMPETING, SessionState.PORTFOLIO_ONLY}
+)
 
 
 class _Section:
@@ -42,12 +52,33 @@ class _Section:
 
 @dataclass(frozen=True, slots=True)
 class GatewayStatus(_Section):
-    """``latency_ms`` of the last answered probe; ``started_at`` epoch s; ``build`` is the program's own name."""
+    """``latency_ms`` of the last answered probe; ``started_at`` epoch s; ``build`` is the program's own name.
+
+    ``instance`` names the pod (or the keepalive's run, where there is no pod): a request to open may name it, and one
+    that names another is refused. ``replace_by`` (epoch s): from then on timers of old sign-ins may make the program
+    tickle, and log out at a loss; replace it before, when nobody is signed in. ``tickles``: whether the program is
+    known to tickle by itself; ``next_tickle_at`` is the next one's time where it is known.
+    """
 
     reachable: bool = False
     latency_ms: float | None = None
     started_at: float | None = None
     build: str | None = None
+    instance: str | None = None
+    replace_by: float | None = None
+    tickles: bool | None = None
+    next_tickle_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInStatus(_Section):
+    """``number`` grows with every sign-in that was noticed and never goes back; ``at`` (epoch s) is when it was.
+
+    What was learnt under one number says nothing about another. 0 until the first.
+    """
+
+    number: int = 0
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +103,35 @@ class TickleStatus(_Section):
 
 @dataclass(frozen=True, slots=True)
 class ReauthStatus(_Section):
-    """The last ``ssodh/init``; ``next_allowed_at`` (epoch s) is None when one may be asked for now."""
+    """Openings of the brokerage session. ``next_allowed_at`` (epoch s) is None when one may be asked for now.
+
+    ``opener`` opens it after a sign-in. ``attempts`` were made in the present bad spell, by whomever; ``is_used_up``
+    once the quick ones failed: the owner should be told. ``next_attempt_at`` is when the keeper tries by itself, None
+    when it will not. ``rung`` is the way of opening that worked last.
+    """
 
     last_at: float | None = None
     last_result: str | None = None
     next_allowed_at: float | None = None
+    opener: Opener = "keeper"
+    attempts: int = 0
+    is_used_up: bool = False
+    next_attempt_at: float | None = None
+    rung: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStatus(_Section):
+    """The owner's word about opening a lost session; ``set_at`` (epoch s) is None while it is that of the settings.
+
+    ``paused``: nobody opens anything, except at a sign-in. ``reopen``: whether anybody but a person may ask for it.
+    ``max_attempts`` in one bad spell; None: as many as it takes, farther and farther apart.
+    """
+
+    paused: bool = False
+    reopen: bool = False
+    max_attempts: int | None = None
+    set_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +163,8 @@ class Status:
     reauth: ReauthStatus = field(default_factory=ReauthStatus)
     login: LoginStatus = field(default_factory=LoginStatus)
     maintenance: MaintenanceStatus = field(default_factory=MaintenanceStatus)
+    sign_in: SignInStatus = field(default_factory=SignInStatus)
+    policy: PolicyStatus = field(default_factory=PolicyStatus)
     schema: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -133,11 +190,14 @@ class Status:
                 reauth=ReauthStatus.read(body.get("reauth")),
                 login=LoginStatus.read(body.get("login")),
                 maintenance=MaintenanceStatus.read(body.get("maintenance")),
+                sign_in=SignInStatus.read(body.get("sign_in")),
+                policy=PolicyStatus.read(body.get("policy")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"/status cannot be read: {error!r}") from error
 
 
+_PORTFOLIO_ONLY_ACTION = "Use the portfolio tools, or ask the owner to let the brokerage session be opened."
 _REFUSALS: dict[SessionState, tuple[type[IbError], str, float | None]] = {
     SessionState.STARTING: (SessionReopening, "The session state is not known yet.", 2),
     SessionState.LOGIN_REQUIRED: (LoginRequired, "Nobody is signed in at IBKR's gateway.", None),
@@ -146,6 +206,11 @@ _REFUSALS: dict[SessionState, tuple[type[IbError], str, float | None]] = {
     SessionState.MAINTENANCE: (Maintenance, "IBKR is under maintenance.", None),
     SessionState.UNREACHABLE: (UpstreamUnreachable, "IBKR cannot be reached through its gateway.", 5),
     SessionState.HUNG: (UpstreamTimeout, "IBKR's gateway is up, but no answers come from IBKR.", 15),
+    SessionState.PORTFOLIO_ONLY: (
+        OperationForbidden,
+        "The owner leaves the brokerage session to other programs; this server reads the portfolio only.",
+        None,
+    ),
 }
 
 
@@ -158,4 +223,5 @@ def refusal(state: SessionState, *, login: str | None = None, retry_after_s: flo
         message,
         retry_after_s=wait if retry_after_s is None else retry_after_s,
         login=login if kind is LoginRequired else None,
+        action=_PORTFOLIO_ONLY_ACTION if state is SessionState.PORTFOLIO_ONLY else None,
     )

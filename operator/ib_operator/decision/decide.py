@@ -132,11 +132,11 @@ def _see(observation: Observation, policy: Policy, history: History, now: float)
     """``history`` with this poll in it: it takes one to find a session open, two that agree to find it closed."""
     reason = reason_of(observation, policy)
     phase = ROWS[reason].phase
-    if phase is Phase.AUTHENTICATED:
+    if ROWS[reason].authenticated == "True":
         since = now if history.good_since is None else history.good_since
         known = replace(history, good_at=now, good_since=since, unconfirmed=None)
         return _note(replace(known, budget=budgets.recover(history.budget, now, since)), reason, now)
-    if history.confirmed is Reason.SESSION_OPEN and history.unconfirmed is not phase and _is_fresh(history, now):
+    if ROWS[history.confirmed].authenticated == "True" and history.unconfirmed is not phase and _is_fresh(history, now):
         return replace(history, unconfirmed=phase)
     history = replace(history, good_since=None, unconfirmed=None)
     if reason in (Reason.SESSION_LOST, Reason.SESSION_COMPETING) and history.budget.attempts < policy.max_attempts:
@@ -215,7 +215,7 @@ def _next_poll_s(history: History, now: float, poll_s: float) -> float:
     if history.unconfirmed is not None:
         return soon
     tried_lately = history.attempted_at is not None and now - history.attempted_at < _AFTER_ATTEMPT_S
-    if tried_lately and history.confirmed is not Reason.SESSION_OPEN:
+    if tried_lately and ROWS[history.confirmed].authenticated != "True":
         return soon
     if history.confirmed in _ATTENDED and lasted < ATTENTION_S:
         return soon

@@ -20,6 +20,7 @@ _NEED_FRESH = (
     SessionState.COMPETING,
     SessionState.REOPENING,
     SessionState.LOGIN_REQUIRED,
+    SessionState.PORTFOLIO_ONLY,
 )
 
 
@@ -79,6 +80,7 @@ _BY_STATE: dict[SessionState, Reason] = {
     SessionState.MAINTENANCE: Reason.BROKER_MAINTENANCE,
     SessionState.UNREACHABLE: Reason.GATEWAY_UNREACHABLE,
     SessionState.HUNG: Reason.GATEWAY_HUNG,
+    SessionState.PORTFOLIO_ONLY: Reason.PORTFOLIO_ONLY,
 }
 # What maintenance explains; nobody needs to be told then.
 _EXCUSED = (Reason.SESSION_LOST, Reason.GATEWAY_UNREACHABLE, Reason.GATEWAY_HUNG)

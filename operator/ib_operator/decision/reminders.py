@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ib_operator.decision.states import ROWS, Phase, Reason
+from ib_operator.decision.states import ROWS, Reason
 
 # After the first message of a reason.
 REMINDERS_S = (3600.0, 6 * 3600.0)
@@ -52,7 +52,7 @@ def due(
     row = ROWS[reason]
     if is_hushed:
         return notified, None
-    if row.phase is Phase.AUTHENTICATED:
+    if row.authenticated == "True":
         notified = tuple(replace(one, signed_in=one.reason is Reason.LOGIN_REQUIRED) for one in notified)
         if lasted_s < RECOVERED_AFTER_S or not any(one.is_open for one in notified):
             return notified, None

@@ -21,6 +21,7 @@ class Phase(StrEnum):
     UNREACHABLE = "Unreachable"
     HUNG = "Hung"
     PAUSED = "Paused"
+    PORTFOLIO_ONLY = "PortfolioOnly"
 
 
 class Reason(StrEnum):
@@ -41,6 +42,7 @@ class Reason(StrEnum):
     GATEWAY_UNREACHABLE = "GatewayUnreachable"
     GATEWAY_HUNG = "GatewayHung"
     PAUSED_BY_OWNER = "PausedByOwner"
+    PORTFOLIO_ONLY = "PortfolioOnly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +112,7 @@ ROWS: dict[Reason, Row] = {
     Reason.PAUSED_BY_OWNER: Row(
         Phase.PAUSED, "Unknown", "Unknown", "Unknown", "Normal", None,
         "spec.paused is true: the session is watched, but not opened again and nobody is told."),
+    Reason.PORTFOLIO_ONLY: Row(
+        Phase.PORTFOLIO_ONLY, "True", "True", "False", "Normal", None,
+        "Somebody is signed in and the brokerage session is left to other programs: nothing to do."),
 }  # fmt: skip

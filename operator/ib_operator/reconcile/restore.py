@@ -10,7 +10,7 @@ from ib_operator.decision.budget import Budget
 from ib_operator.decision.decide import History
 from ib_operator.decision.reminders import Notified
 from ib_operator.decision.spans import epoch
-from ib_operator.decision.states import Reason
+from ib_operator.decision.states import ROWS, Reason
 from ib_operator.kubernetes.objects import BrokerageSession, Pod
 
 
@@ -27,7 +27,7 @@ def history_of(pod: Pod | None, session: BrokerageSession | None, now: float, wa
     return History(
         reported=reported,
         reported_since=since,
-        good_since=since if reported is Reason.SESSION_OPEN else None,
+        good_since=since if reported is not None and ROWS[reported].authenticated == "True" else None,
         budget=Budget(
             attempts=attempts if isinstance(attempts, int) else 0,
             next_at=_loop(reauth.get("nextAttemptTime"), now, wall),

@@ -16,8 +16,10 @@ from ibkr.session import (
     GatewayStatus,
     LoginStatus,
     MaintenanceStatus,
+    PolicyStatus,
     ReauthStatus,
     SessionState,
+    SignInStatus,
     Status,
     TickleStatus,
     refusal,
@@ -38,6 +40,8 @@ statuses = st.builds(
     reauth=st.builds(ReauthStatus, maybe_seconds, st.none() | st.text(), maybe_seconds),
     login=st.builds(LoginStatus, maybe_seconds, st.none() | st.text()),
     maintenance=st.builds(MaintenanceStatus, st.booleans(), maybe_seconds),
+    sign_in=st.builds(SignInStatus, st.integers(0), maybe_seconds),
+    policy=st.builds(PolicyStatus, st.booleans(), st.booleans(), st.none() | st.integers(0), maybe_seconds),
 )
 PLAIN = Status(state=SessionState.AUTHENTICATED, observed_at=10.0, state_since=5.0)
 
@@ -90,12 +94,32 @@ def test_the_body_has_exactly_the_fields_of_the_contract() -> None:
         "state": None,
         "state_since": None,
         "mode": None,
-        "gateway": ["build", "latency_ms", "reachable", "started_at"],
+        "gateway": [
+            "build",
+            "instance",
+            "latency_ms",
+            "next_tickle_at",
+            "reachable",
+            "replace_by",
+            "started_at",
+            "tickles",
+        ],
         "auth": ["authenticated", "competing", "connected", "established", "message"],
         "tickle": ["failures", "last_ok_at", "next_due"],
-        "reauth": ["last_at", "last_result", "next_allowed_at"],
+        "reauth": [
+            "attempts",
+            "is_used_up",
+            "last_at",
+            "last_result",
+            "next_allowed_at",
+            "next_attempt_at",
+            "opener",
+            "rung",
+        ],
         "login": ["deadline", "url_hint"],
         "maintenance": ["active", "until"],
+        "sign_in": ["at", "number"],
+        "policy": ["max_attempts", "paused", "reopen", "set_at"],
     }
 
 
@@ -106,6 +130,7 @@ def test_every_state_but_the_open_one_refuses_with_its_own_error() -> None:
         SessionState.LOGIN_REQUIRED: "login_required",
         SessionState.REOPENING: "session_reopening",
         SessionState.COMPETING: "session_competing",
+        SessionState.PORTFOLIO_ONLY: "operation_forbidden",
         SessionState.MAINTENANCE: "maintenance",
         SessionState.UNREACHABLE: "upstream_unreachable",
         SessionState.HUNG: "upstream_timeout",

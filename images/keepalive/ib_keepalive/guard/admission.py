@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from ibkr.errors import IbError, OperationForbidden, OperationUnknown
 from ibkr.operation import Operation
-from ibkr.session import SessionState, Status, refusal
-
-# Portal data needs the sign-in only, and stays readable while the brokerage session is lost or taken.
-_SIGNED_IN = frozenset({SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.COMPETING})
+from ibkr.session import SIGNED_IN, SessionState, Status, refusal
 
 
 def refuse_operation(endpoint: Operation) -> IbError | None:
@@ -21,7 +18,7 @@ def refuse_operation(endpoint: Operation) -> IbError | None:
 
 def is_signed_in(status: Status) -> bool:
     """Whether the keeper sees a valid sign-in."""
-    return status.state in _SIGNED_IN
+    return status.state in SIGNED_IN
 
 
 def refuse_session(endpoint: Operation, status: Status, *, now: float) -> IbError | None:

@@ -54,4 +54,9 @@ WORDS: dict[SessionState, Words] = {
         "Check the gateway's network. Do not restart the gateway: a restart costs the sign-in.",
         "bad",
     ),
+    SessionState.PORTFOLIO_ONLY: Words(
+        "Signed in, portfolio only",
+        "Nothing to do: the brokerage session is left to your other programs. You can close this page.",
+        "good",
+    ),
 }

@@ -8,6 +8,7 @@ from ib_keepalive.session import calendar
 from ib_keepalive.session.sign_in import SignInFacts
 from ib_keepalive.session.states import Verdict
 from ibkr.session import (
+    SIGNED_IN,
     GatewayStatus,
     LoginStatus,
     MaintenanceStatus,
@@ -16,8 +17,6 @@ from ibkr.session import (
     Status,
     TickleStatus,
 )
-
-_SIGNED_IN = (SessionState.AUTHENTICATED, SessionState.REOPENING, SessionState.COMPETING)
 
 
 @dataclass(slots=True)
@@ -54,7 +53,7 @@ def build(
         return None if at is None else epoch(at)
 
     deadline = None
-    if verdict.state in _SIGNED_IN:
+    if verdict.state in SIGNED_IN:
         deadline = calendar.sign_in_ends(
             wall, region=facts.region, signed_in_at=facts.signed_in_at, sso_left_s=facts.sso_left_s
         )

@@ -120,7 +120,8 @@ class Gateway(RuleBasedStateMachine):
     def check(self, observation: Observation, before: History, decision: Decision) -> None:
         status = observation.status
         assert ROWS[decision.reason].phase is decision.phase
-        is_open = status is not None and status.state is SessionState.AUTHENTICATED and status.age_seconds <= FRESH_S
+        good = (SessionState.AUTHENTICATED, SessionState.PORTFOLIO_ONLY)
+        is_open = status is not None and status.state in good and status.age_seconds <= FRESH_S
         if is_open:
             self.good_at = self.now
             self.healthy_since = self.now if self.healthy_since is None else self.healthy_since

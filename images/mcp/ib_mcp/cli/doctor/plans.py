@@ -17,7 +17,7 @@ Check = tuple[str, Callable[[], str]]
 PACING = "pacing"
 _NOT_REACHED = (SessionState.STARTING, SessionState.UNREACHABLE, SessionState.HUNG)
 _NOT_SIGNED_IN = (SessionState.LOGIN_REQUIRED, SessionState.MAINTENANCE)
-_NOT_OPEN = (SessionState.REOPENING, SessionState.COMPETING)
+_NOT_OPEN = (SessionState.REOPENING, SessionState.COMPETING, SessionState.PORTFOLIO_ONLY)
 
 
 def plan(gateway: str | None) -> list[Check]:
