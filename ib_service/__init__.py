@@ -1,1 +1,1 @@
-"""What every process of ib-mcp stands on: logs and settings."""
+"""What every process of ib-mcp stands on: logs, settings and HTTP."""

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from aiohttp import web
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 from ib_operator.metrics import Metrics
 
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-def create_web(metrics: Metrics, *, problem: Callable[[], str | None], is_ready: Callable[[], bool]) -> web.Application:
-    """``problem`` says why the process should be restarted, None while it is well."""
+_TEXT = b"text/plain; charset=utf-8"
+_METRICS = b"text/plain; version=0.0.4"
 
-    async def livez(_: web.Request) -> web.Response:
-        found = problem()
-        return web.Response(text=f"{found or 'ok'}\n", status=503 if found else 200)
 
-    async def readyz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if is_ready() else web.Response(text="not watching yet\n", status=503)
+class Health:
+    """An ASGI app; ``problem`` says why the process should be restarted, None while it is well."""
 
-    async def show_metrics(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"})
+    def __init__(self, metrics: Metrics, *, problem: Callable[[], str | None], is_ready: Callable[[], bool]) -> None:
+        self._metrics = metrics
+        self._problem = problem
+        self._is_ready = is_ready
 
-    app = web.Application()
-    app.router.add_get("/livez", livez)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", show_metrics)
-    return app
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        status, content, media = self._answer(scope["method"], scope["path"])
+        headers = [(b"content-type", media), (b"content-length", b"%d" % len(content)), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    def _answer(self, method: str, path: str) -> tuple[int, bytes, bytes]:
+        if method not in ("GET", "HEAD"):
+            return 405, b"only GET\n", _TEXT
+        match path:
+            case "/livez":
+                problem = self._problem()
+                return 503 if problem else 200, f"{problem or 'ok'}\n".encode(), _TEXT
+            case "/readyz":
+                return (200, b"ok\n", _TEXT) if self._is_ready() else (503, b"not watching yet\n", _TEXT)
+            case "/metrics":
+                return 200, self._metrics.render(), _METRICS
+        return 404, b"there is nothing at this path\n", _TEXT

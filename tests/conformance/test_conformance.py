@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import uvicorn
 from fastmcp import FastMCP
 
 from conformance import suite
 from conformance.fixtures import add_fixtures
 from ib_mcp.guard.router import connect
 from ib_mcp.http.app import create_app
-from ib_mcp.http.serve import web_server
 from ib_mcp.server.server import create_server
 from ib_mcp.settings import HttpSettings
+from ib_service.http.server import Listener, config
 from support import programs
 from support.guard import TOKEN, guarded, simulator
 
@@ -87,7 +88,7 @@ def _settings(guard_url: str) -> HttpSettings:
 async def _against(server: FastMCP, settings: HttpSettings, folder: Path) -> suite.Results:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
-    web = web_server(create_app(settings, server))
+    web = uvicorn.Server(config(Listener("MCP", "127.0.0.1", 0), create_app(settings, server), lifespan="on"))
     serving = asyncio.create_task(web.serve(sockets=[listener]))
     try:
         return await suite.run(url, folder)

@@ -10,12 +10,17 @@ import structlog
 import uvloop
 
 from ib_keepalive.app import Keepalive
-from ib_keepalive.http.serve import Listener, PortTaken, open_sockets, serve
 from ib_keepalive.settings import KeepaliveSettings
 from ib_service import logs
+from ib_service.http.limits import Limits
+from ib_service.http.server import Listener, PortTaken, open_sockets, serve
 from ib_service.settings import read
 
 log = structlog.get_logger("ib_keepalive")
+
+_DATA = Limits(body_bytes=1024 * 1024)
+# Nobody needs a token here: a browser has a dozen connections, and probes, operator and Prometheus one each.
+_OPEN = Limits(body_bytes=256 * 1024, connections=64)
 
 
 def main() -> None:
@@ -27,9 +32,9 @@ def main() -> None:
 
 async def _run(settings: KeepaliveSettings) -> None:
     listeners = (
-        Listener("data", settings.data_host, settings.data_port),
-        Listener("control", settings.control_host, settings.control_port),
-        Listener("login", "127.0.0.1", settings.login_port),
+        Listener("data", settings.data_host, settings.data_port, _DATA),
+        Listener("control", settings.control_host, settings.control_port, _OPEN),
+        Listener("login", "127.0.0.1", settings.login_port, _OPEN),
     )
     try:
         sockets = open_sockets(listeners)
@@ -45,7 +50,7 @@ async def _run(settings: KeepaliveSettings) -> None:
         log.info("listening", **ports)
         apps = (keepalive.data, keepalive.control, keepalive.login)
         try:
-            await serve(list(zip(apps, sockets, strict=True)), asyncio.ensure_future(keepalive.wait()))
+            await serve(list(zip(listeners, apps, sockets, strict=True)), asyncio.ensure_future(keepalive.wait()))
         except Exception:
             log.exception("the keepalive failed")
             raise SystemExit(1) from None

@@ -16,9 +16,8 @@ from typing import Any
 import certifi
 import httpx
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
-from ib_operator.health import create_web
+from ib_operator.health import Health
 from ib_operator.metrics import Metrics
 from support.api_server import free_port
 from support.operator import operating, says
@@ -82,13 +81,13 @@ def test_a_taken_port_is_said_in_a_sentence() -> None:
 async def test_kubelet_is_told_why_it_should_restart_it() -> None:
     problem: list[str] = []
     ready: list[bool] = []
-    app = create_web(Metrics(), problem=lambda: problem[0] if problem else None, is_ready=lambda: bool(ready))
-    async with TestClient(TestServer(app)) as client:
-        found = [(one.status, await one.text()) for path in ("/livez", "/readyz") for one in [await client.get(path)]]
+    app: Any = Health(Metrics(), problem=lambda: problem[0] if problem else None, is_ready=lambda: bool(ready))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        found = [(one.status_code, one.text) for path in ("/livez", "/readyz") for one in [await client.get(path)]]
         assert found == [(200, "ok\n"), (503, "not watching yet\n")]
         problem.append("a supervision stands still")
         ready.append(True)
-        found = [(one.status, await one.text()) for path in ("/livez", "/readyz") for one in [await client.get(path)]]
+        found = [(one.status_code, one.text) for path in ("/livez", "/readyz") for one in [await client.get(path)]]
         assert found == [(503, "a supervision stands still\n"), (200, "ok\n")]
 
 

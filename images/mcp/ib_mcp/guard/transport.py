@@ -19,7 +19,8 @@ from ibkr.errors import UpstreamTimeout, UpstreamUnreachable
 _CONNECT_S, _SILENT_S = 3, 60
 _TIMEOUT = aiohttp.ClientTimeout(sock_connect=_CONNECT_S, sock_read=_SILENT_S)
 # Questions have to wait in the guard's line, which is fair and knows their deadlines, not for a connection to it.
-_CONNECTIONS = 1000
+# The guard takes 512.
+_CONNECTIONS = 480
 _IDLE_S = 15
 
 

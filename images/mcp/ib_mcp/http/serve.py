@@ -3,63 +3,43 @@
 from __future__ import annotations
 
 import gc
-import signal
 import socket
 import sys
 
 import structlog
-import uvicorn
 import uvloop
-from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ib_mcp.guard import router
 from ib_mcp.http.app import create_app
 from ib_mcp.server.server import create_server
 from ib_mcp.settings import HttpSettings, McpSettings
 from ib_service import logs
+from ib_service.http.server import Listener, PortTaken, open_sockets, serve
 
 log = structlog.get_logger(__name__)
+
+# Calls of tools that are under way at the end have so long to be answered.
+_GRACE_S = 2
 
 
 def serve_http(settings: HttpSettings) -> None:
     """Serve /mcp until SIGTERM or SIGINT. Exit code 2 when the address cannot be had."""
     logs.configure()
-    listener = _listen(settings.host, settings.port)
-    # uvicorn stops on these and raises them again afterwards; stopping on request is a success.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    uvloop.run(_serve_http(settings, listener))
+    listener = Listener("MCP", settings.host, settings.port)
+    try:
+        (own,) = open_sockets([listener])
+    except PortTaken as problem:
+        sys.stderr.write(f"{problem} Choose another IB_MCP_PORT.\n")
+        raise SystemExit(2) from None
+    uvloop.run(_serve_http(settings, listener, own))
 
 
-async def _serve_http(settings: HttpSettings, listener: socket.socket) -> None:
+async def _serve_http(settings: HttpSettings, listener: Listener, own: socket.socket) -> None:
     async with router.connect(settings) as client:
         app = create_app(settings, create_server(settings, client))
         _settle()
-        log.info("listening", host=settings.host, port=listener.getsockname()[1])
-        await web_server(app).serve(sockets=[listener])
-
-
-def web_server(app: Starlette) -> uvicorn.Server:
-    """What ``app`` is served with."""
-    config = uvicorn.Config(
-        app,
-        http=_Http,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        # Longer than a proxy keeps an idle connection: who closes last loses no request that is just being sent.
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=2,
-    )
-    return uvicorn.Server(config)
-
-
-class _Http(HttpToolsProtocol):
-    """httptools keeps white space after a header's value, which is no part of it; h11 would take twice the CPU."""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value.strip(b" \t"))
+        log.info("listening", host=settings.host, port=own.getsockname()[1])
+        await serve([(listener, app, own)], lifespan="on", grace_s=_GRACE_S)
 
 
 def serve_stdio(settings: McpSettings) -> None:
@@ -73,15 +53,6 @@ async def _serve_stdio(settings: McpSettings) -> None:
         server = create_server(settings, client)
         _settle()
         await server.run_stdio_async(show_banner=False)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        sys.stderr.write(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another IB_MCP_PORT.\n")
-        raise SystemExit(2) from None
 
 
 def _settle() -> None:

@@ -15,11 +15,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import uvicorn
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from ib_service.http.limits import Connections, Limits
+from ib_service.http.protocol import BoundedHttp
+
 _BACKLOG = 512
+# A scenario or an order is small; the gateway in front of it holds fewer connections than this.
+_LIMITS = Limits(body_bytes=1024 * 1024)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -82,15 +86,19 @@ def reset(transport: asyncio.Transport) -> None:
 
 
 def _gated_http(gate: NetworkGate) -> type[asyncio.Protocol]:
-    class GatedHTTP(AutoHTTPProtocol):  # type: ignore[valid-type,misc]
+    class GatedHTTP(BoundedHttp):
+        peers = Connections("simulator", _LIMITS)
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.app_state: dict[str, Any] = dict(self.app_state)
 
-        def connection_made(self, transport: asyncio.Transport) -> None:
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self.app_state["transport"] = transport
             gate.opened(transport)
+            if gate.silent:
+                self.hold()
 
         def connection_lost(self, exc: Exception | None) -> None:
             gate.closed(self.app_state.pop("transport"))
@@ -98,8 +106,7 @@ def _gated_http(gate: NetworkGate) -> type[asyncio.Protocol]:
 
         def data_received(self, data: bytes) -> None:
             if gate.silent:
-                # Or an idle connection would be closed in good order after a while.
-                self._unset_keepalive_if_required()
+                self.hold()
             else:
                 super().data_received(data)
 

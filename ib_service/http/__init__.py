@@ -1,0 +1,1 @@
+"""HTTP as every part serves and asks it: bounded in bytes, time and connections."""
