@@ -43,7 +43,7 @@ def render(helm: Callable[..., subprocess.CompletedProcess[str]]) -> Render:
     """``render(*options)``: the objects that an installation would make."""
 
     def rendered(*options: str | Path, release: str = "demo", chart: Path = CHART) -> list[Object]:
-        done = helm("template", release, chart, "--namespace", "home", *options)
+        done = helm("template", release, chart, "--namespace", "home", "--include-crds", *options)
         assert done.returncode == 0, done.stderr
         return [found for found in yaml.safe_load_all(done.stdout) if found]
 

@@ -76,6 +76,7 @@ def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str) -> None:
         ("simulator.enabled=true,gateway.extraJvmOptions={-Da=b}", "unset one of them"),
         ("operator.supervisedFrom=elsewhere", "set operator.enabled to false"),
         ("keepalive.compete=true,operator.reauth.enabled=false", "set operator.reauth.enabled"),
+        ("brokerageSession.enabled=false,operator.paused=true", "set brokerageSession.enabled"),
     ],
 )
 def test_an_impossible_combination_is_refused_with_its_cure(helm: Helm, settings: str, cure: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from e2e.agent import agent, sign_in
 from e2e.conftest import Install, Node
-from e2e.kube import Release, port_forward, ready, run, until
+from e2e.kube import CHART, Release, port_forward, ready, run, until
 
 # Keeps what is posted to it, and shows it to whoever asks.
 _RECEIVER = """
@@ -248,9 +247,16 @@ def test_a_restarted_sidecar_is_seen_signed_in_again(demo: Release) -> None:
     until("a ready pod", lambda: ready(demo.pods("gateway")[0]), 120)
 
 
-def test_a_deleted_definition_comes_back_with_the_next_upgrade(demo: Release) -> None:
+def _apply_definition() -> None:
+    options = ("--server-side", "--force-conflicts", "--field-manager=helm")
+    run("kubectl", "apply", *options, "-f", str(CHART / "crds"))
+    run("kubectl", "wait", "--for=condition=Established", "crd/brokeragesessions.ib-mcp.dev", "--timeout=30s")
+
+
+def test_a_deleted_definition_comes_back_by_one_command_and_the_next_upgrade(demo: Release) -> None:
     run("kubectl", "delete", "crd", "brokeragesessions.ib-mcp.dev", "--timeout=30s")
     assert ready(demo.pods("gateway")[0])
+    _apply_definition()
     demo.upgrade()
     _reaches(demo, "Authenticated", 90)
 
@@ -282,6 +288,7 @@ def test_an_outdated_idle_pod_is_replaced_where_the_owner_wants_it(demo: Release
 
 def test_everything_goes_in_whatever_order(demo: Release) -> None:
     run("kubectl", "delete", "crd", "brokeragesessions.ib-mcp.dev", "--timeout=30s")
-    subprocess.run(["helm", "-n", demo.namespace, "uninstall", demo.name, "--timeout", "60s"], check=False)
+    _apply_definition()
+    demo.helm("uninstall", demo.name, "--timeout", "60s")
     until("no pods", lambda: not demo.pods("gateway") and not demo.pods("operator"), 60)
     run("kubectl", "delete", "namespace", demo.namespace, "--timeout=90s")

@@ -46,12 +46,12 @@ class ApiServer:
     def token_file(self, name: str) -> Path:
         return self.folder / name
 
-    def apply(self, *objects: dict[str, Any]) -> None:
-        """Server-side apply as the admin."""
+    def apply(self, *objects: dict[str, Any], manager: str = "tests") -> None:
+        """Server-side apply as the admin, who takes what fields others hold."""
         for one in objects:
             answer = self.admin.patch(
                 path_of(one),
-                params={"fieldManager": "tests", "force": "true"},
+                params={"fieldManager": manager, "force": "true"},
                 content=json.dumps(one),
                 headers={"Content-Type": "application/apply-patch+yaml"},
             )
@@ -84,7 +84,7 @@ def path_of(one: dict[str, Any]) -> str:
 
 def rendered(namespace: str, *options: str, release: str = "demo") -> list[dict[str, Any]]:
     """The chart's objects, hooks included."""
-    command = [str(programs() / "helm"), "template", release, str(CHART), "--namespace", namespace]
+    command = [str(programs() / "helm"), "template", release, str(CHART), "--namespace", namespace, "--include-crds"]
     text = subprocess.run([*command, *options], check=True, capture_output=True, text=True).stdout
     return [one for one in yaml.safe_load_all(text) if one]
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -150,7 +151,8 @@ def go_program(package: str, version: str) -> Path:
     go = shutil.which("go")
     if go is None:
         raise Unavailable("Go is not installed")
-    name = package.rsplit("/", 1)[-1]
+    # A module of a later major version ends with it; the program is called as the part before.
+    name = next(part for part in reversed(package.split("/")) if not re.fullmatch(r"v\d+", part))
 
     def install(folder: Path) -> None:
         environment = {**os.environ, "GOBIN": str(folder), "CGO_ENABLED": "0"}

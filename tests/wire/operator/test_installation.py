@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,14 +88,16 @@ def test_who_may_make_no_definition_installs_without_it(cluster: Cluster) -> Non
     refused = cluster.helm(*install, namespace="tenants", who="tenant")
     assert refused.returncode != 0
     assert "customresourcedefinitions" in refused.stderr
-    done = cluster.helm(*install, "--set=crds.enabled=false", namespace="tenants", who="tenant")
+    # Neither a definition nor a role of the cluster, and nothing that needs one.
+    alone = ("--skip-crds", "--set=brokerageSession.enabled=false")
+    done = cluster.helm(*install, *alone, namespace="tenants", who="tenant")
     assert done.returncode == 0, done.stderr
     assert "ibs/" not in done.stdout
     assert cluster.session("mine", "tenants") is None
     # A cluster administrator brings the definition later.
     cluster.do("install", "first", str(api_server.CHART), _SIMULATED)
-    upgrade = ("upgrade", "mine", str(api_server.CHART), _SIMULATED, "--set=crds.enabled=false")
-    done = cluster.helm(*upgrade, namespace="tenants", who="tenant")
+    upgrade = ("upgrade", "mine", str(api_server.CHART), _SIMULATED)
+    done = cluster.helm(*upgrade, "--set=brokerageSession.aggregateRoles=false", namespace="tenants", who="tenant")
     assert done.returncode == 0, done.stderr
     assert cluster.session("mine", "tenants") is not None
     cluster.do("uninstall", "mine", namespace="tenants")
@@ -118,7 +119,7 @@ def test_the_session_object_follows_upgrades_and_rollbacks_and_goes_with_its_rel
     assert back is not None
     assert back["spec"]["reauth"]["maxAttempts"] == 5
     assert made["metadata"]["uid"] == upgraded["metadata"]["uid"] == back["metadata"]["uid"]
-    assert "kind: BrokerageSession" in cluster.do("get", "hooks", "demo")
+    assert "kind: BrokerageSession" in cluster.do("get", "manifest", "demo")
     cluster.do("uninstall", "demo")
     assert cluster.session("demo") is None
     assert cluster.definition()["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
@@ -136,36 +137,70 @@ def test_an_operator_that_is_switched_off_takes_its_session_object_with_it(clust
     cluster.do("uninstall", "demo")
 
 
-def test_a_definition_belongs_to_its_first_release_until_it_is_handed_on(cluster: Cluster) -> None:
+def test_releases_share_one_definition_that_outlives_them(cluster: Cluster) -> None:
     chart = str(api_server.CHART)
-    cluster.do("install", "one", chart, _SIMULATED, "--set=commonLabels.made=first")
-    cluster.do("install", "two", chart, _SIMULATED, "--set=commonLabels.made=second", namespace="ns2")
-    assert cluster.session("two", "ns2") is not None
-    owner = cluster.definition()["metadata"]["annotations"]["meta.helm.sh/release-name"]
-    assert owner != "two"
+    cluster.do("install", "one", chart, _SIMULATED)
+    cluster.do("install", "two", chart, _SIMULATED, namespace="ns2")
     cluster.do("uninstall", "one")
-    marks = {"meta.helm.sh/release-name": "two", "meta.helm.sh/release-namespace": "ns2"}
-    cluster.api.admin.patch(
-        DEFINITION,
-        content=json.dumps({"metadata": {"annotations": marks}}),
-        headers={"Content-Type": "application/merge-patch+json"},
-    )
-    cluster.do("upgrade", "two", chart, _SIMULATED, "--set=commonLabels.made=second", namespace="ns2")
-    assert cluster.definition()["metadata"]["labels"]["made"] == "second"
+    assert cluster.session("two", "ns2") is not None
+    cluster.do("upgrade", "two", chart, _SIMULATED, "--set=operator.paused=true", namespace="ns2")
+    session = cluster.session("two", "ns2")
+    assert session is not None
+    assert session["spec"]["paused"] is True
     cluster.do("uninstall", "two", namespace="ns2")
+    assert cluster.definition()["metadata"]["name"] == "brokeragesessions.ib-mcp.dev"
 
 
-def test_a_definition_that_a_person_applied_stays_as_it_is(cluster: Cluster, tmp_path: Path) -> None:
-    (definition,) = (one for one in api_server.rendered("ns3", _SIMULATED) if one["kind"] == "CustomResourceDefinition")
+def test_a_first_installation_makes_definition_and_session_in_one_go(cluster: Cluster) -> None:
     cluster.api.admin.delete(DEFINITION)
-    definition["metadata"]["labels"] = {}
-    definition["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
     _until_gone(cluster)
-    cluster.api.apply(definition)
     cluster.do("install", "third", str(api_server.CHART), _SIMULATED, namespace="ns3")
     assert cluster.session("third", "ns3") is not None
-    assert "meta.helm.sh/release-name" not in cluster.definition()["metadata"]["annotations"]
     cluster.do("uninstall", "third", namespace="ns3")
+
+
+def test_an_upgrade_that_an_old_definition_cannot_hold_is_refused_and_one_command_mends_it(cluster: Cluster) -> None:
+    """Helm applies what lies in crds/ with an installation, never with an upgrade."""
+    chart = str(api_server.CHART)
+    definition = yaml.safe_load((api_server.CHART / "crds/brokeragesession.yaml").read_text())
+    cluster.do("install", "late", chart, _SIMULATED, namespace="ns3")
+    old = json.loads(json.dumps(definition))
+    del old["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["quietHours"]
+    cluster.api.apply(old, manager="helm")
+    quiet = json.dumps({"start": "01:00", "end": "02:00", "timeZone": "UTC"})
+    upgrade = ("upgrade", "late", chart, _SIMULATED, f"--set-json=operator.quietHours={quiet}")
+    refused = cluster.helm(*upgrade, namespace="ns3")
+    assert refused.returncode != 0
+    assert ".spec.quietHours: field not declared in schema" in refused.stderr
+    cluster.api.apply(definition, manager="helm")
+    cluster.do(*upgrade, namespace="ns3")
+    session = cluster.session("late", "ns3")
+    assert session is not None
+    assert session["spec"]["quietHours"]["end"] == "02:00"
+    cluster.do("uninstall", "late", namespace="ns3")
+
+
+def test_a_deleted_definition_is_applied_again_before_the_release_is_upgraded_or_removed(cluster: Cluster) -> None:
+    chart = str(api_server.CHART)
+    definition = yaml.safe_load((api_server.CHART / "crds/brokeragesession.yaml").read_text())
+    cluster.do("install", "left", chart, _SIMULATED, namespace="ns3")
+    cluster.api.admin.delete(DEFINITION)
+    _until_gone(cluster)
+    upgraded = cluster.helm("upgrade", "left", chart, _SIMULATED, namespace="ns3")
+    assert 'no matches for kind "BrokerageSession"' in upgraded.stderr
+    assert cluster.helm("uninstall", "left", namespace="ns3").returncode != 0
+    cluster.api.apply(definition, manager="helm")
+    _until_served(cluster)
+    cluster.do("upgrade", "left", chart, _SIMULATED, namespace="ns3")
+    assert cluster.session("left", "ns3") is not None
+    cluster.do("uninstall", "left", namespace="ns3")
+
+
+def _until_served(cluster: Cluster) -> None:
+    deadline = time.monotonic() + 30
+    while not cluster.api.admin.get("/apis/ib-mcp.dev/v1alpha1/namespaces/ns3/brokeragesessions").is_success:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _until_gone(cluster: Cluster) -> None:

@@ -3,6 +3,17 @@
 {{- if or .Values.operator.enabled .Values.operator.supervisedFrom }}true{{ end -}}
 {{- end -}}
 
+{{/* "true" when the release has a BrokerageSession. */}}
+{{- define "ib-mcp.hasSession" -}}
+{{- if and .Values.brokerageSession.enabled (include "ib-mcp.supervised" .) }}true{{ end -}}
+{{- end -}}
+
+{{/* The BrokerageSession's name: the release's, or in an umbrella chart with aliases, where that is no one's alone, the
+prefix of its objects. */}}
+{{- define "ib-mcp.session" -}}
+{{- ternary .Release.Name (include "ib-mcp.fullname" .) (eq .Chart.Name "ib-mcp") -}}
+{{- end -}}
+
 {{/* Namespaces that the operator supervises, as a JSON list. */}}
 {{- define "ib-mcp.scope" -}}
 {{- prepend (default list .Values.operator.scope) (include "ib-mcp.namespace" .) | uniq | toJson -}}
