@@ -51,6 +51,11 @@ def plain(value: Decimal | None) -> int | float | str | None:
     return near if Decimal(repr(near)) == value else format(value, "f")
 
 
+def cents(value: Decimal | None) -> Decimal | None:
+    """A sum of ours, rounded to two places."""
+    return None if value is None else round(value, 2)
+
+
 def decimal(value: Any) -> Decimal | None:
     """A number of IBKR (JSON number or text such as ``"1,234.50"``) for arithmetic; None when it is none."""
     if isinstance(value, bool) or value is None:

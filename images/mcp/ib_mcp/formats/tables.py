@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ibkr.errors import InvalidRequest
@@ -14,6 +14,19 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], more: str | Non
     if more is not None:
         found["more"] = more
     return found
+
+
+def used(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], always: Collection[str] = ()
+) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows without the columns that have no value (or only zeros) in any row; ``always`` are kept."""
+    found = [list(row) for row in rows]
+    kept = [
+        place
+        for place, name in enumerate(columns)
+        if name in always or any(row[place] is False or row[place] not in (None, "", 0) for row in found)
+    ]
+    return [columns[place] for place in kept], [[row[place] for place in kept] for row in found]
 
 
 def pick(row: dict[str, Any], *names: str) -> Any:

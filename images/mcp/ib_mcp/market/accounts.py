@@ -1,15 +1,36 @@
-"""Which accounts there are, and which one a tool call means."""
+"""Which accounts there are, which one a tool call means, and to which one a row of IBKR belongs."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from ib_mcp.formats.tables import pick
 from ib_mcp.guard.client import Guard
-from ibkr.errors import InvalidRequest, UpstreamError
+from ibkr.errors import IbError, InvalidRequest, UpstreamError
 
 # A person signing in with another user changes the list; a wrong account is refused by IBKR anyway.
 _REMEMBER_S = 30.0
+# An id or alias is the account's own; other names may be shared by several.
+_OWN_NAMES = ("accountId", "id", "accountVan", "accountAlias")
+_SHARED_NAMES = ("displayName", "accountTitle", "desc")
+# Where a row of an order or trade may name its account, the surest first: IBKR writes aliases into any of them.
+_ROW_NAMES = ("accountCode", "acct", "account", "acctId", "acctid")
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """``own`` rows of one account; ``others`` counts the left out ones by the name that IBKR gives."""
+
+    own: list[dict[str, Any]]
+    others: dict[str, int]
+
+    @property
+    def left_out(self) -> dict[str, Any]:
+        """For an answer: which rows it does not show; empty when there are none."""
+        return {"left_out": {"rows_of_other_accounts_or_groups": self.others}} if self.others else {}
 
 
 class Accounts:
@@ -37,12 +58,24 @@ class Accounts:
         except InvalidRequest:
             return None
 
-    async def currency(self, account: str) -> str:
-        """The base currency of an account id."""
-        return next((str(row.get("currency")) for row in await self.all() if row["accountId"] == account), "USD")
+    async def currency(self, account: str) -> str | None:
+        """The base currency of an account id; None when IBKR does not tell it."""
+        listed = next((pick(row, "currency") for row in await self.all() if row["accountId"] == account), None)
+        if listed is not None:
+            return str(listed)
+        try:
+            summary = (await self._guard.call("get_portfolio_summary", path={"accountId": account})).object
+        except IbError:
+            return None
+        entry = summary.get("netliquidation")
+        told = entry.get("currency") if isinstance(entry, dict) else None
+        return str(told) if told else None
 
     async def resolve(self, account: str | None) -> str:
-        """The account id that is meant: the given one (id or alias), the default, or the only one."""
+        """The account id that is meant: the given one (id or alias), the default, or the only one.
+
+        A name that several accounts share is refused with their ids.
+        """
         known = await self.all()
         ids = [str(row["accountId"]) for row in known]
         wanted = account or self._default or None
@@ -52,8 +85,39 @@ class Accounts:
             if not ids:
                 raise UpstreamError("IBKR lists no account.", action="Call get_session_status.")
             raise InvalidRequest("Several accounts are available.", action=f"Give account, one of: {', '.join(ids)}.")
-        for row in known:
-            names = (row.get("accountId"), row.get("accountAlias"), row.get("displayName"))
-            if any(str(name).casefold() == wanted.casefold() for name in names if name):
-                return str(row["accountId"])
-        raise InvalidRequest(f"There is no account {wanted[:40]!r}.", action=f"Give account, one of: {', '.join(ids)}.")
+        found = _named(known, wanted, ("accountId",)) or _named(known, wanted, _OWN_NAMES)
+        found = found or _named(known, wanted, _SHARED_NAMES)
+        if len(found) > 1:
+            raise InvalidRequest(
+                f"{len(found)} accounts are called {wanted[:40]!r}.",
+                action=f"Give account by its id, one of: {', '.join(found)}.",
+            )
+        if not found:
+            raise InvalidRequest(
+                f"There is no account {wanted[:40]!r}.", action=f"Give account, one of: {', '.join(ids)}."
+            )
+        return found[0]
+
+    async def own_rows(self, account: str, rows: Iterable[dict[str, Any]]) -> Sorted:
+        """The rows of ``account`` among orders or trades, by id or alias. A row that names nobody is everybody's."""
+        known = await self.all()
+        own: list[dict[str, Any]] = []
+        others: dict[str, int] = {}
+        for row in rows:
+            names = [str(row[key]) for key in _ROW_NAMES if row.get(key)]
+            owners = next((found for name in names if (found := _named(known, name, _OWN_NAMES))), None)
+            if owners == [account] or (not owners and (not names or len(known) == 1)):
+                own.append(row)
+            else:
+                others[names[0]] = others.get(names[0], 0) + 1
+        return Sorted(own, others)
+
+
+def _named(known: list[dict[str, Any]], name: str, keys: Iterable[str]) -> list[str]:
+    """Ids of the accounts that are called ``name`` by one of ``keys``."""
+    wanted = name.strip().casefold()
+    return [
+        str(row["accountId"])
+        for row in known
+        if any(str(row[key]).casefold() == wanted for key in keys if row.get(key))
+    ]

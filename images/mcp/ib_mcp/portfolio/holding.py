@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from ib_mcp.formats.numbers import decimal
+from ib_mcp.formats.numbers import decimal, plain
 from ib_mcp.formats.tables import pick
 from ib_mcp.portfolio.ledger import Ledger
 
@@ -64,6 +64,18 @@ class Holding:
     quoted: Quoted = Quoted()
 
     @property
+    def symbol(self) -> str:
+        """As the other tools take it where IBKR gave enough, else IBKR's description."""
+        match self.kind:
+            case "OPT" | "FOP" if self.expiry and self.right:
+                return f"{self.ticker} {self.expiry} {self.right} {plain(self.strike)}"
+            case "FUT" if self.expiry:
+                return f"{self.ticker} {self.expiry}"
+            case "STK" | "IND":
+                return self.ticker
+        return self.description
+
+    @property
     def is_notional(self) -> bool:
         return self.kind in NOTIONAL
 
@@ -75,11 +87,12 @@ class Holding:
     @property
     def base_daily(self) -> Decimal | None:
         daily = self.quoted.daily_pnl
-        rate = self._rate
+        rate = self.rate
         return None if daily is None or rate is None else daily * rate
 
     @property
-    def _rate(self) -> Decimal | None:
+    def rate(self) -> Decimal | None:
+        """Units of the base currency for one of its own."""
         if self.value and self.base_value is not None:
             return self.base_value / self.value
         return None

@@ -12,7 +12,7 @@ from fastmcp.exceptions import ResourceError
 
 from ib_mcp.context import ToolContext
 from ib_mcp.tags import GENERAL
-from ib_mcp.tools import endpoints, portfolio, session
+from ib_mcp.tools import accounts, endpoints, positions, session
 from ibkr import catalogue
 from ibkr.errors import IbError
 
@@ -30,14 +30,14 @@ def add_resources(server: FastMCP, context: ToolContext) -> None:
     async def session_() -> str:
         return await _text(session.get_session_status(context))
 
-    async def accounts() -> str:
-        return await _text(portfolio.list_accounts(context))
+    async def accounts_() -> str:
+        return await _text(accounts.list_accounts(context))
 
-    async def positions() -> str:
-        return await _text(portfolio.get_account_positions(context))
+    async def positions_() -> str:
+        return await _text(positions.get_account_positions(context))
 
     async def positions_of(account: str) -> str:
-        return await _text(portfolio.get_account_positions(context, account))
+        return await _text(positions.get_account_positions(context, account))
 
     async def operations() -> str:
         rows = [row for row in catalogue.load() if endpoints.is_offered(context, row)]
@@ -47,8 +47,8 @@ def add_resources(server: FastMCP, context: ToolContext) -> None:
         return await _text(endpoints.find_endpoint(context, endpoint, 1))
 
     add("ibkr://session", "State of the IBKR session", "Session", session_)
-    add("ibkr://accounts", "Accounts", "Portfolio", accounts)
-    add("ibkr://positions", "Positions of the default account", "Portfolio", positions)
+    add("ibkr://accounts", "Accounts", "Portfolio", accounts_)
+    add("ibkr://positions", "Positions of the default account", "Portfolio", positions_)
     add("ibkr://positions/{account}", "Positions of an account", "Portfolio", positions_of)
     add("ibkr://endpoints", "Operations of IBKR's Web API", GENERAL, operations)
     add("ibkr://endpoints/{endpoint}", "One operation with its parameters", GENERAL, operation)

@@ -15,6 +15,7 @@ from ib_mcp.server.prompts import add_prompts
 from ib_mcp.server.resources import add_resources
 from ib_mcp.settings import McpSettings
 from ib_mcp.tools import (
+    accounts,
     contracts,
     diagnosis,
     endpoints,
@@ -23,7 +24,7 @@ from ib_mcp.tools import (
     options,
     orders,
     performance,
-    portfolio,
+    positions,
     prices,
     scanner,
     session,
@@ -34,10 +35,10 @@ from ibkr import __version__
 TOOLS: tuple[Function, ...] = (
     session.get_session_status,
     session.reopen_session,
-    portfolio.list_accounts,
-    portfolio.get_account_summary,
-    portfolio.get_account_balances,
-    portfolio.get_account_positions,
+    accounts.list_accounts,
+    accounts.get_account_summary,
+    accounts.get_account_balances,
+    positions.get_account_positions,
     orders.get_account_orders,
     orders.get_account_trades,
     performance.get_account_performance,

@@ -28,4 +28,5 @@ Symbols = Annotated[
 ]
 Names = Annotated[list[str], BeforeValidator(_listed)]
 Limit = Annotated[int, Field(ge=1, le=1000)]
-Cursor = Annotated[str | None, BeforeValidator(_worded), Field(description="'more' of the last answer")]
+# 'more' of the last answer; the server's instructions say so once for all tools.
+Cursor = Annotated[str | None, BeforeValidator(_worded)]

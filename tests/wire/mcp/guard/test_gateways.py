@@ -102,7 +102,8 @@ async def test_a_guard_that_is_gone_hides_neither_state_nor_accounts_of_the_othe
         assert status["gateways"]["live"]["state"] == "authenticated"
         listed = await agent.read("list_accounts")
         assert [row["account"] for row in listed.rows("accounts")] == ["U7420002", "U7420003"]
-        assert listed.body["mode"] == {"default": "unknown", "live": "live"}
+        assert {(row["mode"], row["gateway"]) for row in listed.rows("accounts")} == {("live", "live")}
+        assert listed.body["gateways_without_accounts"] == ["default"]
 
 
 async def test_reopening_tells_of_each_gateway_what_came_of_it() -> None:

@@ -17,9 +17,8 @@ MAIN, SAVINGS = (account.id for account in ACCOUNTS["live"])
 async def test_the_only_account_needs_no_name() -> None:
     async with agent() as a:
         listed = await a.read("list_accounts")
-        assert listed.body["mode"] == "paper"
         assert listed.body["default"] == PAPER
-        assert [row["account"] for row in listed.rows("accounts")] == [PAPER]
+        assert [(row["account"], row["mode"]) for row in listed.rows("accounts")] == [(PAPER, "paper")]
         assert (await a.read("get_account_balances")).body["account"] == PAPER
 
 
@@ -54,7 +53,7 @@ async def test_summary_has_names_currency_and_the_profit_of_today() -> None:
         assert summary["currency"] == "USD"
         assert summary["figures"]["net_liquidation"] > 0
         assert {"cash", "buying_power", "maintenance_margin"} <= set(summary["figures"])
-        assert set(summary["pnl"]) == {"daily", "unrealized", "net_liquidity", "excess_liquidity"}
+        assert set(summary["pnl"]) == {"currency", "rounded", "daily", "unrealized"}
         everything = (await a.read("get_account_summary", all_figures=True)).body["figures"]
         assert set(summary["figures"]) < set(everything)
 
@@ -69,10 +68,12 @@ async def test_without_a_brokerage_session_the_portal_still_answers() -> None:
         assert (await a.call("get_account_orders")).error["code"] == "session_reopening"
 
 
-async def test_balances_begin_with_the_base_currency() -> None:
+async def test_balances_name_the_base_currency_by_its_code_and_tell_each_currency() -> None:
     async with agent() as a:
-        rows = (await a.read("get_account_balances")).rows("balances")
-        assert rows[0]["currency"] == "BASE"
+        answer = await a.read("get_account_balances")
+        assert answer.body["base_currency"] == "USD"
+        rows = answer.rows("balances")
+        assert "BASE" not in {row["currency"] for row in rows}
         euro = next(row for row in rows if row["currency"] == "EUR")
         assert euro["cash"] == ACCOUNTS["paper"][0].cash["EUR"]
 
@@ -112,8 +113,9 @@ async def test_the_average_price_of_a_position_compares_with_the_price_of_now() 
 
 async def test_position_of_one_instrument() -> None:
     async with agent() as a:
-        (row,) = (await a.read("get_account_positions", symbol="AAPL")).rows("positions")
-        assert (row["symbol"], row["conid"], row["currency"]) == ("AAPL", 265598, "USD")
+        for name in ("AAPL@NASDAQ", "265598"):
+            (row,) = (await a.read("get_account_positions", symbol=name)).rows("positions")
+            assert (row["symbol"], row["conid"], row["currency"]) == ("AAPL", 265598, "USD")
 
 
 async def test_orders_are_the_working_ones_unless_all_are_asked_for() -> None:
