@@ -8,7 +8,7 @@ from typing import Any
 from ib_simulator.answers import ANSWERS
 from ib_simulator.call import Answer, Call, Memory, Refusal
 from ib_simulator.world import World
-from ib_simulator.world.accounts import Mode
+from ib_simulator.world.accounts import UserKey
 from ibkr.catalogue import load
 
 PAPER, LIVE, SAVINGS = "DU7420001", "U7420002", "U7420003"
@@ -29,14 +29,14 @@ class Asker:
 
     def __init__(
         self,
-        mode: Mode = "paper",
+        user: UserKey = "paper",
         *,
         seed: int = 7,
         now: float = FRIDAY,
         world: World | None = None,
         ready: bool = True,
     ) -> None:
-        self.world = world or World(seed, mode)
+        self.world = world or World(seed, user)
         self.memory = Memory()
         self.now = now
         self.status = 0

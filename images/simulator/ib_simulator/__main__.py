@@ -38,6 +38,7 @@ async def serve(settings: SimulatorSettings) -> None:
         _scenario(settings),
         limits=settings.limits,
         second_step=settings.second_step,
+        positions_page=settings.positions_page,
     )
     broker = Listener(simulator.app, settings.host, settings.port, tls=tls, gate=simulator.gate)
     control = Listener(simulator.control, settings.host, settings.control_port)

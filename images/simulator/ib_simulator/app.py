@@ -27,7 +27,7 @@ from ib_simulator.session.session import Session, Timing
 from ib_simulator.session.users import USERS
 from ib_simulator.sign_in.logins import Logins, SecondStep
 from ib_simulator.world import World
-from ib_simulator.world.accounts import Mode
+from ib_simulator.world.accounts import UserKey
 from ibkr import catalogue
 
 Role = Literal["gateway", "backend"]
@@ -44,7 +44,7 @@ class Simulator:
     def __init__(
         self,
         seed: int = 7,
-        signed_in: Mode | None = None,
+        signed_in: UserKey | None = None,
         role: Role = "gateway",
         scenario: Scenario | None = None,
         *,
@@ -53,6 +53,7 @@ class Simulator:
         limits: bool = True,
         second_step: SecondStep = "auto",
         origins: str | None = None,
+        positions_page: int = 100,
     ) -> None:
         self.role = role
         self.clock = Clock(wall)
@@ -71,7 +72,7 @@ class Simulator:
             logins=self.logins,
             request_log=self.request_log,
             catalogue=catalogue.load(),
-            worlds={mode: World(seed, mode) for mode in USERS},
+            worlds={user: World(seed, user, positions_page=positions_page) for user in USERS},
             answers=ANSWERS,
             watch_clients=role == "backend",
         )
@@ -87,10 +88,10 @@ class Simulator:
     def requests(self) -> deque[Request]:
         return self.request_log.requests
 
-    def sign_in(self, mode: Mode, *, brokerage: bool = True) -> None:
+    def sign_in(self, user: UserKey, *, brokerage: bool = True) -> None:
         """Sign a user in as if by the browser, through the gateway when there is one."""
         now = self.clock.now()
-        self.session.sign_in(USERS[mode], self.logins.token(), now)
+        self.session.sign_in(USERS[user], self.logins.token(), now)
         if self.gateway is not None:
             self.gateway.adopt_session()
         if brokerage:
@@ -136,7 +137,7 @@ class Simulator:
             "clock": self.clock_state(),
             "role": self.role,
             "session": {
-                "user": None if session.user is None else session.user.mode,
+                "user": None if session.user is None else session.user.key,
                 "ended": session.ended,
                 **asdict(session.flags(now)),
                 "dropped": session.dropped,

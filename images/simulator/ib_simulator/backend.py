@@ -19,7 +19,7 @@ from ib_simulator.session.session import Session
 from ib_simulator.sign_in import pages, sso
 from ib_simulator.sign_in.logins import Logins
 from ib_simulator.world import World
-from ib_simulator.world.accounts import Mode
+from ib_simulator.world.accounts import UserKey
 from ibkr.catalogue import Catalogue
 from ibkr.operation import Operation
 
@@ -48,7 +48,7 @@ class Backend:
         logins: Logins,
         request_log: RequestLog,
         catalogue: Catalogue,
-        worlds: Mapping[Mode, World],
+        worlds: Mapping[UserKey, World],
         answers: Mapping[str, Callable[[World, Call], Answer]],
         watch_clients: bool,
     ) -> None:
@@ -56,7 +56,8 @@ class Backend:
         self.logins, self.request_log = logins, request_log
         self.before_login: BeforeLogin = "401"
         self._gateway_calls = GatewayCalls(seed)
-        self._catalogue, self._worlds, self._answers = catalogue, worlds, answers
+        self.worlds = worlds
+        self._catalogue, self._answers = catalogue, answers
         self._watch_clients = watch_clients
 
     async def handle(self, incoming: Incoming) -> Reply | None:
@@ -149,7 +150,7 @@ class Backend:
         if handler is None:
             return json_reply({"error": f"the simulator has no answer for {operation.id}", "statusCode": 501}, 501)
         try:
-            answer = handler(self._worlds[session.user.mode], call)
+            answer = handler(self.worlds[session.user.key], call)
         except Refusal as refusal:
             answer = refusal.answer
         session.memory.seen[operation.id] += 1

@@ -53,13 +53,13 @@ def list_brokerage_accounts(world: World, call: Call) -> Answer:
                 kind: short if kind in {"OPT", "FOP"} else everything
                 for kind in ("STK", "CFD", "OPT", "FOP", "WAR", "IOPT", "FUT", "CASH", "IND", "BOND", "FUND", "CMDTY")
             },
-            "groups": [],
+            "groups": list(world.groups),
             "profiles": [],
             "selectedAccount": selected(world, call),
             "serverInfo": {"serverName": "SIM0001", "serverVersion": "Build 10.42.0b, Oct 1, 2026 3:10:00 PM"},
             "sessionId": f"{world.seed & 0xFFFFFFFF:08x}.00000001",
             "isFT": False,
-            "isPaper": world.mode == "paper",
+            "isPaper": world.is_paper,
         }
     )
 
@@ -90,22 +90,30 @@ def select_dynamic_account(world: World, call: Call) -> Answer:
 
 
 def get_profit_and_loss(world: World, call: Call) -> Answer:
+    """Of the selected account alone: a row for what is in no model, and one for each model."""
     needs_accounts(call)
     if not call.memory.seen["get_profit_and_loss"]:
         return Answer({"upnl": {}})
     rows = {}
-    for account in world.accounts:
-        value = world.valuation(account, call.now)
-        rows[f"{account.id}.Core"] = {
+    account = world.account(selected(world, call))
+    assert account is not None
+    value = world.valuation(account, call.now)
+    whole = {"nl": value.net_liquidation, "el": value.excess_liquidity, "uel": value.excess_liquidity}
+    for model in value.models:
+        own = value.of_model(model)
+        figures = {"dpl": own.daily_pnl, "upl": own.unrealized_pnl, "mv": own.market_value}
+        if model:
+            whole = {"nl": own.market_value, "uel": 0.0}
+        rows[f"{account.id}.{model or 'Core'}"] = {
             "rowType": 1,
-            "dpl": round(value.daily_pnl, 2),
-            "nl": round(value.net_liquidation, 2),
-            "upl": round(value.unrealized_pnl, 2),
-            "uel": round(value.excess_liquidity, 2),
-            "el": round(value.excess_liquidity, 2),
-            "mv": round(value.market_value, 2),
+            **{name: _four_digits(figure) for name, figure in (figures | whole).items()},
         }
     return Answer({"upnl": rows})
+
+
+def _four_digits(figure: float) -> float:
+    """IBKR rounds profit and loss so."""
+    return float(f"{figure:.4g}")
 
 
 ANSWERS = {

@@ -7,7 +7,7 @@ from typing import Any
 from ib_simulator.answers.refusals import account_of, needs_accounts
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
-from ib_simulator.world.valuation import Valuation
+from ib_simulator.world.valuation import OWNED, Valuation
 
 _COMMODITIES = ("FUT", "FOP")
 _SECURITIES = ("STK", "OPT", "BOND", "CASH")
@@ -41,7 +41,7 @@ def get_brokerage_account_summary(world: World, call: Call) -> Answer:
             "regTLoan": 0.0,
             "securitiesGVP": round(value.gross, 2),
             "totalCashValue": total,
-            "accruedInterest": 0.0,
+            "accruedInterest": round(value.accrued_interest(), 2),
             "regTMargin": 0.0,
             "initialMargin": round(value.initial_margin, 2),
             "maintenanceMargin": round(value.maintenance_margin, 2),
@@ -172,21 +172,14 @@ def _market_values(value: Valuation, currency: str | None) -> dict[str, str]:
         return f"{value.total(*kinds, currency=currency, of=of):,.0f}"
 
     cash = value.cash if currency is None else value.account.cash.get(currency, 0.0)
-    worth = value.total("STK", "OPT", "FOP", "BOND", "CRYPTO", currency=currency)
+    worth = value.total(*OWNED, currency=currency) + value.total("CFD", currency=currency, of="unrealized")
+    worth += value.accrued_interest(currency)
+    treasuries = value.treasuries(currency)
     empty = dict.fromkeys(
         (
-            "cfd",
-            "commodity",
             "dividends_receivable",
             "funds",
-            "issuer_option",
             "money_market",
-            "mutual_funds",
-            "Notional CFD",
-            "Govt Bonds",
-            "t_bills",
-            "warrants",
-            "MTD Interest",
             "realized_pnl",
         ),
         "0",
@@ -198,7 +191,16 @@ def _market_values(value: Valuation, currency: str | None) -> dict[str, str]:
         "options": text("OPT"),
         "futures": text("FUT", of="unrealized"),
         "future_options": text("FOP"),
-        "bonds": text("BOND"),
+        "bonds": f"{value.total('BOND', currency=currency) - treasuries:,.0f}",
+        "Govt Bonds": f"{treasuries:,.0f}",
+        "t_bills": text("BILL"),
+        "mutual_funds": text("FUND"),
+        "commodity": text("CMDTY"),
+        "warrants": text("WAR"),
+        "issuer_option": text("IOPT"),
+        "cfd": text("CFD", of="unrealized"),
+        "Notional CFD": text("CFD"),
+        "MTD Interest": f"{value.accrued_interest(currency):,.0f}",
         "Cryptocurrency": text("CRYPTO"),
         "net_liquidation": f"{cash + worth:,.0f}",
         "unrealized_pnl": text(of="unrealized"),

@@ -24,7 +24,7 @@ def _info(contract: Contract) -> dict[str, Any]:
     return {
         "cfi_code": f"O{contract.right}XXXS" if contract.right else "",
         "symbol": contract.symbol,
-        "cusip": None,
+        "cusip": contract.cusip or None,
         "expiry_full": expiry,
         "con_id": contract.conid,
         "maturity_date": expiry,
@@ -39,11 +39,11 @@ def _info(contract: Contract) -> dict[str, Any]:
         "classifier": None,
         "currency": contract.currency,
         "text": short_text(contract),
-        "underlying_con_id": contract.underlying,
+        "underlying_con_id": contract.future or contract.underlying,
         "r_t_h": contract.kind == "STK",
         "multiplier": f"{contract.multiplier:g}" if contract.is_derivative else None,
         "underlying_issuer": None,
-        "contract_month": None if contract.expiry is None else f"{contract.expiry:%Y%m}",
+        "contract_month": None if contract.expiry is None else f"{contract.delivery or contract.expiry:%Y%m}",
         "company_name": contract.name,
         "smart_available": contract.kind in {"STK", "OPT"},
         "exchange": "SMART" if contract.kind in {"STK", "OPT"} else contract.exchange,
@@ -75,7 +75,7 @@ def get_contract_rules(world: World, call: Call) -> Answer:
 def _rules(world: World, contract: Contract, now: float, *, buys: bool) -> dict[str, Any]:
     is_stock = contract.kind == "STK"
     bid, ask = world.market.spread(contract, world.market.price(contract, now))
-    price = ask if buys else bid
+    price = contract.quoted(ask if buys else bid)
     size = 100 if is_stock else 20_000 if contract.kind == "CASH" else 1
     account = world.accounts[0].id
     return {
@@ -89,7 +89,7 @@ def _rules(world: World, contract: Contract, now: float, *, buys: bool) -> dict[
         "fraqTypes": _TYPES if is_stock and contract.is_us else [],
         "forceOrderPreview": False,
         "cqtTypes": _TYPES if is_stock or contract.kind in {"CASH", "CRYPTO"} else [],
-        "orderDefaults": {"LMT": {"LP": f"{price:.{contract.decimals}f}"}},
+        "orderDefaults": {"LMT": {"LP": f"{price:.{contract.quoted_decimals}f}"}},
         "orderTypesOutside": ["limit", "stop_limit", "lit", "trailing_stop_limit", "relative"] if is_stock else [],
         "defaultSize": size,
         "cashSize": 0.0,
@@ -104,14 +104,14 @@ def _rules(world: World, contract: Contract, now: float, *, buys: bool) -> dict[
         "fraqInt": 4 if is_stock and contract.is_us else 0,
         "cashCcy": contract.currency,
         "cashQtyIncr": 500 if is_stock else None,
-        "priceMagnifier": None,
+        "priceMagnifier": contract.magnifier if contract.magnifier > 1 else None,
         "negativeCapable": False,
         "incrementType": 1,
-        "incrementRules": [{"lowerEdge": 0.0, "increment": contract.tick}],
+        "incrementRules": [{"lowerEdge": 0.0, "increment": contract.quoted(contract.tick)}],
         "hasSecondary": True,
         "modTypes": [],
-        "increment": contract.tick,
-        "incrementDigits": contract.decimals,
+        "increment": contract.quoted(contract.tick),
+        "incrementDigits": contract.quoted_decimals,
     }
 
 

@@ -44,12 +44,11 @@ def list_futures(world: World, call: Call) -> Answer:
     exchange = call.query.get("exchange", "").upper()
     found: dict[str, list[dict[str, Any]]] = {}
     for symbol in symbols:
-        roots = [root for c in world.contracts.of_symbol(symbol) if (root := world.contracts.root_of(c.conid))]
         futures = [
             future
-            for root in roots
-            if exchange in {"", root.exchange}
-            for future in world.contracts.futures(root, today(call.now))
+            for row in world.contracts.of_symbol(symbol)
+            for future in world.contracts.futures_on(row.conid, today(call.now))
+            if exchange in {"", future.exchange}
         ]
         if futures:
             found[symbol] = [_future(future) for future in futures]
@@ -76,6 +75,7 @@ def get_security_definitions(world: World, call: Call) -> Answer:
     if len(conids) > MAX_CONIDS:
         raise bad_request(f"at most {MAX_CONIDS} conids")
     found = [contract for conid in conids if (contract := world.contracts.get(conid))]
+    found = [contract for contract in found if not contract.expires_at or contract.expires_at >= call.now]
     return Answer({"secdef": [definition(contract) for contract in found]})
 
 
@@ -104,7 +104,7 @@ def definition(contract: Contract) -> dict[str, Any]:
         "sectorGroup": contract.group or None,
         "strike": f"{contract.strike:g}",
         "ticker": contract.symbol,
-        "undConid": contract.underlying,
+        "undConid": contract.future or contract.underlying,
         "multiplier": contract.multiplier if contract.is_derivative else 0.0,
         "type": "COMMON" if contract.kind == "STK" else "",
         "hasOptions": contract.strike_step > 0,

@@ -12,7 +12,9 @@ from ib_simulator.world import World
 from ib_simulator.world.contract import Contract, month_name, parse_month
 from ib_simulator.world.market import today
 
-_OPTIONS = frozenset({"OPT", "FOP", "WAR"})
+_OPTIONS = frozenset({"OPT", "FOP", "WAR", "IOPT"})
+_WARRANTS = frozenset({"WAR", "IOPT"})
+_SIDES = ("call", "put")
 
 
 def list_strikes(world: World, call: Call) -> Answer:
@@ -23,6 +25,9 @@ def list_strikes(world: World, call: Call) -> Answer:
         raise bad_request("invalid month")
     underlying = world.contracts.get(conid)
     nothing = Answer({"call": [], "put": []})
+    if kind in _WARRANTS and conid in searched_of(call.memory):
+        listed = _warrants(world, conid, kind, month)
+        return Answer({side: sorted({one.strike for one in listed if one.right == side[0].upper()}) for side in _SIDES})
     if underlying is None or conid not in searched_of(call.memory) or not underlying.strike_step:
         return nothing
     if kind != world.contracts.option_kind(underlying) or (kind == "FOP" and not call.query.get("exchange")):
@@ -36,7 +41,13 @@ def list_strikes(world: World, call: Call) -> Answer:
 
 
 def _expiries(world: World, underlying: Contract, month: str, now: float) -> list[date]:
-    return [day for day in world.contracts.expiries(underlying, today(now)) if month_name(day) == month]
+    contracts = world.contracts
+    days = contracts.expiries(underlying, today(now))
+    return [day for day in days if month_name(contracts.option_month(underlying, day)) == month]
+
+
+def _warrants(world: World, conid: int, kind: str, month: str) -> list[Contract]:
+    return [warrant for warrant in world.contracts.derived_on(conid, kind) if warrant.month == month]
 
 
 def get_derivative_contracts(world: World, call: Call) -> Answer:
@@ -55,9 +66,10 @@ def get_derivative_contracts(world: World, call: Call) -> Answer:
     if parse_month(month) is None:
         raise bad_request("invalid month")
     if kind == "FUT":
-        root = world.contracts.root_of(conid)
-        futures = [] if root is None else world.contracts.futures(root, today(call.now))
+        futures = world.contracts.futures_on(conid, today(call.now))
         return Answer([_row(future) for future in futures if future.month == month])
+    if kind in _WARRANTS:
+        return Answer([_row(warrant) for warrant in _warrants(world, conid, kind, month)])
     if kind not in _OPTIONS:
         raise bad_request("invalid sectype")
     return Answer([_row(option) for option in _options(world, call, contract, kind, month)])
@@ -78,11 +90,13 @@ def _options(world: World, call: Call, underlying: Contract, kind: str, month: s
         possible = [strike for strike in possible if strike == wanted]
     elif kind != "FOP":
         raise bad_request("missing parameter strike")
+    day = today(call.now)
     return [
-        world.contracts.option(underlying, expiry, strike, side)
+        world.contracts.option(underlying, expiry, strike, side, series)
         for expiry in _expiries(world, underlying, month, call.now)
+        for series in world.contracts.series(underlying, expiry, day)
         for strike in possible
-        if world.contracts.is_listed(underlying, expiry, strike, today(call.now))
+        if world.contracts.is_listed(underlying, expiry, strike, day)
         for side in (right or "CP")
     ]
 
@@ -97,9 +111,9 @@ def valid_exchanges(contract: Contract) -> str:
 
 def short_text(contract: Contract) -> str | None:
     """E.g. ``DEC18 '26 250 Call``."""
-    if contract.expiry is None or contract.kind == "BOND":
+    if contract.expiry is None or contract.is_debt:
         return None
-    month = f"{contract.month[:3]}{contract.expiry:%d} '{contract.expiry:%y}"
+    month = f"{contract.expiry:%b%d} '{contract.expiry:%y}".upper()
     if not contract.right:
         return month
     return f"{month} {contract.strike:g} {'Call' if contract.right == 'C' else 'Put'}"
@@ -123,7 +137,7 @@ def _row(contract: Contract) -> dict[str, Any]:
         "multiplier": f"{contract.multiplier:g}" if contract.is_derivative else None,
         "tradingClass": contract.trading_class,
         "desc1": contract.symbol,
-        "desc2": short_text(contract) if contract.kind != "BOND" else contract.description,
+        "desc2": short_text(contract) if not contract.is_debt else contract.description,
         "showPrips": False,
     }
 
@@ -131,7 +145,7 @@ def _row(contract: Contract) -> dict[str, Any]:
 def _bonds(world: World, issuer_id: str) -> list[Contract]:
     if not issuer_id:
         raise bad_request("missing parameter issuerId")
-    return [contract for contract in world.contracts if contract.kind == "BOND" and contract.issuer_id == issuer_id]
+    return [contract for contract in world.contracts if contract.is_debt and contract.issuer_id == issuer_id]
 
 
 def list_bond_filters(world: World, call: Call) -> Answer:

@@ -103,7 +103,7 @@ def _average(days: int) -> Callable[[Quote], str | None]:
 def _yield(quote: Quote) -> str | None:
     """The current yield of a bond plus its pull to par, a usable approximation of yield to maturity."""
     contract = quote.contract
-    if contract.kind != "BOND" or contract.expiry is None:
+    if not contract.is_debt or contract.expiry is None:
         return None
     years = max(0.1, (contract.expiry - today(quote.now)).days / 365)
     return f"{(contract.coupon + (100 - quote.last) / years) / ((100 + quote.last) / 2) * 100:.3f}%"
@@ -136,7 +136,7 @@ STATIC: dict[str, Callable[[Quote], str | None]] = {
     "6070": lambda quote: quote.contract.kind,
     "6072": lambda quote: quote.contract.month or None,
     "6073": lambda quote: None if quote.contract.expiry is None else f"{quote.contract.expiry:%Y%m%d}",
-    "6457": lambda quote: str(quote.contract.underlying) if quote.contract.underlying else None,
+    "6457": lambda quote: str(quote.contract.future or quote.contract.underlying or "") or None,
     "6508": lambda quote: f"&serviceID1=122&serviceID2=123&conid={quote.contract.conid}",
     "7051": lambda quote: quote.contract.name,
     "7094": lambda quote: f"{quote.contract.conid}@{quote.contract.exchange}",
@@ -163,14 +163,14 @@ FAST: dict[str, Callable[[Quote], str | None]] = {
     "70": _range(1),
     "71": _range(2),
     "73": _held(lambda quote, held: f"{held.value:,.0f}"),
-    "74": _held(lambda quote, held: quote.money(held.holding.cost)),
+    "74": _held(lambda quote, held: f"{held.holding.cost:.{quote.contract.decimals}f}"),
     "75": _held(lambda quote, held: f"{held.unrealized:,.2f}"),
     "76": _held(lambda quote, held: f"{held.holding.quantity:g}"),
     "77": _held(lambda quote, held: f"{held.unrealized:,.2f}"),
     "78": _held(lambda quote, held: f"{held.daily:,.2f}"),
     "79": _held(lambda quote, held: "0.00"),
     "80": _held(_gain_percent),
-    "82": lambda quote: f"{_change(quote):+.{quote.contract.decimals}f}".removeprefix("+"),
+    "82": lambda quote: quote.money(_change(quote)),
     "83": _percent,
     "84": _side(0),
     "85": _size(2),

@@ -67,16 +67,16 @@ def _body(contract: Contract, window: Window, bars: list[Bar], call: Call) -> di
     factor = volume_factor(contract)
     data: list[dict[str, Any]] = [
         {
-            "o": bar.prices.open,
-            "c": bar.prices.close,
-            "h": bar.prices.high,
-            "l": bar.prices.low,
+            "o": contract.quoted(bar.prices.open),
+            "c": contract.quoted(bar.prices.close),
+            "h": contract.quoted(bar.prices.high),
+            "l": contract.quoted(bar.prices.low),
             "v": round(bar.volume / factor, 2),
             "t": int(bar.start * 1000),
         }
         for bar in bars
     ]
-    scale = 10**contract.decimals
+    scale = 10**contract.quoted_decimals
     first = bars[0].start if bars else call.now
     return {
         "serverId": str(20_000 + contract.conid % 9000),
@@ -84,8 +84,8 @@ def _body(contract: Contract, window: Window, bars: list[Bar], call: Call) -> di
         "text": contract.name,
         "priceFactor": scale,
         "startTime": f"{datetime.fromtimestamp(first, UTC):%Y%m%d-%H:%M:%S}",
-        "high": _extreme(bars, "high", scale, factor),
-        "low": _extreme(bars, "low", scale, factor),
+        "high": _extreme(bars, "high", scale * contract.magnifier, factor),
+        "low": _extreme(bars, "low", scale * contract.magnifier, factor),
         "timePeriod": call.query.get("period", "1w"),
         "barLength": window.bar.seconds,
         "mdAvailability": "S" if contract.feed in "RH" else "D",
@@ -93,7 +93,7 @@ def _body(contract: Contract, window: Window, bars: list[Bar], call: Call) -> di
         "outsideRth": window.extended,
         "volumeFactor": factor,
         "priceDisplayRule": 1,
-        "priceDisplayValue": str(contract.decimals),
+        "priceDisplayValue": str(contract.quoted_decimals),
         "negativeCapable": False,
         "messageVersion": 2,
         "data": data or [{"o": 0, "c": 0, "h": 0, "l": 0, "v": 0}],

@@ -10,7 +10,7 @@ from ib_simulator.answers.refusals import account_of, bad_request, body_of, fail
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Account
-from ib_simulator.world.valuation import Valuation
+from ib_simulator.world.valuation import OWNED, Valuation
 
 
 def get_ledger(world: World, call: Call) -> Answer:
@@ -30,21 +30,16 @@ def _ledger_row(value: Valuation, currency: str | None) -> dict[str, Any]:
         return round(value.total(*kinds, currency=currency, of=of), 2)
 
     cash = round(value.cash if currency is None else value.account.cash.get(currency, 0.0), 2)
-    worth = total("STK", "OPT", "FOP", "BOND", "CRYPTO")
+    worth = total(*OWNED) + total("CFD", of="unrealized")
+    interest = round(value.accrued_interest(currency), 2)
+    treasuries = round(value.treasuries(currency), 2)
     name = currency or "BASE"
     zero = dict.fromkeys(
         (
-            "commoditymarketvalue",
             "cashbalancefxsegment",
             "dividends",
-            "interest",
-            "issueroptionsmarketvalue",
             "moneyfunds",
-            "funds",
             "realizedpnl",
-            "tbillsmarketvalue",
-            "tbondsmarketvalue",
-            "warrantsmarketvalue",
         ),
         0.0,
     )
@@ -57,13 +52,20 @@ def _ledger_row(value: Valuation, currency: str | None) -> dict[str, Any]:
         "settledcash": cash,
         "stockmarketvalue": total("STK"),
         "stockoptionmarketvalue": total("OPT"),
-        "corporatebondsmarketvalue": total("BOND"),
+        "corporatebondsmarketvalue": round(total("BOND") - treasuries, 2),
+        "tbondsmarketvalue": treasuries,
+        "tbillsmarketvalue": total("BILL"),
+        "funds": total("FUND"),
+        "commoditymarketvalue": total("CMDTY"),
+        "warrantsmarketvalue": total("WAR"),
+        "issueroptionsmarketvalue": total("IOPT"),
+        "interest": interest,
         "futuremarketvalue": total("FUT", of="unrealized"),
         "futureoptionmarketvalue": total("FOP"),
         "futuresonlypnl": total("FUT", of="unrealized"),
         "cryptocurrencyvalue": total("CRYPTO"),
         "unrealizedpnl": total(of="unrealized"),
-        "netliquidationvalue": round(cash + worth, 2),
+        "netliquidationvalue": round(cash + worth + interest, 2),
         "exchangerate": 1.0 if currency is None else round(value.rates[currency], 6),
         "sessionid": 1,
         "severity": 0,
@@ -121,7 +123,7 @@ def _amounts(account: Account, value: Valuation) -> dict[str, float]:
         "netliquidation": value.net_liquidation,
         "totalcashvalue": value.cash,
         "previousdayequitywithloanvalue": value.net_liquidation - value.daily_pnl,
-        "accruedcash": 0.0,
+        "accruedcash": value.accrued_interest(),
         "accrueddividend": 0.0,
         "netliquidationuncertainty": 0.0,
         "postexpirationmargin": 0.0,
@@ -176,12 +178,13 @@ def _allocation(values: list[Valuation]) -> dict[str, Any]:
         name: {"long": defaultdict(float), "short": defaultdict(float)} for name in ("assetClass", "sector", "group")
     }
     for value in values:
-        side = "long" if value.cash >= 0 else "short"
-        sums["assetClass"][side]["CASH"] += value.cash
+        cash = value.cash + value.accrued_interest()
+        sums["assetClass"]["long" if cash >= 0 else "short"]["CASH"] += cash
         for row in value.rows:
-            contract, worth = row.holding.contract, row.value * row.rate
-            if contract.kind in {"CASH", "FUT"}:
+            contract = row.holding.contract
+            if contract.kind not in {*OWNED, "CFD"}:
                 continue
+            worth = (row.unrealized if contract.kind == "CFD" else row.value) * row.rate
             side = "long" if worth >= 0 else "short"
             sums["assetClass"][side][contract.kind] += worth
             sums["sector"][side][contract.sector or "Others"] += worth

@@ -10,10 +10,8 @@ from ib_simulator.world import World
 from ib_simulator.world.accounts import Account
 from ib_simulator.world.valuation import Valued
 
-PAGE = 100
 
-
-def account_row(account: Account) -> dict[str, Any]:
+def account_row(account: Account, *, faclient: bool = False) -> dict[str, Any]:
     return {
         "id": account.id,
         "PrepaidCrypto-Z": False,
@@ -31,7 +29,7 @@ def account_row(account: Account) -> dict[str, Any]:
         "businessType": "INDEPENDENT",
         "category": "",
         "ibEntity": "IB-IE" if account.currency == "EUR" else "IBLLC-US",
-        "faclient": False,
+        "faclient": faclient,
         "clearingStatus": "O",
         "covestor": False,
         "noClientTrading": False,
@@ -43,12 +41,12 @@ def account_row(account: Account) -> dict[str, Any]:
 
 
 def list_portfolio_accounts(world: World, call: Call) -> Answer:
-    return Answer([account_row(account) for account in world.accounts])
+    return Answer([account_row(account, faclient=bool(world.groups)) for account in world.accounts])
 
 
 def list_subaccounts_by_page(world: World, call: Call) -> Answer:
     page = _page(call.query.get("page", "0"))
-    rows = [account_row(account) for account in world.accounts]
+    rows = [account_row(account, faclient=bool(world.groups)) for account in world.accounts]
     return Answer(
         {
             "metadata": {"total": len(rows), "pageSize": 20, "pageNum": page},
@@ -69,7 +67,7 @@ def _page(text: str) -> int:
     return page
 
 
-def position_row(account: Account, row: Valued, *, detailed: bool = True) -> dict[str, Any]:
+def position_row(account: Account, row: Valued, *, detailed: bool = True, page: int = 100) -> dict[str, Any]:
     """One position; the portal leaves the contract out until it has loaded it."""
     contract, rate = row.holding.contract, row.rate
     paid = row.holding.cost * (contract.multiplier if contract.is_derivative else 1.0)
@@ -93,8 +91,8 @@ def position_row(account: Account, row: Valued, *, detailed: bool = True) -> dic
         "exerciseStyle": "A" if contract.right else None,
         "conExchMap": [],
         "assetClass": contract.kind,
-        "undConid": contract.underlying,
-        "model": "",
+        "undConid": contract.future or contract.underlying,
+        "model": row.holding.model,
         "baseMktValue": round(row.value * rate, 2),
         "baseMktPrice": round(row.price * rate, 6),
         "baseAvgCost": round(paid * rate, 4),
@@ -126,7 +124,7 @@ def position_row(account: Account, row: Valued, *, detailed: bool = True) -> dic
         "hasOptions": contract.strike_step > 0,
         "fullName": contract.description,
         "isEventContract": False,
-        "pageSize": PAGE,
+        "pageSize": page,
         "isUS": contract.is_us,
     }
 
@@ -156,12 +154,15 @@ _SORTS = {
 
 def list_positions(world: World, call: Call) -> Answer:
     account = account_of(world, call)
-    start = _page(call.path["pageId"]) * PAGE
+    size = world.positions_page
     rows = list(_rows(world, call, account))
     key = _SORTS.get(call.query.get("sort", ""))
     if key is not None:
         rows.sort(key=key, reverse=call.query.get("direction") == "d")
-    return Answer([position_row(account, row) for row in rows[start : start + PAGE]])
+    page = _page(call.path["pageId"])
+    if world.pages_repeat:
+        page = min(page, max(0, len(rows) - 1) // size)
+    return Answer([position_row(account, row, page=size) for row in rows[page * size : (page + 1) * size]])
 
 
 def list_fresh_positions(world: World, call: Call) -> Answer:
@@ -185,7 +186,7 @@ def list_fresh_positions(world: World, call: Call) -> Answer:
                 "assetClass": row.holding.contract.kind,
                 "sector": row.holding.contract.sector,
                 "group": row.holding.contract.group,
-                "model": "",
+                "model": row.holding.model,
             }
             for row in (world.valuation(account, call.now).rows if listed_accounts(call) else ())
         ]

@@ -77,4 +77,4 @@ class Quote:
         return (self.contract.conid * 2654435761 + salt * 40503) % 1000003 % below
 
     def money(self, price: float) -> str:
-        return f"{price:.{self.contract.decimals}f}"
+        return f"{price * self.contract.magnifier:.{self.contract.quoted_decimals}f}"

@@ -176,7 +176,7 @@ def _tests(filters: Any) -> list[tuple[Callable[[Quote, float], bool], float]]:
 def _candidates(world: World, instrument: str, location: str, now: float) -> list[Contract]:
     if instrument == "FUT.US":
         exchange = location.rpartition(".")[2]
-        roots = [root for c in world.contracts if (root := world.contracts.root_of(c.conid))]
+        roots = [root for c in world.contracts for root in world.contracts.roots_of(c.conid)]
         return [world.contracts.futures(root, today(now))[0] for root in roots if root.exchange == exchange]
     found = []
     for contract in world.contracts:

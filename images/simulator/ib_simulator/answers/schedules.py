@@ -51,7 +51,7 @@ def get_trading_schedule(world: World, call: Call) -> Answer:
 
 def _is_of(world: World, contract: Contract, kind: str) -> bool:
     if kind == "FUT":
-        return world.contracts.root_of(contract.conid) is not None
+        return bool(world.contracts.roots_of(contract.conid))
     if kind == "OPT":
         return contract.strike_step > 0
     return contract.kind == {"BND": "BOND"}.get(kind, kind)

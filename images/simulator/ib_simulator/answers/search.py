@@ -11,6 +11,8 @@ from ib_simulator.world.contract import Contract, month_name
 from ib_simulator.world.market import today
 
 MAX_RESULTS = 30
+_IN_SECTIONS = frozenset({"BOND", "BILL", "CFD", "WAR", "IOPT"})
+"""Classes that a search shows within the row of their issuer or underlying."""
 
 
 def search_contracts(world: World, call: Call) -> Answer:
@@ -49,9 +51,10 @@ def searched_of(memory: Memory) -> set[int]:
 def _matches(world: World, text: str, by_name: bool) -> list[Contract]:
     if by_name:
         words = text.upper()
-        return [c for c in world.contracts if c.kind != "BOND" and words in c.name.upper()][:MAX_RESULTS]
+        return [c for c in world.contracts if c.kind not in _IN_SECTIONS and words in c.name.upper()][:MAX_RESULTS]
     symbol, _, currency = text.upper().partition(".")
-    exact = [c for c in world.contracts.of_symbol(text.upper()) if c.kind != "BOND"]
+    exact = [c for c in world.contracts.of_symbol(text.upper()) if c.kind not in _IN_SECTIONS]
+    exact = exact or [c for c in world.contracts.of_identifier(text.upper()) if c.kind not in _IN_SECTIONS]
     if not exact and currency:
         exact = [c for c in world.contracts.of_symbol(symbol) if c.kind == "CASH" and c.currency == currency]
     return exact
@@ -61,12 +64,14 @@ def _is_kind(world: World, contract: Contract, kind: str) -> bool:
     if not kind or contract.kind == kind:
         return True
     if kind == "FUT":
-        return world.contracts.root_of(contract.conid) is not None
+        return bool(world.contracts.roots_of(contract.conid))
+    if kind in {"WAR", "IOPT", "CFD"}:
+        return bool(world.contracts.derived_on(contract.conid, kind))
     return kind in {"OPT", "FOP"} and contract.strike_step > 0
 
 
 def _row(world: World, contract: Contract, now: float, *, short: bool) -> dict[str, Any]:
-    root = world.contracts.root_of(contract.conid)
+    roots = world.contracts.roots_of(contract.conid)
     row = {
         "conid": str(contract.conid),
         "companyHeader": f"{contract.name} - {contract.exchange}",
@@ -79,18 +84,28 @@ def _row(world: World, contract: Contract, now: float, *, short: bool) -> dict[s
         return row | {"sections": [{"secType": contract.kind}]}
     sections: list[dict[str, Any]] = [{"secType": contract.kind, "exchange": f"SMART;{contract.exchange}"}]
     day = today(now)
-    if root is not None:
-        months = ";".join(future.month for future in world.contracts.futures(root, day))
-        sections.append({"secType": "FUT", "months": months, "exchange": root.exchange})
+    if roots:
+        months = ";".join(dict.fromkeys(future.month for future in world.contracts.futures_on(contract.conid, day)))
+        sections.append({"secType": "FUT", "months": months, "exchange": roots[0].exchange})
     if contract.strike_step:
-        months = ";".join(dict.fromkeys(month_name(expiry) for expiry in world.contracts.expiries(contract, day)))
-        exchange = contract.exchange if contract.exchange in {"CME", "EUREX"} else "SMART;CBOE"
+        listed = [world.contracts.option_month(contract, expiry) for expiry in world.contracts.expiries(contract, day)]
+        months = ";".join(dict.fromkeys(month_name(first) for first in listed))
+        exchange = contract.exchange if roots else "SMART;CBOE"
         sections.append({"secType": world.contracts.option_kind(contract), "months": months, "exchange": exchange})
+    for kind in ("WAR", "IOPT"):
+        derived = world.contracts.derived_on(contract.conid, kind)
+        if derived:
+            months = ";".join(dict.fromkeys(warrant.month for warrant in derived))
+            sections.append({"secType": kind, "months": months, "exchange": derived[0].exchange})
+    cfds = world.contracts.derived_on(contract.conid, "CFD")
+    sections += [{"secType": "CFD", "exchange": cfd.exchange, "conid": str(cfd.conid)} for cfd in cfds]
+    if contract.kind == "STK" and contract.strike_step:
+        sections.append({"secType": "BAG"})
     return row | {"sections": sections}
 
 
 def _issuers(world: World, symbol: str) -> list[dict[str, Any]]:
-    bonds = [c for c in world.contracts.of_symbol(symbol.upper()) if c.kind == "BOND"]
+    bonds = [c for c in world.contracts.of_symbol(symbol.upper()) if c.is_debt]
     issuers = {bond.issuer_id: bond.name for bond in bonds}
     if not issuers:
         return []

@@ -18,7 +18,7 @@ from ib_simulator.limits import Limits
 from ib_simulator.request_log import RequestLog
 from ib_simulator.session.session import Session
 from ib_simulator.sign_in.logins import Logins
-from ib_simulator.world.accounts import Mode
+from ib_simulator.world.accounts import UserKey
 
 FOREVER = float("inf")
 MAX_RATE = 1_000_000
@@ -39,7 +39,7 @@ class Controllable(Protocol):
     request_log: RequestLog
     backend: Backend
 
-    def sign_in(self, mode: Mode, *, brokerage: bool = True) -> None: ...
+    def sign_in(self, user: UserKey, *, brokerage: bool = True) -> None: ...
 
     def set_time(self, epoch: float) -> None: ...
 
@@ -55,7 +55,7 @@ class Nothing(Arguments):
 class SignIn(Arguments):
     """``brokerage``: open the brokerage session too, already established."""
 
-    user: Mode = "paper"
+    user: UserKey = "paper"
     brokerage: bool = True
 
 
@@ -113,6 +113,13 @@ class LimitsChange(Arguments):
 
 class BeforeLogin(Arguments):
     answer: Literal["401", "302", "no_session"]
+
+
+class Paging(Arguments):
+    """``size``: positions in a page. ``repeat``: after the end the last page again, in place of an empty one."""
+
+    size: int = Field(ge=1, le=1000)
+    repeat: bool = False
 
 
 class FaultId(Arguments):
@@ -192,6 +199,11 @@ def _before_login(simulator: Controllable, arguments: BeforeLogin) -> None:
     simulator.backend.before_login = arguments.answer
 
 
+def _paging(simulator: Controllable, arguments: Paging) -> None:
+    for world in simulator.backend.worlds.values():
+        world.positions_page, world.pages_repeat = arguments.size, arguments.repeat
+
+
 def _fault(simulator: Controllable, spec: FaultSpec) -> None:
     simulator.faults.add(spec)
 
@@ -240,6 +252,7 @@ ACTIONS: dict[str, Action] = {
     "timing": _action(TimingChange, _timing),
     "limits": _action(LimitsChange, _limits),
     "before-login": _action(BeforeLogin, _before_login),
+    "paging": _action(Paging, _paging),
     "fault": _action(FaultSpec, _fault),
     "clear-faults": _action(FaultId, _clear_faults),
     "release": _action(FaultId, _release),

@@ -1,20 +1,23 @@
-"""The two users of the simulated broker. Their passwords are no secret."""
+"""The users of the simulated broker. Their passwords are no secret."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ib_simulator.world.accounts import USER_NAMES, Mode
+from ib_simulator.world.accounts import USER_NAMES, Mode, UserKey
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """``mode`` is how the user presents itself: paper, or live."""
-
+    key: UserKey
     name: str
     password: str
     user_id: int
-    mode: Mode
+
+    @property
+    def mode(self) -> Mode:
+        """How the user presents itself."""
+        return "paper" if self.key == "paper" else "live"
 
     @property
     def login_type(self) -> int:
@@ -22,7 +25,8 @@ class User:
         return 2 if self.mode == "paper" else 1
 
 
-USERS: dict[Mode, User] = {
-    "paper": User(USER_NAMES["paper"], "paper", 910_000_002, "paper"),
-    "live": User(USER_NAMES["live"], "live", 910_000_001, "live"),
+USERS: dict[UserKey, User] = {
+    "paper": User("paper", USER_NAMES["paper"], "paper", 910_000_002),
+    "live": User("live", USER_NAMES["live"], "live", 910_000_001),
+    "odd": User("odd", USER_NAMES["odd"], "odd", 910_000_003),
 }

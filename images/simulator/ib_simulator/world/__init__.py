@@ -3,10 +3,12 @@
 Everything follows from the seed and the time of the question. What a user changes (orders, watchlists, alerts, ...)
 is kept in the world, so it outlives a brokerage session, as at the broker.
 
-Instruments to try things with: AAPL, IBM and MSFT are listed on several exchanges, SAP, SHEL and RY in two currencies
-under different names, CL is a stock and a future, AAPL also an issuer of bonds. Data of IBIS, LSE and AEB are delayed,
-those of NESN, NOVN and the listings in Mexico and Toronto not subscribed; BYND is halted. Options exist on AAPL, SPX,
-DAX, ES (on futures) and some thirty more; events are SCPI, SUNR and SCO2.
+Instruments to try things with: AAPL, IBM and MSFT are listed on several exchanges, SAP, SHEL, BHP and RY in several
+currencies under different names. CL is a stock and a future, BTC a coin and a trust, ALV two
+companies; AAPL also issues bonds and has a CFD, 4391 and 700 are tickers. Data of IBIS, LSE, AEB, ASX, JSE and SEHK are
+delayed, those of NESN, NOVN and the listings in Mexico and Toronto not subscribed; BYND is halted. LSE quotes in pence,
+JSE and ZC in cents. Options exist on AAPL, SPX (morning and afternoon), PFE (also adjusted), DAX, on the futures ES, CL
+and GC, and some forty more; DAX and SI have futures of several sizes. Events are SCPI, SUNR and SCO2.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from __future__ import annotations
 from datetime import date
 from functools import lru_cache
 
-from ib_simulator.world.accounts import ACCOUNTS, USER_NAMES, Account, Holding, Mode, holdings_of
+from ib_simulator.world.accounts import ACCOUNTS, GROUPS, USER_NAMES, Account, UserKey
 from ib_simulator.world.contracts import Contracts
+from ib_simulator.world.holdings import Holding, holdings_of
 from ib_simulator.world.market import Market, last_update, today
 from ib_simulator.world.orders import OrderStore
 from ib_simulator.world.stored import begin
@@ -32,13 +35,20 @@ def _market(seed: int) -> Market:
 
 
 class World:
-    """One signed-in user's view of the broker. ``mode`` picks the paper or the live user."""
+    """One signed-in user's view of the broker.
 
-    def __init__(self, seed: int, mode: Mode) -> None:
+    ``positions_page``: rows in a page of positions, 30 or 100 by IBKR's documents. ``pages_repeat``: the last page is
+    answered again after the end, in place of an empty one.
+    """
+
+    def __init__(self, seed: int, user: UserKey, *, positions_page: int = 100) -> None:
         self.seed = seed
-        self.mode = mode
-        self.user_name = USER_NAMES[mode]
-        self.accounts = ACCOUNTS[mode]
+        self.is_paper = user == "paper"
+        self.user_name = USER_NAMES[user]
+        self.accounts = ACCOUNTS[user]
+        self.groups = GROUPS.get(user, {})
+        self.positions_page = positions_page
+        self.pages_repeat = False
         self.market = _market(seed)
         self.contracts = self.market.contracts
         self.cold_notifications = 423

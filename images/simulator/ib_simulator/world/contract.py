@@ -1,4 +1,4 @@
-"""One instrument, and the families of futures."""
+"""One instrument."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from zoneinfo import ZoneInfo
 from ib_simulator.world.hours import NEW_YORK, US_OPTIONS, Hours, market_of, nth_weekday
 
 Kind = str
-"""STK, IND, CASH, CRYPTO, BOND, FUT, OPT or FOP, as IBKR's secType."""
+"""IBKR's secType: STK, IND, CASH, CRYPTO, CMDTY, FUND, CFD, BOND, BILL, FUT, OPT, FOP, WAR or IOPT."""
+
+DERIVATIVES = frozenset({"FUT", "OPT", "FOP", "WAR", "IOPT"})
+DEBT = frozenset({"BOND", "BILL"})
 
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
@@ -19,8 +22,11 @@ MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", 
 class Contract:
     """One instrument. ``price`` and ``volatility`` start its path; a derivative has them from its underlying.
 
-    ``feed``: R real time, D delayed, N not subscribed, H halted. ``path``: conid of the row whose price path (in
-    percent) this one follows.
+    ``price`` and ``tick`` are in the currency; market data and orders are in ``magnifier`` parts of it (100: pence,
+    cents). ``feed``: R real time, D delayed, N not subscribed, H halted. ``path``: conid of the row whose price path
+    (in percent) this one follows. ``delivery``: the first day of the contract month, where that is not the month of
+    expiry. ``future``: conid of the future that an option is on. ``adjusted``: an option of a series that a corporate
+    action changed.
     """
 
     conid: int
@@ -46,6 +52,12 @@ class Contract:
     coupon: float = 0.0
     issuer_id: str = ""
     rating: str = ""
+    magnifier: int = 1
+    delivery: date | None = None
+    future: int = 0
+    adjusted: bool = False
+    isin: str = ""
+    cusip: str = ""
 
     @cached_property
     def market(self) -> Hours:
@@ -59,7 +71,7 @@ class Contract:
 
     @property
     def is_derivative(self) -> bool:
-        return self.kind in {"FUT", "OPT", "FOP"}
+        return self.kind in DERIVATIVES
 
     @property
     def is_us(self) -> bool:
@@ -74,51 +86,40 @@ class Contract:
 
     @cached_property
     def month(self) -> str:
-        """E.g. DEC26."""
-        return "" if self.expiry is None else month_name(self.expiry)
+        """The contract month, e.g. DEC26."""
+        day = self.delivery or self.expiry
+        return "" if day is None else month_name(day)
+
+    @cached_property
+    def is_debt(self) -> bool:
+        return self.kind in DEBT
+
+    @cached_property
+    def quoted_decimals(self) -> int:
+        """Digits after the point in market data and orders."""
+        return max(2, self.decimals - 2) if self.magnifier > 1 else self.decimals
+
+    def quoted(self, price: float) -> float:
+        """``price`` as market data and orders have it."""
+        return round(price * self.magnifier, self.quoted_decimals) if self.magnifier > 1 else price
 
     @cached_property
     def description(self) -> str:
         """The text that positions and orders show."""
-        if self.expiry is None or self.kind == "BOND":
-            if self.kind == "BOND" and self.expiry is not None:
-                return f"{self.symbol} {self.coupon:g} {self.expiry:%m/%d/%y}"
+        if self.expiry is None:
             return f"{self.symbol}.{self.currency}" if self.kind == "CASH" else self.symbol
+        if self.is_debt:
+            return f"{self.symbol} {self.coupon:g} {self.expiry:%m/%d/%y}"
+        year = (self.delivery or self.expiry).year
         if self.kind == "FUT":
-            return f"{self.symbol}     {self.month[:3]}{self.expiry:%Y}"
+            return f"{self.symbol}     {self.month[:3]}{year}"
         osi = f"{self.trading_class:<6}{self.expiry:%y%m%d}{self.right}{round(self.strike * 1000):08d}"
-        name = f"{self.symbol:<6} {self.month[:3]}{self.expiry:%Y} {self.strike:g} {self.right}"
+        name = f"{self.symbol:<6} {self.month[:3]}{year} {self.strike:g} {self.right}"
         return f"{name} [{osi} {self.multiplier:g}]"
 
     def rounded(self, price: float) -> float:
         """``price`` on the contract's tick."""
         return round(round(price / self.tick) * self.tick, self.decimals)
-
-
-@dataclass(frozen=True, slots=True)
-class FutureRoot:
-    """A family of futures: its index row and how often one expires."""
-
-    index: int
-    symbol: str
-    exchange: str
-    multiplier: float
-    tick: float
-    months: tuple[int, ...]
-    listed: int
-    carry: float
-
-
-_QUARTERS, _EACH = (3, 6, 9, 12), tuple(range(1, 13))
-FUTURE_ROOTS: tuple[FutureRoot, ...] = (
-    FutureRoot(11004968, "ES", "CME", 50, 0.25, _QUARTERS, 5, 0.028),
-    FutureRoot(11004958, "NQ", "CME", 20, 0.25, _QUARTERS, 5, 0.033),
-    FutureRoot(362687422, "MES", "CME", 5, 0.25, _QUARTERS, 5, 0.028),
-    FutureRoot(17340715, "CL", "NYMEX", 1000, 0.01, _EACH, 12, -0.01),
-    FutureRoot(17340716, "GC", "COMEX", 100, 0.1, (2, 4, 6, 8, 10, 12), 6, 0.04),
-    FutureRoot(11748850, "ZB", "CBOT", 1000, 0.03125, _QUARTERS, 3, -0.005),
-    FutureRoot(825711, "DAX", "EUREX", 25, 1.0, _QUARTERS, 3, 0.018),
-)
 
 
 def month_name(day: date) -> str:

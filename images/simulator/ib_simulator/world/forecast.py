@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-BASE = 740_000_000
+BASE, END = 740_000_000, 750_000_000
 _STEPS, _QUARTERS = 1024, 128
 
 

@@ -125,6 +125,13 @@ FOREX = Hours(NEW_YORK, -405, -405, 1020, 1020, holidays="main")
 CRYPTO = Hours("Etc/UTC", 0, 0, 1440, 1440, every_day=True)
 
 _BY_EXCHANGE = {
+    "ASX": Hours("Australia/Sydney", 600, 600, 960, 960, holidays="main"),
+    "FUNDSERV": Hours(NEW_YORK, 570, 570, 960, 960, holidays="US"),
+    "FWB": Hours("Europe/Berlin", 480, 480, 1320, 1320, holidays="main"),
+    "IBCMDTY": FOREX,
+    "JSE": Hours("Africa/Johannesburg", 540, 540, 1020, 1020, holidays="main"),
+    "SEHK": Hours("Asia/Hong_Kong", 570, 570, 960, 960, holidays="main"),
+    "TSEJ": Hours("Asia/Tokyo", 540, 540, 930, 930, holidays="main"),
     "AEB": Hours("Europe/Amsterdam", 540, 540, 1050, 1050, holidays="main"),
     "CBOT": US_FUTURES,
     "CME": US_FUTURES,
@@ -142,8 +149,8 @@ _BY_EXCHANGE = {
 
 
 def market_of(kind: str, exchange: str) -> Hours:
-    """The hours of an instrument of this kind (STK, IND, OPT, FUT, FOP, CASH, BOND, CRYPTO) on this exchange."""
-    if kind == "BOND":
+    """The hours of an instrument of this kind (IBKR's secType) on this exchange."""
+    if kind in {"BOND", "BILL"}:
         return US_BONDS
     if exchange in _BY_EXCHANGE:
         return _BY_EXCHANGE[exchange]

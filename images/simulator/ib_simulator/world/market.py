@@ -38,7 +38,7 @@ class Market:
 
     def path(self, contract: Contract) -> Path:
         """The path that ``contract`` is on, or its underlying for a derivative."""
-        conid = contract.underlying if contract.kind in {"OPT", "FOP"} else contract.conid
+        conid = contract.underlying if contract.right else contract.conid
         found = self._paths.get(conid)
         if found is None:
             row = self.contracts[conid]
@@ -53,8 +53,7 @@ class Market:
     def transformed(self, contract: Contract, base: float, now: float) -> float:
         """The contract's price when its path stands at ``base``."""
         if contract.kind == "FUT":
-            root = self.contracts.root_of(contract.underlying)
-            assert root is not None
+            root = self.contracts.roots_of(contract.underlying)[0]
             return base * exp(root.carry * max(0.0, contract.expires_at - now) / options.YEAR)
         if contract.right:
             return self.greeks_at(contract, base, now).price

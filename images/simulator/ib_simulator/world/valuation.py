@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 
-from ib_simulator.world.accounts import Account, Holding
+from ib_simulator.world.accounts import Account
+from ib_simulator.world.holdings import Holding
 from ib_simulator.world.market import Market
 
-_MARGIN = {"STK": 0.25, "CASH": 0.02, "CRYPTO": 1.0, "BOND": 0.2, "FUT": 0.08, "FOP": 0.0, "OPT": 0.0}
+_MARGIN = {
+    "STK": 0.25,
+    "CASH": 0.02,
+    "CRYPTO": 1.0,
+    "BOND": 0.2,
+    "BILL": 0.01,
+    "FUND": 0.25,
+    "CMDTY": 0.1,
+    "CFD": 0.2,
+    "FUT": 0.08,
+    "FOP": 0.0,
+    "OPT": 0.0,
+    "WAR": 1.0,
+    "IOPT": 1.0,
+}
 """Maintenance margin as a share of the market value."""
+
+OWNED = ("STK", "OPT", "FOP", "BOND", "BILL", "FUND", "CMDTY", "WAR", "IOPT", "CRYPTO")
+"""Classes whose market value counts towards net liquidation. Futures are settled in cash every day, forex is cash, and
+of a CFD only the gain counts."""
+
+_INTEREST = 0.031
+"""A year's interest on cash, accrued since the month began; half as much again is charged on debt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +70,50 @@ class Valuation:
             and (currency is None or row.holding.contract.currency == currency)
         )
 
+    def treasuries(self, currency: str | None = None) -> float:
+        """Market value of the government bonds among the bonds; in ``currency`` if given."""
+        return sum(
+            row.value * (1.0 if currency else row.rate)
+            for row in self.rows
+            if row.holding.contract.kind == "BOND"
+            and row.holding.contract.sector == "Government"
+            and currency in {None, row.holding.contract.currency}
+        )
+
     @cached_property
     def by_conid(self) -> dict[int, Valued]:
         return {row.holding.contract.conid: row for row in self.rows}
 
     @cached_property
     def market_value(self) -> float:
-        """Of all positions that count towards net liquidation: futures and forex do not."""
-        return self.total("STK", "OPT", "FOP", "BOND", "CRYPTO")
+        """Of all positions that count towards net liquidation."""
+        return self.total(*OWNED) + self.total("CFD", of="unrealized")
 
     @cached_property
     def cash(self) -> float:
         return sum(amount * self.rates[currency] for currency, amount in self.account.cash.items())
 
     @cached_property
+    def models(self) -> list[str]:
+        """The adviser's models that positions are in; empty stands for none."""
+        return list(dict.fromkeys(("", *(row.holding.model for row in self.rows))))
+
+    def of_model(self, model: str) -> Valuation:
+        """The positions of ``model`` alone."""
+        return replace(self, rows=tuple(row for row in self.rows if row.holding.model == model))
+
+    def accrued_interest(self, currency: str | None = None) -> float:
+        """Since the month began: on the cash in ``currency`` and in it, or on all of it in the base currency."""
+        day = datetime.fromtimestamp(self.at, UTC).day
+        return sum(
+            amount * _INTEREST * (1.0 if amount > 0 else 1.5) * day / 365 * (1.0 if currency else self.rates[held])
+            for held, amount in self.account.cash.items()
+            if currency in {None, held}
+        )
+
+    @cached_property
     def net_liquidation(self) -> float:
-        return self.cash + self.market_value
+        return self.cash + self.market_value + self.accrued_interest()
 
     @cached_property
     def unrealized_pnl(self) -> float:
@@ -95,8 +146,7 @@ class Valuation:
     @cached_property
     def gross(self) -> float:
         """Market value with shorts counted as positive."""
-        kinds = {"STK", "OPT", "FOP", "BOND", "CRYPTO"}
-        return sum(abs(row.value) * row.rate for row in self.rows if row.holding.contract.kind in kinds)
+        return sum(abs(row.value) * row.rate for row in self.rows if row.holding.contract.kind in OWNED)
 
     @cached_property
     def buying_power(self) -> float:

@@ -124,8 +124,10 @@ def test_profit_and_loss_is_empty_at_first() -> None:
     ask = Asker("live")
     assert ask("get_profit_and_loss") == {"upnl": {}}
     rows = ask("get_profit_and_loss")["upnl"]
-    assert set(rows) == {f"{LIVE}.Core", f"{SAVINGS}.Core"}
+    assert set(rows) == {f"{LIVE}.Core"}
     assert set(rows[f"{LIVE}.Core"]) >= {"rowType", "dpl", "nl", "upl", "mv"}
+    ask("select_account", body={"acctId": SAVINGS})
+    assert set(ask("get_profit_and_loss")["upnl"]) == {f"{SAVINGS}.Core"}
 
 
 def test_combinations_are_shown_only_where_there_are_some() -> None:

@@ -167,7 +167,7 @@ async def test_a_scenario_is_loaded_shown_and_ended():
 @pytest.mark.parametrize(
     ("path", "body", "sentence"),
     [
-        ("/sign-in", '{"user": "root"}', "sign-in: 'user': input should be 'paper' or 'live'"),
+        ("/sign-in", '{"user": "root"}', "sign-in: 'user': input should be 'paper', 'live' or 'odd'"),
         ("/sign-in", '{"name": "x"}', "sign-in: 'name' is not known, allowed: user, brokerage"),
         ("/approve", '{"x": 1}', "approve: 'x' is not known, allowed: none"),
         ("/compete", "{}", "compete: 'on' is missing"),

@@ -43,7 +43,7 @@ def test_an_account_is_worth_its_cash_and_positions(mode: str) -> None:
     world = World(7, "paper" if mode == "paper" else "live")
     for account in world.accounts:
         value = world.valuation(account, FRIDAY)
-        assert value.net_liquidation == pytest.approx(value.cash + value.market_value)
+        assert value.net_liquidation == pytest.approx(value.cash + value.market_value + value.accrued_interest())
         assert value.net_liquidation > value.maintenance_margin > 0
         assert len(account.cash) == 3
         for row in value.rows:

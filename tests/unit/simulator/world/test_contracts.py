@@ -7,8 +7,9 @@ from datetime import date
 
 import pytest
 
-from ib_simulator.world.contract import FUTURE_ROOTS, parse_month
+from ib_simulator.world.contract import parse_month
 from ib_simulator.world.contracts import Contracts
+from ib_simulator.world.futures import FUTURE_ROOTS
 
 TODAY = date(2026, 11, 20)
 

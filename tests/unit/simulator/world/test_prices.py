@@ -15,8 +15,7 @@ KINDS = {"stock": 265598, "Swiss stock": 273982664, "forex": 12087792, "crypto":
 
 def contract_named(name: str, market: Market) -> Contract:
     if name == "future":
-        root = CONTRACTS.root_of(11004968)
-        assert root is not None
+        root = CONTRACTS.roots_of(11004968)[0]
         return CONTRACTS.futures(root, today(FRIDAY))[0]
     if name == "option":
         apple = CONTRACTS[265598]
@@ -106,7 +105,7 @@ def test_extended_hours_lead_from_the_close_to_the_next_open() -> None:
 
 def test_prices_stay_plausible_for_a_decade() -> None:
     market = Market(7, CONTRACTS)
-    for contract in CONTRACTS:
+    for contract in (row for row in CONTRACTS if not row.is_derivative):
         for year in ("2016", "2021", "2031"):
             price = market.price(contract, utc(f"{year}-06-15 15:00:00"))
             assert contract.price / 12 < price < contract.price * 12, contract.symbol
