@@ -22,6 +22,17 @@ def iso_ms(milliseconds: Any) -> str | None:
     return iso(float(value / 1000)) if value is not None and 0 < value < 10**14 else None
 
 
+def iso_compact(text: Any) -> str | None:
+    """IBKR's ``YYYYMMDD-HH:mm:ss`` and ``YYMMDDHHmmss``, both in UTC, as ISO 8601; anything else as it came."""
+    words = str(text or "")
+    for form in ("%Y%m%d-%H:%M:%S", "%y%m%d%H%M%S"):
+        try:
+            return iso(datetime.strptime(words, form).replace(tzinfo=UTC).timestamp())
+        except ValueError:
+            continue
+    return words or None
+
+
 def iso_date(text: Any) -> str | None:
     """``YYYYMMDD`` or ``YYYYMM`` (number or text) with dashes; anything else as it came."""
     digits = str(text) if text is not None else ""

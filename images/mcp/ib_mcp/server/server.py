@@ -28,6 +28,7 @@ from ib_mcp.tools import (
     prices,
     scanner,
     session,
+    trades,
 )
 from ib_mcp.tools.base import BoundTool, Function, tags_of
 from ibkr import __version__
@@ -40,7 +41,7 @@ TOOLS: tuple[Function, ...] = (
     accounts.get_account_balances,
     positions.get_account_positions,
     orders.get_account_orders,
-    orders.get_account_trades,
+    trades.get_account_trades,
     performance.get_account_performance,
     performance.get_account_transactions,
     contracts.search_contracts,

@@ -1,0 +1,59 @@
+"""What rows of orders and trades are about, by the contract that IBKR describes or by IBKR's own text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.text import untrusted
+from ib_mcp.market.resolver import Contract
+from ib_mcp.portfolio import order
+from ib_mcp.tools.base import Answer
+from ibkr.errors import IbError
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """``contracts`` by conid; ``note`` for the answer says what could not be described, and why."""
+
+    contracts: dict[int, Contract]
+    note: Answer
+
+
+async def described(context: ToolContext, conids: Iterable[Any]) -> Described:
+    """Of those conids that are numbers."""
+    asked = list(dict.fromkeys(int(conid) for conid in conids if str(conid or "").isdecimal()))
+    try:
+        known = await context.contracts.known(asked)
+    except IbError as error:
+        return Described({}, {"not_described": f"Names are IBKR's own texts. {error.message}"})
+    unknown = [conid for conid in asked if conid not in known]
+    note = {"not_described": f"IBKR no longer describes {', '.join(map(str, unknown[:10]))}"} if unknown else {}
+    return Described(known, note)
+
+
+def symbol_of(row: dict[str, Any], known: dict[int, Contract]) -> str:
+    """As the other tools take it; a combo by its legs; else IBKR's text of the row, never the underlying alone."""
+    legs = order.legs(row)
+    if legs:
+        return " ".join(_leg(conid, ratio, known) for conid, ratio in legs)
+    conid = str(row.get("conid") or "")
+    contract = known.get(int(conid)) if conid.isdecimal() else None
+    return contract.symbol if contract else untrusted(order.own_text(row), 120)
+
+
+def _leg(conid: int, ratio: int, known: dict[int, Contract]) -> str:
+    return f"{ratio:+d}*[{known[conid].symbol if conid in known else conid}]"
+
+
+async def left_out_note(context: ToolContext, account: str, what: str) -> Answer:
+    """A warning where IBKR may tell ``what`` of another account: it has one selected for everybody."""
+    selected = (await context.guard.call("list_brokerage_accounts", account=account)).object.get("selectedAccount")
+    if selected in (None, account, "All"):
+        return {}
+    return {
+        "complete": False,
+        "note": f"IBKR tells the {what} of the account selected in this session ({selected}), which is another one.",
+    }

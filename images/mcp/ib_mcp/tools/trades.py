@@ -1,0 +1,124 @@
+"""Executions of the last days, with what was paid and received."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.numbers import figure, plain
+from ib_mcp.formats.tables import cut, pick, table, used
+from ib_mcp.formats.times import iso_compact, iso_ms
+from ib_mcp.market.resolver import Contract
+from ib_mcp.portfolio import order, trade
+from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
+from ib_mcp.tools.base import Answer, read_tool
+from ib_mcp.tools.described import described, left_out_note, symbol_of
+
+_TRADE = (
+    "time",
+    "symbol",
+    "conid",
+    "class",
+    "side",
+    "quantity",
+    "price",
+    "currency",
+    "proceeds",
+    "commission",
+    "commission_currency",
+    "net_cash",
+    "exchange",
+    "order_id",
+    "own_id",
+    "liquidation",
+    "account",
+)
+_ALWAYS = _TRADE[:12]
+_MEANING = (
+    "proceeds: received, negative where paid, without commission; net_cash: with it. IBKR does not tell a commission's "
+    "currency: it is taken as the trade's, and as unknown for currency pairs."
+)
+
+
+@read_tool("Order Monitoring")
+async def get_account_trades(
+    context: ToolContext,
+    account: Account = None,
+    symbol: Symbol | None = None,
+    days: Annotated[int, Field(ge=1, le=7, description="back from today at IBKR")] = 1,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Answer:
+    """Executions of up to 7 days, with commission and totals by currency."""
+    chosen = await context.accounts.resolve(account)
+    reply = await context.guard.call("list_trades", account=chosen, query={"days": days})
+    found = await context.accounts.own_rows(chosen, reply.rows)
+    known = await described(context, (row.get("conid") for row in found.own))
+    own = found.own if symbol is None else await _about(context, symbol, found.own, known.contracts)
+    shown, more = cut(own, cursor, limit)
+    money = [_money(row, known.contracts) for row in own]
+    columns, rows = used(_TRADE, (_trade(row, known.contracts) for row in shown), always=_ALWAYS)
+    answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "trades": table(columns, rows, more)}
+    answer |= known.note | found.left_out
+    if own:
+        answer |= {"totals": table(trade.TOTALS, trade.totals(money)), "remark": _MEANING}
+    if len(await context.accounts.all()) > 1:
+        answer |= await left_out_note(context, chosen, "trades")
+    return answer
+
+
+async def _about(
+    context: ToolContext, symbol: str, rows: list[dict[str, Any]], known: dict[int, Contract]
+) -> list[dict[str, Any]]:
+    """Trades in what ``symbol`` names; a bare ticker is looked for among the trades first, options on it included."""
+    words = " ".join(symbol.upper().split())
+    on_ticker = [row for row in rows if words in _names(row, known)]
+    if on_ticker:
+        return on_ticker
+    conid = (await context.contracts.resolve(symbol)).conid
+    return [row for row in rows if str(row.get("conid")) == str(conid)]
+
+
+def _names(row: dict[str, Any], known: dict[int, Contract]) -> set[str]:
+    contract = _contract(row, known)
+    names = {str(pick(row, "symbol", "ticker") or ""), str(row.get("conid") or "")}
+    if contract is not None:
+        names |= {contract.symbol, contract.root}
+    return {name.upper() for name in names if name}
+
+
+def _contract(row: dict[str, Any], known: dict[int, Contract]) -> Contract | None:
+    conid = str(row.get("conid") or "")
+    return known.get(int(conid)) if conid.isdecimal() else None
+
+
+def _money(row: dict[str, Any], known: dict[int, Contract]) -> tuple[str | None, str, trade.Money]:
+    contract = _contract(row, known)
+    kind = str(pick(row, "sec_type", "secType") or (contract.kind if contract else ""))
+    currency = contract.currency if contract else pick(row, "currency")
+    return currency, kind, trade.money(row, order.side(row.get("side")), kind, currency)
+
+
+def _trade(row: dict[str, Any], known: dict[int, Contract]) -> list[Any]:
+    currency, kind, money = _money(row, known)
+    return [
+        iso_ms(row.get("trade_time_r")) or iso_compact(row.get("trade_time")),
+        symbol_of(row, known),
+        figure(row.get("conid")),
+        kind or None,
+        order.side(row.get("side")),
+        figure(row.get("size")),
+        figure(row.get("price")),
+        currency,
+        plain(money.proceeds),
+        plain(money.commission),
+        money.commission_currency,
+        plain(money.net_cash),
+        row.get("exchange"),
+        row.get("order_id"),
+        pick(row, "order_ref"),
+        str(row.get("liquidation_trade") or "0") not in ("0", "false") or None,
+        pick(row, "accountCode", "account"),
+    ]
