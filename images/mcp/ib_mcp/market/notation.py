@@ -1,109 +1,157 @@
-"""How an agent names an instrument, read without asking anybody.
+"""How people and other programs name an instrument, read without asking anybody.
 
-``AAPL``, ``AAPL@NASDAQ``: a stock or index, perhaps of one exchange; ``ES 202612`` or ``ES 20261218``: a future;
-``AAPL 20261218 C 200``: an option; ``EUR.USD``: a currency pair; ``265598`` or ``265598@SMART``: a conid.
-Expiries may have dashes, as answers write them; pairs may be written EUR/USD and EURUSD, as elsewhere.
+One text can be read in several ways (``VOD.L`` is a share class or London); ``parse`` gives them in the order in which
+they are tried, and the first under which IBKR lists something is meant. docs/tools.md lists the spellings.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from decimal import Decimal
 
-from ib_mcp.formats.numbers import plain
+from ib_mcp.market import derivative_notation, exchanges
+from ib_mcp.market.contract import MONTHS
+from ib_mcp.market.naming import COINS, INDICES
+from ib_mcp.market.wanted import CURRENCIES, Conid, Identifier, Index, Number, Pair, Stock, Wanted, Words
 from ibkr.errors import InvalidRequest
 
-EXAMPLES = "AAPL, AAPL@NASDAQ, ES 202612, EUR.USD, AAPL 20261218 C 200 or a conid"
+EXAMPLES = "AAPL, SHEL@LSE, ES 202612, EUR.USD, AAPL 20261218 C 200 or a conid"
 
-_CURRENCIES = frozenset(
-    re.findall(
-        r"\w{3}",
-        """
-        AED AUD BGN CAD CHF CNH CNY CZK DKK EUR GBP HKD HUF ILS INR JPY KRW MXN MYR NOK NZD PLN RON RUB SAR SEK SGD THB
-        TRY TWD USD ZAR
-        """,
-    )
-)
-# Where symbols are numbers, so that 700@SEHK is Tencent and not the conid 700.
-_NUMBERED = frozenset({"SEHK", "SEHKNTL", "SEHKSZSE", "TSEJ", "TWSE", "KSE"})
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_SYMBOL = r"(?P<symbol>[A-Z0-9][A-Z0-9.&+/-]{0,29}(?: [A-Z]{1,2})?)"
+_ALL_COINS = COINS | frozenset(("SOL", "ADA", "AVAX", "LINK", "SUI", "DOT", "UNI", "AAVE", "SHIB", "USDC", "PAXG"))
+_INDEX_NAMES = {
+    "GSPC": "SPX",
+    "DJI": "INDU",
+    "IXIC": "COMP",
+    "GDAXI": "DAX",
+    "STOXX50E": "ESTX50",
+    "FCHI": "CAC40",
+    "SSMI": "SMI",
+    "FTSE": "UKX",
+    "AXJO": "XJO",
+    "GSPTSE": "TSX60",
+}
+# A stock's ticker of more digits is unknown to the markets where tickers are numbers.
+_LONGEST_TICKER = 6
+_ROUTES = frozenset({"SMART", "OVERNIGHT", "IBEOS", "IDEALPRO", "PAXOS", "ZEROHASH"})
+
 _EXCHANGE = r"(?:@(?P<exchange>[A-Z][A-Z0-9.]{1,15}))?"
-_EXPIRY = r"(?P<expiry>20[0-9]{2}-?[0-9]{2}(?:-?[0-9]{2})?)"
-_PAIR = re.compile(r"(?P<base>[A-Z]{3})[./]?(?P<quote>[A-Z]{3})")
-_CONID = re.compile(rf"(?P<conid>[0-9]{{1,10}}){_EXCHANGE}")
+_SYMBOL = r"(?P<symbol>[A-Z0-9][A-Z0-9.&+/-]{0,29}(?: [A-Z]{1,4})?)"
+_BY_CONID = re.compile(r"(?:.* )?#(?P<conid>[0-9]{1,10})")
+_NUMBER = re.compile(rf"(?P<digits>[0-9]{{1,10}}){_EXCHANGE}")
+_PAIR = re.compile(rf"(?P<base>[A-Z]{{3,5}}?)[./ -]?(?P<quote>[A-Z]{{3}})(?:=X)?{_EXCHANGE}")
+_PREFIXED = re.compile(r"(?P<place>[A-Z][A-Z0-9]{1,15}):(?P<rest>.+)")
+_INDEX = re.compile(r"\^(?P<symbol>[A-Z0-9]{1,12})")
 _STOCK = re.compile(rf"{_SYMBOL}{_EXCHANGE}")
-_FUTURE = re.compile(rf"{_SYMBOL}{_EXCHANGE} {_EXPIRY}")
-_OPTION = re.compile(rf"{_SYMBOL}{_EXCHANGE} {_EXPIRY} (?P<right>C|P|CALL|PUT) ?(?P<strike>[0-9]+(?:\.[0-9]+)?)")
+_DOTTED = re.compile(r"(?P<symbol>[A-Z0-9][A-Z0-9&+/-]{0,19})\.(?P<suffix>[A-Z]{1,3})")
+_TERMINAL = re.compile(r"(?P<symbol>[A-Z0-9][A-Z0-9.&+/-]{0,19}) (?P<suffix>[A-Z][A-Z0-9])(?: EQUITY)?")
+_ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
+_CUSIP = re.compile(r"[0-9A-Z]{3}[0-9A-Z]{5}[0-9]")
+_WORDS = re.compile(r"[^\W\d_][^\W\d_ .,&'+/()-]+(?:[ .,&'+/()-]+[^\W\d_]*)*")
 
 
-@dataclass(frozen=True, slots=True)
-class Conid:
-    conid: int
-    exchange: str | None = None
+def parse(text: str) -> tuple[Wanted, ...]:
+    """What ``text`` may name, in the order of trying; InvalidRequest when it has none of the forms."""
+    words = " ".join(text.upper().replace("\u2019", "'").split())
+    if found := _BY_CONID.fullmatch(words):
+        return (Conid(int(found["conid"])),)
+    read = _marked(words) or _number(words) or _identifier(words) or _pair(words) or derivative_notation.read(words)
+    read = read or _stock(words)
+    if not read and len(words) <= 60 and _WORDS.fullmatch(words):
+        read = (Words(words),)
+    if not read:
+        raise InvalidRequest(f"{text[:60]!r} names no instrument.", action=f"Write it like {EXAMPLES}.")
+    return read
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
-    """A plain symbol; turns out to be an index or something else where no stock has it."""
-
-    symbol: str
-    exchange: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Future:
-    """``expiry`` is YYYYMM or YYYYMMDD."""
-
-    symbol: str
-    expiry: str
-    exchange: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """``expiry`` is YYYYMM or YYYYMMDD, ``right`` C or P."""
-
-    symbol: str
-    expiry: str
-    right: str
-    strike: Decimal
-    exchange: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.symbol} {self.expiry} {self.right} {plain(self.strike)}"
+def _marked(words: str) -> tuple[Wanted, ...]:
+    """``^VIX``, ``$SPX``, ``NASDAQ:AAPL``, ``FX:EURUSD``."""
+    if found := _INDEX.fullmatch(words):
+        return (Index(_INDEX_NAMES.get(found["symbol"], found["symbol"])),)
+    if words.startswith("$"):
+        return _stock(words[1:])
+    found = _PREFIXED.fullmatch(words)
+    if found is None:
+        return ()
+    place, rest = found["place"], found["rest"].strip()
+    if place == "TSE" and rest.isdecimal():
+        place = "TSEJ"
+    if exchanges.is_known(place):
+        plain = _STOCK.fullmatch(rest)
+        return (Stock(rest, place),) if plain and not plain["exchange"] else ()
+    return _pair(rest)
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    base: str
-    quote: str
+def _number(words: str) -> tuple[Wanted, ...]:
+    found = _NUMBER.fullmatch(words)
+    if found is None:
+        return ()
+    digits, exchange = found["digits"], found["exchange"]
+    if exchange is not None:
+        is_route = exchange in _ROUTES or exchanges.is_us(exchange)
+        return (Conid(int(digits), exchange),) if is_route else (Number(digits, exchange),)
+    if len(digits) == 9 and _is_cusip(digits):
+        return (Identifier(digits),) if digits.startswith("0") else (Conid(int(digits)), Identifier(digits))
+    return (Number(digits),) if len(digits) <= _LONGEST_TICKER else (Conid(int(digits)),)
 
 
-Wanted = Conid | Stock | Future | Option | Pair
+def _identifier(words: str) -> tuple[Wanted, ...]:
+    if _ISIN.fullmatch(words) and _is_isin(words):
+        return (Identifier(words),)
+    return (Stock(words), Identifier(words)) if _CUSIP.fullmatch(words) and _is_cusip(words) else ()
 
 
-def parse(text: str) -> Wanted:
-    """What ``text`` names; InvalidRequest when it has none of the forms."""
-    words = " ".join(text.upper().split())
-    if (found := _CONID.fullmatch(words)) and found["exchange"] not in _NUMBERED:
-        return Conid(int(found["conid"]), found["exchange"])
-    if (found := _PAIR.fullmatch(words)) and _CURRENCIES.issuperset(found.groups()) and found["base"] != found["quote"]:
-        return Pair(found["base"], found["quote"])
-    if found := _OPTION.fullmatch(words):
-        right, strike = found["right"][0], Decimal(found["strike"])
-        return Option(found["symbol"], undashed(found["expiry"]), right, strike, found["exchange"])
-    if found := _FUTURE.fullmatch(words):
-        return Future(found["symbol"], undashed(found["expiry"]), found["exchange"])
-    if found := _STOCK.fullmatch(words):
-        return Stock(found["symbol"], found["exchange"])
-    raise InvalidRequest(f"{text[:60]!r} names no instrument.", action=f"Write it like {EXAMPLES}.")
+def _is_isin(code: str) -> bool:
+    digits = "".join(str(int(letter, 36)) for letter in code)
+    doubled = (int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(reversed(digits)))
+    return sum(value // 10 + value % 10 for value in doubled) % 10 == 0
 
 
-def undashed(expiry: str) -> str:
-    """An expiry as YYYYMM or YYYYMMDD, also where it was written with dashes."""
-    return expiry.replace("-", "")
+def _is_cusip(code: str) -> bool:
+    values = (int(letter, 36) * (2 if place % 2 else 1) for place, letter in enumerate(code[:8]))
+    return (10 - sum(value // 10 + value % 10 for value in values) % 10) % 10 == int(code[8])
+
+
+def _pair(words: str) -> tuple[Wanted, ...]:
+    found = _PAIR.fullmatch(words)
+    if found is None or found["quote"] not in CURRENCIES or found["base"] == found["quote"]:
+        return ()
+    known = found["base"] in CURRENCIES or found["base"] in _ALL_COINS
+    return (Pair(found["base"], found["quote"], found["exchange"]),) if known else ()
+
+
+def _stock(words: str) -> tuple[Wanted, ...]:
+    found = _STOCK.fullmatch(words)
+    if found is None:
+        return _terminal(words)
+    symbol, exchange = found["symbol"], found["exchange"]
+    if exchange is not None:
+        return (Stock(symbol, exchange),)
+    first: tuple[Wanted, ...] = (Stock(symbol),)
+    if symbol in INDICES:
+        first = (Index(symbol), *first)
+    if symbol in COINS:
+        first = (Pair(symbol, ""), *first)
+    return (*first, *_dotted(words), *_terminal(words))
+
+
+def _dotted(words: str) -> tuple[Wanted, ...]:
+    """Yahoo's suffix. A share class of these letters is tried before."""
+    found = _DOTTED.fullmatch(words)
+    if found is None or found["suffix"] not in exchanges.YAHOO:
+        return ()
+    return (Stock(_ticker(found["symbol"]), exchanges.YAHOO[found["suffix"]]),)
+
+
+def _terminal(words: str) -> tuple[Wanted, ...]:
+    """Bloomberg's suffix."""
+    found = _TERMINAL.fullmatch(words)
+    if found is None or found["suffix"] not in exchanges.BLOOMBERG:
+        return ()
+    return (Stock(_ticker(found["symbol"]), exchanges.BLOOMBERG[found["suffix"]]),)
+
+
+def _ticker(symbol: str) -> str:
+    """IBKR writes 700 for Hong Kong's 0700."""
+    return symbol.lstrip("0") if symbol.isdecimal() and len(symbol) <= 5 else symbol
 
 
 def month_code(expiry: str) -> str:
@@ -113,9 +161,9 @@ def month_code(expiry: str) -> str:
         raise InvalidRequest(
             f"There is no month {expiry[4:6]} in {expiry!r}.", action="Write it as YYYYMM or YYYYMMDD."
         )
-    return f"{_MONTHS[month - 1]}{expiry[2:4]}"
+    return f"{MONTHS[month - 1]}{expiry[2:4]}"
 
 
 def month_of(code: str) -> str:
     """``DEC26`` as ``202612``; ValueError when it is no month."""
-    return f"20{code[3:]}{_MONTHS.index(code[:3]) + 1:02}"
+    return f"20{code[3:]}{MONTHS.index(code[:3]) + 1:02}"

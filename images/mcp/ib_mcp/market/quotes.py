@@ -10,7 +10,7 @@ from typing import Any
 from ib_mcp.formats.numbers import plain
 from ib_mcp.formats.times import iso_ms
 from ib_mcp.guard.client import Guard
-from ib_mcp.market.resolver import Contract
+from ib_mcp.market.contract import Contract
 from ibkr import field_values
 from ibkr.fields import BY_NUMBER, Field
 

@@ -1,69 +1,38 @@
-"""From what an agent calls an instrument to IBKR's conid, and from a conid to its description.
+"""From what an agent calls an instrument to IBKR's conid, and from a conid to its description and name.
 
 A name is looked up in the portal's stock list first, which needs no brokerage session. Of several stocks with a symbol
 the one is meant that (1) is listed on the exchange given with ``@``; else (2) is the only one; else (3) is the only one
 listed in the US; else (4) is the only one on a main US exchange. Whatever stays ambiguous is answered with the choices.
-A symbol that no stock has may be an index, a fund or a coin: those are searched in the brokerage session.
+Well-known indices and coins come before shares of the same letters; a symbol that no stock has may be an index, a fund
+or a coin: those are searched in the brokerage session.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from ib_mcp.formats.numbers import figure
-from ib_mcp.formats.tables import pick, table
-from ib_mcp.formats.text import untrusted
+from ib_mcp.gather import gather
 from ib_mcp.guard.batching import Batch
 from ib_mcp.guard.client import Guard
-from ib_mcp.market import lookups
-from ib_mcp.market.notation import Conid, Future, Option, Pair, Stock, Wanted, parse
+from ib_mcp.market import lookups, naming, option_lookups
+from ib_mcp.market.choices import Ambiguous, NotFound
+from ib_mcp.market.contract import Contract, from_definition, undescribed
+from ib_mcp.market.finder import Finder, Found, Listed, tickers_of
+from ib_mcp.market.notation import parse
+from ib_mcp.market.wanted import Conid, Identifier, Number, Option, Stock, Wanted
 from ibkr.errors import IbError, InvalidRequest
 
 _MOST_REMEMBERED = 20_000
-_MOST_CHOICES = 12
+_MOST_NEAR = 6
+# Looking for near names costs questions, so only the first wrong ones get them.
+_MOST_HELPED = 3
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """``symbol`` names it in questions to us; ``root`` is the symbol of a derivative's underlying, else its own."""
-
-    conid: int
-    symbol: str
-    kind: str
-    exchange: str
-    currency: str
-    name: str
-    root: str
-    underlying: int = 0
-    asked_exchange: str | None = None
-
-    @property
-    def conidex(self) -> str:
-        """The conid as market data is asked for, on one exchange where the agent named one."""
-        return f"{self.conid}@{self.asked_exchange}" if self.asked_exchange else str(self.conid)
-
-
-class Ambiguous(InvalidRequest):
-    """Several instruments may be meant; the envelope lists them."""
-
-    def __init__(self, message: str, choices: Sequence[Contract]) -> None:
-        differ = len({choice.symbol for choice in choices}) == len(choices)
-        super().__init__(message, action=f"Use the {'symbol' if differ else 'SYMBOL@EXCHANGE'} or conid of one choice.")
-        self.choices = choices
-
-    def envelope(self) -> dict[str, Any]:
-        columns = ("symbol", "conid", "exchange", "currency", "name")
-        body = super().envelope()
-        body["error"]["choices"] = table(
-            columns, ([getattr(choice, name) for name in columns] for choice in self.choices)
-        )
-        return body
 
 
 class Contracts:
@@ -71,22 +40,56 @@ class Contracts:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
+        self._finder = Finder(guard, self)
         self._listings = Batch(partial(lookups.stocks, guard), lookups.MOST_SYMBOLS)
         self._definitions = Batch(self._ask_definitions, lookups.MOST_DEFINITIONS)
-        self._conids: dict[str, int] = {}
+        self._found: dict[str, Found] = {}
         self._known: dict[int, Contract] = {}
+        self._classes: dict[int, str] = {}
 
     async def resolve(self, text: str) -> Contract:
-        """The instrument that ``text`` names. InvalidRequest when there is none, Ambiguous when there are several."""
+        """The instrument that ``text`` names. NotFound when there is none, Ambiguous when there are several."""
         return (await self.resolve_all([text]))[0]
 
     async def resolve_all(self, texts: Sequence[str]) -> list[Contract]:
-        """As ``resolve`` for each, with as few questions to IBKR as possible."""
-        wanted = {text: parse(text) for text in texts}
-        conids = {text: self._conids[text] for text in wanted if text in self._conids}
-        conids |= await self._find_conids({text: want for text, want in wanted.items() if text not in conids})
-        known = await self.describe(conids.values())
-        return [_as_asked(known[conids[text]], wanted[text]) for text in texts]
+        """As ``resolve`` for each, with as few questions to IBKR as possible; the first refusal is raised."""
+        found, refused = await self.resolve_each(texts)
+        for text in texts:
+            if text in refused:
+                raise refused[text]
+        return [found[text] for text in texts]
+
+    async def resolve_each(self, texts: Iterable[str]) -> tuple[dict[str, Contract], dict[str, IbError]]:
+        """The instruments by what they were called, and why the others have none: one wrong name spoils nothing."""
+        wanted: dict[str, tuple[Wanted, ...]] = {}
+        refused: dict[str, IbError] = {}
+        for text in dict.fromkeys(texts):
+            try:
+                wanted[text] = parse(text)
+            except InvalidRequest as error:
+                refused[text] = error
+        found = {text: self._found[text] for text in wanted if text in self._found}
+        new = {text: read for text, read in wanted.items() if text not in found}
+        listed = await self._listings.get(set(_tickers(new.values())))
+        helped = set(list(new)[:_MOST_HELPED])
+
+        async def find(text: str) -> None:
+            try:
+                found[text] = await self._find(text, new[text], listed, helps=text in helped)
+            except IbError as error:
+                refused[text] = error
+
+        await gather(map(find, new))
+        _remember(self._found, {text: found[text] for text in new if text in found and found[text].lasting})
+        known = await self.known(place.conids[0] for place in found.values())
+        contracts = {
+            text: _as_asked(replace(known[place.conids[0]], also=place.also), wanted[text][0])
+            for text, place in found.items()
+            if place.conids[0] in known
+        }
+        for text in found.keys() - contracts.keys():
+            refused[text] = NotFound(f"There is no instrument {text[:60]!r}.", [], lookups.LOOK_UP)
+        return contracts, refused
 
     async def describe(self, conids: Iterable[int]) -> dict[int, Contract]:
         """Descriptions by conid; InvalidRequest for a conid that IBKR does not know."""
@@ -104,66 +107,88 @@ class Contracts:
         known |= await self._learn([conid for conid in asked if conid not in known])
         return {conid: known[conid] for conid in asked if conid in known}
 
-    async def symbols(self, conids: Iterable[Any]) -> dict[str, str]:
-        """Symbols as all tools take them by conid (as text); those are missing that IBKR does not tell."""
+    async def named(self, texts: Mapping[Any, Any]) -> dict[str, Contract]:
+        """Contracts by conid as text, with names that tell them apart in one answer.
+
+        ``texts`` are IBKR's own words by conid (number or text): what cannot be described is called by them.
+        """
+        words = {int(conid): text for conid, text in texts.items() if str(conid).isdecimal()}
         try:
-            known = await self.known(int(conid) for conid in conids if str(conid).isdecimal())
+            known = await self.known(words)
         except IbError:
-            return {}
-        return {str(conid): contract.symbol for conid, contract in known.items()}
+            known = {}
+        contracts = [known.get(conid) or undescribed(conid, text) for conid, text in words.items()]
+        return {str(contract.conid): contract for contract in naming.distinct(contracts)}
 
-    async def _find_conids(self, wanted: dict[str, Wanted]) -> dict[str, int]:
-        """The conids of names that were never asked for before."""
-        listed = await self._listings.get({want.symbol for want in wanted.values() if isinstance(want, Stock)})
-        found = {text: await self._conid(text, want, listed) for text, want in wanted.items()}
-        _remember(self._conids, found)
-        return found
+    async def symbols(self, conids: Iterable[Any]) -> dict[str, str]:
+        """Names by conid (as text); those are missing that IBKR does not describe."""
+        found = await self.named(dict.fromkeys(conids, ""))
+        return {conid: contract.symbol for conid, contract in found.items() if contract.kind}
 
-    async def _conid(self, text: str, want: Wanted, listed: dict[str, list[lookups.Listing]]) -> int:
-        match want:
-            case Conid():
-                return want.conid
-            case Stock():
-                return await self._stock(text, want, listed.get(want.symbol, []))
-            case Pair():
-                return await lookups.pair(self._guard, want)
-            case Future():
-                return await self._only(text, await lookups.futures(self._guard, want))
-            case Option():
-                underlying = await self.resolve(f"{want.symbol}@{want.exchange}" if want.exchange else want.symbol)
-                found = await lookups.options(self._guard, underlying.conid, underlying.root, want)
-                return await self._only(text, found, look_up=lookups.LOOK_UP_OPTIONS)
+    def learn_classes(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Trading classes from rows of options: only there IBKR tells them by themselves."""
+        classes = {int(row["conid"]): str(row["tradingClass"]).upper() for row in rows if row.get("tradingClass")}
+        for conid, known in classes.items():
+            if self._classes.get(conid) != known:
+                self._known.pop(conid, None)
+        _remember(self._classes, classes)
 
-    async def _stock(self, text: str, want: Stock, listed: list[lookups.Listing]) -> int:
-        fitting = lookups.prefer(listed, want.exchange)
-        if not fitting and want.exchange and listed:
-            choices = await self._choices([listing.conid for listing in listed])
-            raise Ambiguous(f"{want.symbol} is not listed on {want.exchange}.", choices)
-        if not fitting:
+    async def near(self, text: str) -> list[Contract]:
+        """Instruments whose symbol or name is like ``text``, for who asked for something that does not exist."""
+        words = text.split("@")[0].strip().lstrip("^$/")
+        try:
+            rows = await lookups.matches(self._guard, symbol=words.upper())
+            rows += await lookups.matches(self._guard, symbol=words, name=True)
+            known = await self.known(int(row["conid"]) for row in rows[:_MOST_NEAR])
+        except IbError:
+            return []
+        return list(known.values())
+
+    async def _find(self, text: str, readings: tuple[Wanted, ...], listed: Listed, *, helps: bool) -> Found:
+        """What the first reading means under which IBKR lists something."""
+        for want in readings:
             try:
-                return await self._only(text, await lookups.search(self._guard, want))
+                found = await self._finder.find(want, listed)
+            except InvalidRequest:
+                raise
             except IbError as error:
-                raise _while_searching(text, error) from error
-        return await self._only(text, [listing.conid for listing in fitting])
-
-    async def _only(self, text: str, conids: Sequence[int], look_up: str = lookups.LOOK_UP) -> int:
-        if not conids:
-            raise InvalidRequest(f"There is no instrument {text[:60]!r}.", action=look_up)
-        if len(conids) > 1:
-            raise Ambiguous(f"{text[:60]!r} fits several instruments.", await self._choices(conids))
-        return conids[0]
-
-    async def _choices(self, conids: Sequence[int]) -> list[Contract]:
-        return list((await self.known(conids[:_MOST_CHOICES])).values())
+                raise _while_looking(text, error) from error
+            if len(found.conids) > 1:
+                known = await self.known(found.conids)
+                raise Ambiguous(f"{text[:60]!r} fits several instruments.", list(known.values()))
+            if found.conids:
+                return found
+        last = readings[-1]
+        if isinstance(last, Identifier):
+            raise NotFound(
+                f"IBKR's Web API finds nothing by the ISIN or CUSIP {last.code}.",
+                [],
+                "Search by symbol or company name with search_contracts.",
+            )
+        near = await self.near(text) if helps and not isinstance(last, (Conid, Option)) else []
+        look_up = option_lookups.LOOK_UP if isinstance(last, Option) else lookups.LOOK_UP
+        raise NotFound(f"There is no instrument {text[:60]!r}.", near, look_up)
 
     async def _learn(self, conids: list[int]) -> dict[int, Contract]:
         found = await self._definitions.get(conids)
-        _remember(self._known, found)
-        return found
+        underlying = await self.known(naming.underlyings(found.values())) if found else {}
+        named = naming.all_named(found, underlying)
+        _remember(self._known, named)
+        return named
 
     async def _ask_definitions(self, conids: list[int]) -> dict[int, Contract]:
         rows = await lookups.definitions(self._guard, conids)
-        return {contract.conid: contract for contract in map(_contract, rows)}
+        contracts = (from_definition(row, self._classes.get(int(row["conid"]), "")) for row in rows)
+        return {contract.conid: contract for contract in contracts}
+
+
+def _tickers(readings: Iterable[tuple[Wanted, ...]]) -> Iterable[str]:
+    """The symbols of stocks that may be meant."""
+    for want in (want for read in readings for want in read):
+        if isinstance(want, Stock):
+            yield want.symbol
+        elif isinstance(want, Number):
+            yield from tickers_of(want)
 
 
 def _remember(memory: dict[K, V], more: dict[K, V]) -> None:
@@ -172,38 +197,15 @@ def _remember(memory: dict[K, V], more: dict[K, V]) -> None:
     memory.update(more)
 
 
-def _contract(row: dict[str, Any]) -> Contract:
-    """A row of ``/trsrv/secdef``."""
-    kind, ticker, currency = (str(row.get(name) or "") for name in ("assetClass", "ticker", "currency"))
-    expiry, strike = str(row.get("expiry") or ""), figure(row.get("strike"))
-    match kind:
-        case "OPT" | "FOP" | "WAR":
-            symbol = f"{ticker} {expiry} {row.get('putOrCall') or '?'} {strike}"
-        case "FUT":
-            symbol = f"{ticker} {expiry}"
-        case "CASH":
-            symbol = f"{ticker}.{currency}"
-        case _:
-            symbol = ticker
-    return Contract(
-        conid=int(row["conid"]),
-        symbol=symbol,
-        kind=kind,
-        exchange=str(row.get("listingExchange") or ""),
-        currency=currency,
-        name=untrusted(pick(row, "name", "fullName"), 80),
-        root=ticker,
-        underlying=int(row.get("undConid") or 0),
-    )
-
-
 def _as_asked(contract: Contract, want: Wanted) -> Contract:
-    return replace(contract, asked_exchange=want.exchange) if isinstance(want, Conid) and want.exchange else contract
+    """With the exchange on which quotes of a conid were asked for."""
+    if isinstance(want, (Conid, Number)) and want.exchange and contract.root != str(getattr(want, "digits", "")):
+        return replace(contract, asked_exchange=want.exchange)
+    return contract
 
 
-def _while_searching(text: str, error: IbError) -> IbError:
-    """No stock has the symbol, and the reason why nothing else could be searched."""
-    if isinstance(error, InvalidRequest):
-        return error
-    error.message = f"No stock is called {text[:40]!r}, and other instruments could not be searched. {error.message}"
-    return error
+def _while_looking(text: str, error: IbError) -> IbError:
+    """``error`` with what was looked for; others may have been given the same error."""
+    told = copy(error)
+    told.message = f"{text[:40]!r} could not be looked up. {error.message}"
+    return told

@@ -13,7 +13,7 @@ from ib_mcp.formats.text import untrusted
 from ib_mcp.formats.times import iso, iso_date
 from ib_mcp.gather import gather
 from ib_mcp.market import lookups
-from ib_mcp.market.resolver import Contract
+from ib_mcp.market.contract import Contract
 from ib_mcp.tools.arguments import Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
 from ibkr.errors import IbError, SessionCompeting, SessionReopening

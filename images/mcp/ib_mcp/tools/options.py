@@ -14,11 +14,12 @@ from ib_mcp.formats.numbers import decimal, plain
 from ib_mcp.formats.tables import table
 from ib_mcp.formats.times import iso_date
 from ib_mcp.gather import gather
-from ib_mcp.market import lookups
-from ib_mcp.market.lookups import OptionMarket
-from ib_mcp.market.notation import month_code, month_of, undashed
+from ib_mcp.market import option_lookups
+from ib_mcp.market.contract import Contract
+from ib_mcp.market.derivative_notation import undashed
+from ib_mcp.market.notation import month_code, month_of
+from ib_mcp.market.option_lookups import OptionMarket
 from ib_mcp.market.quotes import quotes
-from ib_mcp.market.resolver import Contract
 from ib_mcp.tools.arguments import Symbol, Text
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.prices import remarks
@@ -57,10 +58,10 @@ async def get_option_chain(
 ) -> Answer:
     """Months, expiries and strikes of options."""
     underlying = await _underlying(context, symbol)
-    market = await lookups.option_market(context.guard, underlying.conid, underlying.root)
+    market = await option_lookups.option_market(context.guard, underlying.conid, underlying.root)
     expiry = undashed(expiry) if expiry else None
     month = _month(market, expiry, underlying.symbol)
-    listed = await lookups.strikes(context.guard, underlying.conid, market, month)
+    listed = await option_lookups.strikes(context.guard, market, month)
     price = await _price(context, underlying)
     answer: Answer = {
         "symbol": underlying.symbol,
@@ -138,7 +139,7 @@ async def _contracts(
 
     async def ask(strike: Decimal, side: str) -> None:
         try:
-            found.extend(await lookups.derivatives(context.guard, underlying.conid, market, month, strike, side))
+            found.extend(await option_lookups.derivatives(context.guard, market, month, strike, side))
         except IbError as error:
             reasons.append(error)
 

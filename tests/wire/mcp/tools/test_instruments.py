@@ -28,16 +28,16 @@ async def test_a_listing_that_does_not_exist_is_answered_with_those_that_do() ->
     async with agent() as a:
         refused = await a.call("get_contract_details", symbol="AAPL@LSE")
         choices = refused.error["choices"]
-        assert choices["columns"] == ["symbol", "conid", "exchange", "currency", "name"]
-        assert ["AAPL", 265598, "NASDAQ", "USD", "APPLE INC"] in choices["rows"]
+        assert choices["columns"] == ["symbol", "conid", "class", "exchange", "currency", "name"]
+        assert ["AAPL", 265598, "STK", "NASDAQ", "USD", "APPLE INC"] in choices["rows"]
         assert refused.error["message"] == "AAPL is not listed on LSE."
-        assert "SYMBOL@EXCHANGE or conid" in refused.error["action"]
+        assert "AAPL@EBS" in [row[0] for row in choices["rows"]]
 
 
 async def test_futures_pairs_indices_and_options_have_names() -> None:
     async with agent() as a:
         future = await found(a, "ES 202612")
-        assert (future["symbol"], future["type"], future["expiry"]) == ("ES 20261218", "FUT", "2026-12-18")
+        assert (future["symbol"], future["type"], future["expiry"]) == ("ES 202612", "FUT", "2026-12-18")
         assert (await found(a, "ES 20261218"))["conid"] == future["conid"]
         assert (await found(a, "EUR.USD"))["type"] == "CASH"
         assert (await found(a, "SPX"))["type"] == "IND"
@@ -48,7 +48,7 @@ async def test_futures_pairs_indices_and_options_have_names() -> None:
 async def test_an_expiry_that_does_not_exist_is_answered_with_those_that_do() -> None:
     async with agent() as a:
         refused = await a.call("get_contract_details", symbol="ES 202701")
-        assert "20261218" in refused.error["action"]
+        assert "202612" in refused.error["action"]
         refused = await a.call("get_contract_details", symbol="AAPL 20261217 C 290")
         assert "20261218" in refused.error["action"]
 
@@ -56,7 +56,7 @@ async def test_an_expiry_that_does_not_exist_is_answered_with_those_that_do() ->
 async def test_options_that_fit_several_or_none_are_answered_with_the_way_to_one() -> None:
     async with agent() as a:
         several = await a.call("get_contract_details", symbol="AAPL 202612 C 290")
-        assert "symbol or conid" in several.error["action"]
+        assert "symbol" in several.error["action"]
         symbols = [row[0] for row in several.error["choices"]["rows"]]
         assert symbols == sorted(symbols)
         assert "AAPL 20261218 C 290" in symbols
@@ -189,7 +189,7 @@ async def test_a_chain_that_takes_too_long_is_told_as_far_as_it_is_known() -> No
 async def test_options_on_a_future_are_found_at_its_exchange() -> None:
     async with agent() as a:
         answer = await a.read("get_option_chain", symbol="ES 202612", right="P", strikes=2, greeks=True)
-        assert answer.body["symbol"] == "ES"
+        assert answer.body["symbol"] == "ES@CME"
         assert {row["right"] for row in answer.rows("options")} == {"P"}
 
 

@@ -99,7 +99,6 @@ async def test_symbols_of_positions_are_understood_by_the_other_tools() -> None:
             row = next(row for row in rows if row["class"] == kind)
             details = await a.read("get_contract_details", symbol=row["symbol"])
             assert details.body["conid"] == row["conid"]
-            assert details.body["symbol"] == row["symbol"]
 
 
 async def test_the_average_price_of_a_position_compares_with_the_price_of_now() -> None:
