@@ -10,6 +10,7 @@ from typing import Any
 
 from ib_mcp.formats.numbers import decimal, plain
 from ib_mcp.formats.tables import pick
+from ib_mcp.market.contract import Contract, contract_month
 from ib_mcp.portfolio.ledger import Ledger
 
 # Their market value is what they move, not what they are worth: it is no part of net liquidation.
@@ -74,6 +75,27 @@ class Holding:
             case "STK" | "IND":
                 return self.ticker
         return self.description
+
+    @property
+    def contract(self) -> Contract:
+        """What is held, as far as the position tells it."""
+        return Contract(
+            self.conid,
+            self.symbol,
+            self.kind,
+            self.exchange,
+            self.currency,
+            self.name,
+            self.ticker.upper(),
+            self.underlying,
+            expiry=self.expiry,
+            month=contract_month(self.description, self.expiry) if self.kind == "FUT" else "",
+            strike=self.strike,
+            right=self.right,
+            multiplier=self.multiplier,
+            trading_class=self.trading_class,
+            text=self.description,
+        )
 
     @property
     def is_notional(self) -> bool:

@@ -10,15 +10,13 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from ib_mcp.formats.numbers import cents, plain
-from ib_mcp.market.notation import Conid, Future, Option, Pair, Stock, Wanted, parse
+from ib_mcp.market import matching
 from ib_mcp.portfolio.holding import Holding
 from ibkr.errors import InvalidRequest
 
 Sort = Literal["value", "daily_pnl", "-daily_pnl", "unrealized_pnl", "-unrealized_pnl", "expiry", "symbol"]
 Group = Literal["underlying", "sector", "currency", "class"]
 
-# What SYMBOL@EXCHANGE may be, rather than something on it.
-_WRITTEN_BY_TICKER = frozenset({"STK", "IND", "FUND", "CRYPTO", "CMDTY"})
 # How people call IBKR's classes, in the singular.
 _CLASSES = {
     "stock": {"STK"},
@@ -59,14 +57,11 @@ def named(holdings: Sequence[Holding], text: str) -> list[Holding]:
     words = " ".join(text.upper().split())
     on_ticker = _on_ticker(holdings, words)
     try:
-        wanted = parse(text)
+        exact = [holding for holding in holdings if matching.fits(text, holding.contract)]
     except InvalidRequest:
-        wanted = None
-    exact = [holding for holding in holdings if wanted is not None and _is(holding, wanted)]
+        exact = []
     # A number may be a ticker (4391 in Tokyo) as well as a conid: what is held decides.
-    if isinstance(wanted, Conid) or not on_ticker:
-        return list(dict.fromkeys([*on_ticker, *exact])) or _described(holdings, words)
-    return on_ticker
+    return list(dict.fromkeys([*on_ticker, *exact])) or _described(holdings, words)
 
 
 def _on_ticker(holdings: Sequence[Holding], ticker: str) -> list[Holding]:
@@ -77,29 +72,6 @@ def _on_ticker(holdings: Sequence[Holding], ticker: str) -> list[Holding]:
         for holding in holdings
         if holding.conid in direct or holding.underlying in direct or holding.underlying_ticker.upper() in spellings
     ]
-
-
-def _is(holding: Holding, wanted: Wanted) -> bool:
-    match wanted:
-        case Conid(conid=conid):
-            return holding.conid == conid
-        case Stock(symbol=symbol, exchange=exchange):
-            plain_one = holding.kind in _WRITTEN_BY_TICKER and exchange in (holding.exchange.upper(), "SMART")
-            return plain_one and holding.ticker.upper() == symbol
-        case Pair(base=base, quote=quote):
-            return (
-                holding.kind == "CASH"
-                and holding.ticker.upper() in (base, f"{base}.{quote}")
-                and (holding.currency == quote)
-            )
-        case Future(symbol=symbol, expiry=expiry):
-            return holding.kind == "FUT" and symbol == holding.ticker.upper() and holding.expiry.startswith(expiry)
-        case Option(symbol=symbol, expiry=expiry, right=right, strike=strike):
-            return (
-                symbol in (holding.ticker.upper(), holding.trading_class.upper())
-                and holding.expiry.startswith(expiry)
-                and (holding.right, holding.strike) == (right, strike)
-            )
 
 
 def _described(holdings: Sequence[Holding], words: str) -> list[Holding]:
