@@ -8,7 +8,7 @@ from typing import Any
 
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.text import untrusted
-from ib_mcp.market.resolver import Contract
+from ib_mcp.market.contract import Contract
 from ib_mcp.portfolio import order
 from ib_mcp.tools.base import Answer
 from ibkr.errors import IbError

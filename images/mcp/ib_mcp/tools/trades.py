@@ -10,7 +10,7 @@ from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import figure, plain
 from ib_mcp.formats.tables import cut, pick, table, used
 from ib_mcp.formats.times import iso_compact, iso_ms
-from ib_mcp.market.resolver import Contract
+from ib_mcp.market.contract import Contract
 from ib_mcp.portfolio import order, trade
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
