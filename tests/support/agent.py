@@ -67,7 +67,7 @@ class Agent:
 
 @asynccontextmanager
 async def agent(
-    signed_in: Literal["paper", "live"] | None = "paper",
+    signed_in: Literal["paper", "live", "odd"] | None = "paper",
     *,
     brokerage: bool = True,
     settings: dict[str, Any] | None = None,

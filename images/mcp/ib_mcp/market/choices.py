@@ -19,9 +19,9 @@ _MOST = 12
 class Choices(InvalidRequest):
     """The envelope lists ``choices``; the symbol of each leads to it in every tool."""
 
-    def __init__(self, message: str, choices: Sequence[Contract], action: str) -> None:
+    def __init__(self, message: str, choices: Sequence[Contract], action: str, asked: str = "") -> None:
         super().__init__(message, action=action)
-        self.choices = naming.distinct(choices[:_MOST])
+        self.choices = naming.distinct(choices[:_MOST], asked)
 
     def envelope(self) -> dict[str, Any]:
         body = super().envelope()
@@ -33,8 +33,8 @@ class Choices(InvalidRequest):
 class Ambiguous(Choices):
     """Several instruments may be meant."""
 
-    def __init__(self, message: str, choices: Sequence[Contract]) -> None:
-        super().__init__(message, choices, "Use the symbol of one choice, as it is written there.")
+    def __init__(self, message: str, choices: Sequence[Contract], asked: str = "") -> None:
+        super().__init__(message, choices, "Use the symbol of one choice, as it is written there.", asked)
 
 
 class NotFound(Choices):

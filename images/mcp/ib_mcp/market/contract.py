@@ -61,12 +61,15 @@ class Contract:
         return self.kind in ("OPT", "FOP", "WAR", "IOPT", "EC")
 
 
-def from_definition(row: dict[str, Any], trading_class: str = "") -> Contract:
-    """Of a row of ``/trsrv/secdef``, not named yet. IBKR tells class and month only in a text, if at all."""
+def from_definition(row: dict[str, Any], trading_class: str = "", words: str = "") -> Contract:
+    """Of a row of ``/trsrv/secdef``, not named yet.
+
+    IBKR tells trading class and contract month only in texts, if at all: in the row's own or in ``words``, as they
+    stand beside a position, an order or a trade.
+    """
     kind = str(row.get("assetClass") or "")
     text = str(pick(row, "fullName", "contractDesc", "name") or "")
-    bracket = _BRACKET.search(text)
-    told = "" if bracket is None else bracket["opt"] or bracket["fop"]
+    bracket = _BRACKET.search(text) or _BRACKET.search(words)
     multiplier = decimal(row.get("multiplier")) or (decimal(bracket["multiplier"]) if bracket else None)
     expiry = str(row.get("expiry") or "")
     return Contract(
@@ -79,13 +82,19 @@ def from_definition(row: dict[str, Any], trading_class: str = "") -> Contract:
         root=str(pick(row, "ticker") or "").upper() or untrusted(text, 40).split(" ")[0].upper(),
         underlying=int(decimal(row.get("undConid")) or 0),
         expiry=expiry,
-        month=contract_month(text, expiry) if kind == "FUT" else "",
+        month=contract_month(text, expiry) or contract_month(words, expiry) if kind == "FUT" else "",
         strike=(decimal(row.get("strike")) or None) if kind != "FUT" else None,
         right=str(row.get("putOrCall") or "")[:1].upper(),
         multiplier=multiplier or None,
-        trading_class=trading_class or told,
+        trading_class=trading_class or class_in(text) or class_in(words),
         text=untrusted(text, 80),
     )
+
+
+def class_in(text: str) -> str:
+    """The trading class that IBKR's description of an option holds, or nothing."""
+    found = _BRACKET.search(text)
+    return "" if found is None else found["opt"] or found["fop"]
 
 
 def undescribed(conid: int, text: Any) -> Contract:

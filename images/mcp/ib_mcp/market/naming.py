@@ -44,7 +44,7 @@ def named(contract: Contract, underlying: Contract | None) -> Contract:
 def _name(contract: Contract, underlying: Contract | None) -> str:
     root, exchange = contract.root, contract.exchange
     match contract.kind:
-        case "STK" if root and exchanges.is_us(exchange):
+        case "STK" if root and exchanges.is_us(exchange) and root not in INDICES | COINS:
             return root
         case "IND" if root in INDICES:
             return root
@@ -87,9 +87,15 @@ def by_conid(contract: Contract) -> str:
     return " ".join(part for part in (words, kind, f"#{contract.conid}") if part)
 
 
-def distinct(contracts: Iterable[Contract]) -> list[Contract]:
-    """The same with names that tell them apart: by trading class, multiplier and exchange, at last by conid."""
-    found = list(contracts)
+def distinct(contracts: Iterable[Contract], taken: str = "") -> list[Contract]:
+    """The same with names that tell them apart: by trading class, multiplier and exchange, at last by conid.
+
+    ``taken`` is a name that is known to mean several, so that none of them may have it.
+    """
+    taken = " ".join(taken.upper().split())
+    found = [
+        replace(contract, symbol=_finer(contract)) if contract.symbol == taken else contract for contract in contracts
+    ]
     for finer in (_finer, lambda contract: f"{contract.symbol.split(' #')[0]} #{contract.conid}"):
         names = Counter(contract.symbol for contract in {contract.conid: contract for contract in found}.values())
         found = [

@@ -20,7 +20,7 @@ from ib_mcp.guard.batching import Batch
 from ib_mcp.guard.client import Guard
 from ib_mcp.market import lookups, naming, option_lookups
 from ib_mcp.market.choices import Ambiguous, NotFound
-from ib_mcp.market.contract import Contract, from_definition, undescribed
+from ib_mcp.market.contract import Contract, class_in, contract_month, from_definition, undescribed
 from ib_mcp.market.finder import Finder, Found, Listed, tickers_of
 from ib_mcp.market.notation import parse
 from ib_mcp.market.wanted import Conid, Identifier, Number, Option, Stock, Wanted
@@ -46,6 +46,7 @@ class Contracts:
         self._found: dict[str, Found] = {}
         self._known: dict[int, Contract] = {}
         self._classes: dict[int, str] = {}
+        self._words: dict[int, str] = {}
 
     async def resolve(self, text: str) -> Contract:
         """The instrument that ``text`` names. NotFound when there is none, Ambiguous when there are several."""
@@ -112,7 +113,8 @@ class Contracts:
 
         ``texts`` are IBKR's own words by conid (number or text): what cannot be described is called by them.
         """
-        words = {int(conid): text for conid, text in texts.items() if str(conid).isdecimal()}
+        words = {int(conid): str(text or "") for conid, text in texts.items() if str(conid).isdecimal()}
+        self._learn_words(words)
         try:
             known = await self.known(words)
         except IbError:
@@ -132,6 +134,18 @@ class Contracts:
             if self._classes.get(conid) != known:
                 self._known.pop(conid, None)
         _remember(self._classes, classes)
+
+    def _learn_words(self, words: Mapping[int, str]) -> None:
+        """Class and contract month from IBKR's descriptions, where a definition did not tell them."""
+        for conid, text in words.items():
+            known = self._known.get(conid)
+            tells = known is not None and (
+                (known.kind == "FUT" and not known.month and contract_month(text, known.expiry))
+                or (known.is_option and not known.trading_class and class_in(text))
+            )
+            if tells:
+                del self._known[conid]
+        _remember(self._words, {conid: text for conid, text in words.items() if conid not in self._known})
 
     async def near(self, text: str) -> list[Contract]:
         """Instruments whose symbol or name is like ``text``, for who asked for something that does not exist."""
@@ -155,7 +169,7 @@ class Contracts:
                 raise _while_looking(text, error) from error
             if len(found.conids) > 1:
                 known = await self.known(found.conids)
-                raise Ambiguous(f"{text[:60]!r} fits several instruments.", list(known.values()))
+                raise Ambiguous(f"{text[:60]!r} fits several instruments.", list(known.values()), text)
             if found.conids:
                 return found
         last = readings[-1]
@@ -176,9 +190,12 @@ class Contracts:
         _remember(self._known, named)
         return named
 
+    def _hints(self, conid: int) -> tuple[str, str]:
+        return self._classes.get(conid, ""), self._words.get(conid, "")
+
     async def _ask_definitions(self, conids: list[int]) -> dict[int, Contract]:
         rows = await lookups.definitions(self._guard, conids)
-        contracts = (from_definition(row, self._classes.get(int(row["conid"]), "")) for row in rows)
+        contracts = (from_definition(row, *self._hints(int(row["conid"]))) for row in rows)
         return {contract.conid: contract for contract in contracts}
 
 

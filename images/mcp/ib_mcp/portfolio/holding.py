@@ -8,9 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from ib_mcp.formats.numbers import decimal, plain
+from ib_mcp.formats.numbers import decimal
 from ib_mcp.formats.tables import pick
-from ib_mcp.market.contract import Contract, contract_month
+from ib_mcp.market.contract import Contract, contract_month, undescribed
 from ib_mcp.portfolio.ledger import Ledger
 
 # Their market value is what they move, not what they are worth: it is no part of net liquidation.
@@ -62,19 +62,8 @@ class Holding:
     trading_class: str
     sector: str
     model: str
+    symbol: str
     quoted: Quoted = Quoted()
-
-    @property
-    def symbol(self) -> str:
-        """As the other tools take it where IBKR gave enough, else IBKR's description."""
-        match self.kind:
-            case "OPT" | "FOP" if self.expiry and self.right:
-                return f"{self.ticker} {self.expiry} {self.right} {plain(self.strike)}"
-            case "FUT" if self.expiry:
-                return f"{self.ticker} {self.expiry}"
-            case "STK" | "IND":
-                return self.ticker
-        return self.description
 
     @property
     def contract(self) -> Contract:
@@ -133,6 +122,10 @@ class Holding:
             return None
         return price > strike if self.right == "C" else price < strike
 
+    def called(self, contract: Contract | None) -> Holding:
+        """With the name of ``contract``."""
+        return self if contract is None else replace(self, symbol=contract.symbol)
+
     def with_quote(self, quoted: Quoted) -> Holding:
         return replace(self, quoted=quoted)
 
@@ -174,6 +167,7 @@ def parse(row: dict[str, Any], ledger: Ledger, base_currency: str | None) -> Hol
         trading_class=trading_class[1] if trading_class else "",
         sector=str(row.get("sector") or ""),
         model=str(row.get("model") or ""),
+        symbol=undescribed(int(conid), description).symbol,
     )
 
 

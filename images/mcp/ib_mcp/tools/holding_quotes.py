@@ -63,9 +63,16 @@ async def all_positions(context: ToolContext, account: str, ledger: Ledger, curr
                 found.setdefault((one.conid, one.model), one)
             if not reply.body or len(found) + len(unreadable) == known:
                 # A closed position stays in the list for the day.
-                return Positions([one for one in found.values() if one.position], unreadable, age)
+                return Positions(await _named(context, found.values()), unreadable, age)
         number += 2
     raise UpstreamError("IBKR's list of positions has no end.")
+
+
+async def _named(context: ToolContext, holdings: Iterable[Holding]) -> list[Holding]:
+    """Those that are open, by the names that lead back to them."""
+    held = [one for one in holdings if one.position]
+    contracts = await context.contracts.named({one.conid: one.description for one in held})
+    return [one.called(contracts.get(str(one.conid))) for one in held]
 
 
 def _called(row: Any) -> str:

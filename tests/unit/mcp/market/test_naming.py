@@ -43,7 +43,7 @@ NAMES = [
     (definition("IND", "ES", "CME"), None, "ES@CME"),
     (definition("CASH", "EUR", "IDEALPRO"), None, "EUR.USD"),
     (definition("CRYPTO", "BTC", "PAXOS"), None, "BTC.USD@PAXOS"),
-    (definition("STK", "BTC", "ARCA"), None, "BTC"),
+    (definition("STK", "BTC", "ARCA"), None, "BTC@ARCA"),
     (definition("FUT", "ES", "CME", expiry="20261218", fullName="ES     DEC2026"), None, "ES 202612"),
     (definition("FUT", "CL", "NYMEX", expiry="20261119", fullName="CL     DEC2026"), None, "CL 202612"),
     (definition("FUT", "NG", "NYMEX", expiry="20261125", fullName="NGZ6"), None, "NG 202612"),
