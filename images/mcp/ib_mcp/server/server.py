@@ -29,6 +29,7 @@ from ib_mcp.tools import (
     scanner,
     session,
     trades,
+    transactions,
 )
 from ib_mcp.tools.base import BoundTool, Function, tags_of
 from ibkr import __version__
@@ -43,7 +44,7 @@ TOOLS: tuple[Function, ...] = (
     orders.get_account_orders,
     trades.get_account_trades,
     performance.get_account_performance,
-    performance.get_account_transactions,
+    transactions.get_account_transactions,
     contracts.search_contracts,
     contracts.get_contract_details,
     options.get_option_chain,

@@ -16,6 +16,8 @@ from ib_mcp.context import ToolContext
 from ibkr.errors import InvalidRequest
 
 _MOST_PROBLEMS = 3
+# What a model takes for granted: nothing by default, and no count below none or one.
+_EVIDENT = (("default", None), ("minimum", 0), ("minimum", 1))
 
 Answer = dict[str, Any]
 Function = Callable[..., Awaitable[Answer | ToolResult]]
@@ -30,7 +32,8 @@ class Marks:
 
 def read_tool(*tags: str) -> Callable[[Marked], Marked]:
     """Mark a function as a tool that changes nothing; its docstring is what the model reads."""
-    return _mark(tags, read_only_hint=True, idempotent_hint=True, open_world_hint=True)
+    # Idempotent by definition, so that the hint would only cost bytes.
+    return _mark(tags, read_only_hint=True, open_world_hint=True)
 
 
 def session_tool(*tags: str) -> Callable[[Marked], Marked]:
@@ -130,7 +133,7 @@ def result(answer: Answer, *, is_error: bool = False) -> ToolResult:
 
 
 def small_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """``schema`` without titles, text lengths, null alternatives and null defaults; models read it, not validators."""
+    """``schema`` without titles, text lengths, null alternatives and the evident; models read it, not validators."""
 
     def small(node: Any) -> Any:
         if isinstance(node, list):
@@ -142,7 +145,7 @@ def small_schema(schema: dict[str, Any]) -> dict[str, Any]:
             if name == "properties"
             else small(node[name])
             for name in node
-            if name not in ("title", "minLength", "maxLength") and not (name == "default" and node[name] is None)
+            if name not in ("title", "minLength", "maxLength") and (name, node[name]) not in _EVIDENT
         }
         options = [option for option in kept.get("anyOf", ()) if option != {"type": "null"}]
         if len(options) == 1:

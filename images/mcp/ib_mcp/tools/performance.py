@@ -1,96 +1,100 @@
-"""Tools on the past of an account, from IBKR's analyst service: it answers each question once in 15 minutes."""
+"""How an account performed, from IBKR's analyst service, which answers each question once in 15 minutes."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ib_mcp.context import ToolContext
-from ib_mcp.formats.numbers import figure
-from ib_mcp.formats.tables import cut, pick, table
-from ib_mcp.formats.text import untrusted
-from ib_mcp.formats.times import iso_date
-from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
+from ib_mcp.formats.tables import pick, table
+from ib_mcp.portfolio import returns
+from ib_mcp.portfolio.returns import Series, Step
+from ib_mcp.tools.arguments import Account, Text
 from ib_mcp.tools.base import Answer, read_tool
-from ibkr.errors import UpstreamError
+from ib_mcp.tools.benchmark import benchmark_of
+from ibkr.errors import InvalidRequest, UpstreamError
 
-Period = Literal["1D", "7D", "MTD", "1M", "YTD", "1Y"]
+_METHODS = {"TWR": "time-weighted", "MWR": "money-weighted"}
+# Those of IBKR's that others are cut out of, the finest first.
+_LONG = ("YTD", "1Y")
+_MEANING = (
+    "return is a share of 1 (0.01 is 1 %). net_asset_value holds deposits and withdrawals: compute no return from it."
+)
+
+
+def _upper(value: Any) -> Any:
+    return {"12M": "1Y"}.get(value.upper(), value.upper()) if isinstance(value, str) else value
+
+
+Period = Annotated[Literal["1D", "7D", "MTD", "1M", "3M", "6M", "YTD", "1Y"], BeforeValidator(_upper)]
 
 
 @read_tool("Portfolio Analyst")
-async def get_account_performance(context: ToolContext, account: Account = None, period: Period = "1M") -> Answer:
-    """Net asset value and cumulative return (0.01 is 1 %) day by day."""
+async def get_account_performance(
+    context: ToolContext,
+    account: Account = None,
+    period: Period = "1M",
+    start: Annotated[str | None, Field(description="date, in place of period")] = None,
+    end: str | None = None,
+    rows: Step | None = None,
+    benchmark: Annotated[Text | None, Field(description="symbol")] = None,
+) -> Answer:
+    """Return, best and worst day, drawdown, volatility; rows on request."""
     chosen = await context.accounts.resolve(account)
     # One question for all periods: IBKR would make us wait a quarter of an hour for the second one.
-    body = (await context.guard.call("get_performance_all_periods", body={"acctIds": [chosen]})).object
+    reply = await context.guard.call("get_performance_all_periods", body={"acctIds": [chosen]})
+    body = reply.object
     figures = body.get(chosen) or {}
-    series = figures.get(period)
-    if not isinstance(series, dict):
-        known = [name for name, value in figures.items() if isinstance(value, dict)]
-        raise UpstreamError(
-            f"IBKR has no performance of {period} for this account.",
-            action=f"It has: {', '.join(known) or 'none yet'}.",
-        )
-    dates, nav, returns = (series.get(name) or [] for name in ("dates", "nav", "cps"))
-    start = series.get("startNAV") or {}
-    rows = (
-        (iso_date(date), figure(value), figure(change))
-        for date, value, change in zip(dates, nav, returns, strict=False)
+    series = _series(figures, period, _day(start, "start"), _day(end, "end"))
+    method = str(body.get("pm") or "")
+    answer: Answer = {
+        "account": chosen,
+        "period": period if start is None else "from start",
+        "currency": pick(figures, "baseCurrency") or await context.accounts.currency(chosen),
+        "method": _METHODS.get(method, method or "not told by IBKR"),
+        "frequency": series.frequency_name,
+        **returns.summary(series),
+    }
+    if benchmark is not None:
+        answer["benchmark"] = await benchmark_of(context, benchmark, series)
+    answer |= {"meaning": _MEANING, "updated": pick(figures, "lastSuccessfulUpdate"), "age_ms": reply.age_ms}
+    if rows is not None:
+        found = returns.rows(series, rows)
+        answer["performance"] = table(("date", "net_asset_value", "cumulative_return"), found)
+    return answer
+
+
+def _day(text: str | None, name: str) -> str | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text.strip()).isoformat()
+    except ValueError:
+        raise InvalidRequest(f"{name} {text[:40]!r} is no date.", action="Write it like 2026-01-31.") from None
+
+
+def _series(figures: dict[str, Any], period: str, start: str | None, end: str | None) -> Series:
+    """What was asked for, cut out of what IBKR told at once; a date wins over the period."""
+    known = {name: series for name in figures if (series := returns.parse(figures[name])) is not None}
+    if not known:
+        raise UpstreamError("IBKR has no performance of this account yet.", action="Ask again tomorrow.")
+    if start is None and period in known and end is None:
+        return known[period]
+    longest = [known[name] for name in _LONG if name in known] or list(known.values())
+    for series in sorted(longest, key=lambda one: one.frequency != "D"):
+        last = end or series.points[-1].date
+        first = start or returns.begin_of(period, last) or (known[period].start.date if period in known else None)
+        if (found := returns.part(series, first, end)) is not None:
+            return found
+    reach = min(series.start.date for series in known.values())
+    raise InvalidRequest(
+        f"IBKR tells no performance of {f'{start} to {end or today(known)}' if start else period}.",
+        action=f"Ask for days from {reach} to {today(known)}, or for a period of {', '.join(known)}.",
     )
-    return {
-        "account": chosen,
-        "period": period,
-        "currency": pick(figures, "baseCurrency") or pick(body, "currencyType"),
-        "start": {"date": iso_date(start.get("date")), "net_asset_value": figure(start.get("val"))},
-        "performance": table(("date", "net_asset_value", "cumulative_return"), rows),
-        "updated": pick(figures, "lastSuccessfulUpdate"),
-    }
 
 
-@read_tool("Portfolio Analyst")
-async def get_account_transactions(
-    context: ToolContext,
-    symbol: Symbol,
-    account: Account = None,
-    days: Annotated[int, Field(ge=1, le=3650)] = 90,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Answer:
-    """Trades, dividends and other bookings of one instrument. IBKR answers this once per 15 minutes."""
-    chosen = await context.accounts.resolve(account)
-    contract = await context.contracts.resolve(symbol)
-    body = (
-        await context.guard.call(
-            "list_transactions",
-            body={
-                "acctIds": [chosen],
-                "conids": [contract.conid],
-                "currency": await context.accounts.currency(chosen),
-                "days": days,
-            },
-        )
-    ).object
-    shown, more = cut(body.get("transactions") or [], cursor, limit)
-    columns = ("date", "type", "quantity", "price", "amount", "currency", "exchange_rate", "description")
-    realized: dict[str, Any] = body.get("rpnl") or {}
-    return {
-        "account": chosen,
-        "symbol": contract.symbol,
-        "conid": contract.conid,
-        "realized_pnl": figure(realized.get("amt")),
-        "transactions": table(columns, map(_transaction, shown), more),
-    }
-
-
-def _transaction(row: dict[str, Any]) -> list[Any]:
-    return [
-        iso_date(row.get("rawDate")) or row.get("date"),
-        row.get("type"),
-        figure(row.get("qty")),
-        figure(row.get("pr")),
-        figure(row.get("amt")),
-        row.get("cur"),
-        figure(row.get("fxRate")),
-        untrusted(row.get("desc"), 200),
-    ]
+def today(known: dict[str, Series]) -> str:
+    """The last day that IBKR tells."""
+    return max(series.points[-1].date for series in known.values())

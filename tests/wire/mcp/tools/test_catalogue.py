@@ -54,7 +54,7 @@ async def test_every_tool_says_what_it_does_and_whether_it_changes_anything() ->
             assert 20 < len(tool.description or "") < 160, tool.name
             assert tool.annotations is not None
             assert tool.annotations.read_only_hint is (tool.name != "reopen_session")
-            assert tool.annotations.idempotent_hint is True
+            assert tool.annotations.idempotent_hint is (None if tool.annotations.read_only_hint else True)
             assert tool.annotations.open_world_hint is True
 
 

@@ -179,12 +179,40 @@ async def test_several_accounts_have_orders_each_and_trades_of_the_selected_one(
 
 async def test_every_period_of_performance_is_there_after_one_question_to_ibkr() -> None:
     async with agent() as a:
-        for period in ("1D", "7D", "MTD", "1M", "YTD", "1Y"):
-            answer = await a.read("get_account_performance", period=period)
-            assert answer.body["currency"] == "USD"
-            assert answer.rows("performance")[-1]["net_asset_value"] > 0
+        for period in ("1D", "7D", "MTD", "1M", "3M", "6M", "YTD", "1Y", "6m"):
+            answer = await a.read("get_account_performance", period=period, rows="daily")
+            assert (answer.body["currency"], answer.body["method"]) == ("USD", "time-weighted")
+            last = answer.rows("performance")[-1]
+            assert answer.body["end"] == {"date": last["date"], "net_asset_value": last["net_asset_value"]}
+            assert answer.body["return"] == last["cumulative_return"]
         asked = [request for request in a.simulator.requests if request.endpoint == "get_performance_all_periods"]
         assert len(asked) == 1
+
+
+async def test_performance_of_some_months_is_cut_out_of_the_year() -> None:
+    async with agent() as a:
+        year = (await a.read("get_account_performance", period="1Y", rows="daily")).rows("performance")
+        quarter = await a.read("get_account_performance", period="3M", rows="weekly")
+        assert quarter.body["start"]["date"] == "2026-08-21"
+        before = next(row for row in year if row["date"] == "2026-08-21")
+        change = (1 + year[-1]["cumulative_return"]) / (1 + before["cumulative_return"]) - 1
+        assert quarter.body["return"] == pytest.approx(change, abs=2e-4)
+        assert 12 <= len(quarter.rows("performance")) <= 15
+        spring = await a.read("get_account_performance", start="2026-04-01", end="2026-06-30")
+        assert (spring.body["start"]["date"], spring.body["end"]["date"]) == ("2026-03-31", "2026-06-30")
+        assert "performance" not in spring.body
+        refused = await a.call("get_account_performance", start="2020-01-01")
+        assert "2025-11-21" in refused.error["action"]
+
+
+async def test_an_account_is_compared_with_an_instrument_over_the_same_days() -> None:
+    async with agent() as a:
+        answer = (await a.read("get_account_performance", period="YTD", benchmark="SPY")).body
+        benchmark = answer["benchmark"]
+        assert (benchmark["from"], benchmark["to"]) == (answer["start"]["date"], answer["end"]["date"])
+        assert benchmark["account_return_less_benchmark"] == pytest.approx(answer["return"] - benchmark["return"])
+        missing = (await a.read("get_account_performance", benchmark="NOSUCHTHING")).body["benchmark"]["missing"]
+        assert "NOSUCHTHING" in missing
 
 
 async def test_transactions_of_one_instrument_and_how_long_to_wait_for_the_next() -> None:
@@ -196,6 +224,21 @@ async def test_transactions_of_one_instrument_and_how_long_to_wait_for_the_next(
         refused = await a.call("get_account_transactions", symbol="MSFT")
         assert refused.error["code"] == "pacing_limited"
         assert 0 < refused.error["retry_after_s"] < 905
+        # Another number of days of the same instrument needs no question to IBKR.
+        longer = await a.read("get_account_transactions", symbol="AAPL", days=400)
+        assert len(longer.rows("transactions")) > len(answer.rows("transactions"))
+        assert 0 < longer.body["other_symbols_in_s"] <= 900
+
+
+async def test_transactions_of_some_types_are_added_up() -> None:
+    async with agent() as a:
+        answer = await a.read("get_account_transactions", symbol="AAPL", days=400, types=["sell"])
+        rows = answer.rows("transactions")
+        (total,) = answer.rows("totals")
+        assert {row["type"] for row in rows} == {"Sell"}
+        assert (total["count"], total["currency"]) == (len(rows), "USD")
+        assert total["amount"] == pytest.approx(sum(row["amount"] for row in rows))
+        assert (await a.read("get_account_transactions", symbol="AAPL", types=["interest"])).body["note"]
 
 
 async def test_a_cursor_that_is_none_of_ours_is_refused() -> None:
