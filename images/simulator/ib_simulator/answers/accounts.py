@@ -14,7 +14,7 @@ def list_brokerage_accounts(world: World, call: Call) -> Answer:
     everything, short = ["*"], ["2h", "1d", "2d", "1w", "1m"]
     return Answer(
         {
-            "accounts": ids,
+            "accounts": [*ids, "All"] if world.groups else ids,
             "acctProps": {
                 account.id: {
                     "hasChildAccounts": False,

@@ -88,8 +88,8 @@ def _body(contract: Contract, window: Window, bars: list[Bar], call: Call) -> di
         "low": _extreme(bars, "low", scale * contract.magnifier, factor),
         "timePeriod": call.query.get("period", "1w"),
         "barLength": window.bar.seconds,
-        "mdAvailability": "S" if contract.feed in "RH" else "D",
-        "mktDataDelay": 0 if contract.feed in "RH" else 900,
+        "mdAvailability": _availability(contract, call.now),
+        "mktDataDelay": 500 if contract.kind == "FUT" else 0,
         "outsideRth": window.extended,
         "volumeFactor": factor,
         "priceDisplayRule": 1,
@@ -100,6 +100,19 @@ def _body(contract: Contract, window: Window, bars: list[Bar], call: Call) -> di
         "points": max(0, len(data) - 1),
         "travelTime": 48,
     }
+
+
+def _availability(contract: Contract, now: float) -> str:
+    """As field 6509 of a snapshot; for what is not traded there itself only an S, as in IBKR's examples.
+
+    ``mktDataDelay`` is what the answer took in ms, and tells nothing of this.
+    """
+    if contract.kind in {"IND", "CASH"}:
+        return "S"
+    is_open = contract.market.is_open(now, extended=True)
+    if contract.feed == "D":
+        return "DPB" if is_open else "YPB"
+    return "RpB" if is_open else "ZB"
 
 
 def _extreme(bars: list[Bar], name: str, scale: int, factor: int) -> str:

@@ -10,7 +10,8 @@ from ib_simulator.answers.refusals import as_number, bad_request, needs_accounts
 from ib_simulator.answers.tickets import describe
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
-from ib_simulator.world.orders import FINAL, ORDER_TYPES, Order
+from ib_simulator.world.accounts import Account
+from ib_simulator.world.orders import FINAL, ORDER_TYPES, SPREAD_CONID, Order
 from ib_simulator.world.trades import Trade
 
 _FILTERS = {
@@ -25,6 +26,7 @@ _FILTERS = {
     "warn_state": "WarnState",
 }
 
+_VERBS = {"B": "Bot", "S": "Sold", "X": "Expired"}
 _COLOURS = {"Filled": "#FFFFFF", "Cancelled": "#FFFFFF", "Inactive": "#AA0000"}
 
 
@@ -41,37 +43,35 @@ def list_live_orders(world: World, call: Call) -> Answer:
         orders = [order for order in orders if order.status in wanted]
     account = call.query.get("accountId")
     if account:
-        orders = [order for order in orders if order.account == account]
+        orders = [order for order in orders if (order.group or order.account) == account]
     if "sort_by_time" in filters:
         orders.sort(key=lambda order: order.changed_at, reverse=True)
-    return Answer({"orders": [_row(order) for order in orders[:1000]], "snapshot": True})
+    return Answer({"orders": [_row(world, order) for order in orders[:1000]], "snapshot": True})
 
 
-def _row(order: Order) -> dict[str, Any]:
+def _row(world: World, order: Order) -> dict[str, Any]:
     contract, ticket = order.contract, order.ticket
-    price = ticket.get("price")
+    account = world.account(order.account)
+    assert account is not None
     verb = {"Filled": "Bought" if order.side == "BUY" else "Sold"}.get(order.status)
     return {
-        "acct": order.account,
-        "account": order.account,
-        "conidex": str(ticket.get("conidex") or contract.conid),
-        "conid": contract.conid,
+        "acct": order.group or order.account,
+        "account": order.group or account.alias or order.account,
+        "conidex": order.conidex,
+        "conid": SPREAD_CONID if order.legs else contract.conid,
         "orderId": order.id,
         "cashCcy": contract.currency,
-        "sizeAndFills": f"{order.filled:g}/{order.quantity:g}" if order.status != "Filled" else f"{order.quantity:g}",
         "orderDesc": describe(contract, ticket, verb=verb),
         "description1": contract.symbol,
         "description2": contract.description if contract.is_derivative else None,
         "ticker": contract.symbol,
-        "secType": contract.kind,
+        "secType": "BAG" if order.legs else contract.kind,
         "listingExchange": contract.exchange,
-        "remainingQuantity": order.quantity - order.filled,
-        "filledQuantity": order.filled,
-        "totalSize": order.quantity,
+        **_sizes(order),
         "companyName": contract.name,
         "status": order.status,
         "order_ccp_status": order.status if order.status in FINAL else "Pending Submit",
-        "avgPrice": f"{order.average:.{contract.decimals}f}" if order.average else "",
+        "avgPrice": f"{order.average:.{contract.quoted_decimals}f}" if order.average else "",
         "origOrderType": order.type,
         "supportsTaxOpt": "1" if contract.kind == "STK" else "0",
         "lastExecutionTime": f"{datetime.fromtimestamp(order.changed_at, UTC):%y%m%d%H%M%S}",
@@ -80,10 +80,45 @@ def _row(order: Order) -> dict[str, Any]:
         "bgColor": _COLOURS.get(order.status, "#0000CC"),
         "fgColor": "#000000" if order.status in FINAL else "#FFFFFF",
         "isEventTrading": "1" if contract.exchange == "FORECASTX" else "0",
-        "price": "" if price is None else f"{price:.{contract.decimals}f}",
+        **_prices(order),
         "timeInForce": "CLOSE" if order.status == "Filled" and ticket.get("tif") == "DAY" else ticket.get("tif", "DAY"),
         "side": order.side,
         **({"order_ref": order.handle} if order.handle else {}),
+    }
+
+
+def _sizes(order: Order) -> dict[str, Any]:
+    """Of an order for money what is filled is counted in money; the total in units is known for forex alone."""
+    if not order.cash:
+        done = f"{order.quantity:g}" if order.status == "Filled" else f"{order.filled:g}/{order.quantity:g}"
+        return {
+            "sizeAndFills": done,
+            "remainingQuantity": order.quantity - order.filled,
+            "filledQuantity": order.filled,
+            "totalSize": order.quantity,
+        }
+    spent = round(order.filled * order.average / order.contract.magnifier - 0.005, 2) if order.filled else 0.0
+    in_units = {"totalSize": order.filled} if order.contract.kind == "CASH" and order.filled else {}
+    return {
+        "sizeAndFills": f"{spent:g}/{order.cash:g}",
+        "remainingQuantity": 0.0 if order.status == "Filled" else order.cash,
+        "filledQuantity": spent,
+        **in_units,
+        "totalCashSize": order.cash,
+    }
+
+
+def _prices(order: Order) -> dict[str, str]:
+    """``price`` is the limit; ``auxPrice`` a stop, or the distance of a trailing order."""
+    ticket, digits = order.ticket, order.contract.quoted_decimals
+    limit, aux = ticket.get("price"), ticket.get("auxPrice")
+    if order.type == "STP":
+        limit, aux = None, limit
+    elif order.type in {"TRAIL", "TRAILLMT"}:
+        aux = ticket.get("trailingAmt", aux)
+    return {
+        "price": "" if limit is None else f"{limit:.{digits}f}",
+        **({} if aux is None else {"auxPrice": f"{aux:.{digits}f}"}),
     }
 
 
@@ -94,26 +129,28 @@ def get_order_status(world: World, call: Call) -> Answer:
         raise unavailable()
     contract, ticket = order.contract, order.ticket
     description = describe(contract, ticket)
+    prices = _prices(order)
     return Answer(
         {
             "sub_type": None,
             "request_id": "209",
             "server_id": "0",
             "order_id": order.id,
-            "conidex": str(ticket.get("conidex") or contract.conid),
-            "conid": contract.conid,
+            "conidex": order.conidex,
+            "conid": SPREAD_CONID if order.legs else contract.conid,
             "symbol": contract.symbol,
             "side": order.side[0],
             "contract_description_1": contract.description,
             "listing_exchange": contract.exchange,
             "option_acct": "c",
             "company_name": contract.name,
-            "size": f"{order.quantity - order.filled:g}",
+            "size": f"{max(0.0, order.quantity - order.filled):g}",
             "total_size": f"{order.quantity:g}",
             "currency": contract.currency,
             "account": order.account,
             "order_type": order.type,
-            "limit_price": "" if ticket.get("price") is None else f"{ticket['price']:.{contract.decimals}f}",
+            "limit_price": prices["price"],
+            **({"stop_price": prices["auxPrice"]} if "auxPrice" in prices else {}),
             "cum_fill": f"{order.filled:g}",
             "order_status": order.status,
             "order_ccp_status": "2" if order.status == "Filled" else "0",
@@ -125,7 +162,7 @@ def get_order_status(world: World, call: Call) -> Answer:
             "editable_fields": "" if order.status in FINAL else "\x1e",
             "cannot_cancel_order": order.status in FINAL,
             "deactivate_order": False,
-            "sec_type": contract.kind,
+            "sec_type": "BAG" if order.legs else contract.kind,
             "available_chart_periods": "#R|1",
             "order_description": description,
             "order_description_with_contract": description.replace(" ", f" {contract.symbol} ", 1),
@@ -135,7 +172,7 @@ def get_order_status(world: World, call: Call) -> Answer:
             "size_and_fills": f"{order.filled:g}/{order.quantity:g}",
             "exit_strategy_display_price": "",
             "exit_strategy_chart_description": description,
-            "average_price": f"{order.average:.{contract.decimals}f}" if order.average else "",
+            "average_price": f"{order.average:.{contract.quoted_decimals}f}" if order.average else "",
             "exit_strategy_tool_availability": "1",
             "allowed_duplicate_opposite": True,
             "order_time": f"{datetime.fromtimestamp(order.placed_at, UTC):%y%m%d%H%M%S}",
@@ -152,19 +189,19 @@ def list_trades(world: World, call: Call) -> Answer:
         return Answer([])
     account = world.account(selected(world, call))
     assert account is not None
-    return Answer([_trade(trade, world.user_name) for trade in world.trades(account, call.now, days)])
+    return Answer([_trade(trade, account, world.user_name) for trade in world.trades(account, call.now, days)])
 
 
-def _trade(trade: Trade, user: str) -> dict[str, Any]:
+def _trade(trade: Trade, account: Account, user: str) -> dict[str, Any]:
     contract = trade.contract
-    price = f"{trade.price:.{contract.decimals}f}"
+    price = f"{contract.quoted(trade.price):.{contract.quoted_decimals}f}"
     moment = datetime.fromtimestamp(trade.at, UTC)
     return {
         "execution_id": trade.id,
         "symbol": contract.symbol,
         "supports_tax_opt": "1" if contract.kind == "STK" else "0",
         "side": trade.side,
-        "order_description": f"{'Bot' if trade.side == 'B' else 'Sold'} {trade.quantity:g} @ {price} on ISLAND",
+        "order_description": f"{_VERBS[trade.side]} {trade.quantity:g} @ {price} on ISLAND",
         "trade_time": f"{moment:%Y%m%d-%H:%M:%S}",
         "trade_time_r": int(trade.at * 1000),
         "size": trade.quantity,
@@ -173,15 +210,15 @@ def _trade(trade: Trade, user: str) -> dict[str, Any]:
         "exchange": "ISLAND" if contract.kind == "STK" else contract.exchange,
         "commission": f"{trade.commission:.2f}",
         "net_amount": round(trade.amount, 2),
-        "account": trade.account,
+        "account": account.alias or trade.account,
         "accountCode": trade.account,
         "account_allocation_name": trade.account,
         "company_name": contract.name,
         "contract_description_1": contract.description,
-        "sec_type": contract.kind,
+        "sec_type": "BAG" if trade.legs else contract.kind,
         "listing_exchange": contract.exchange,
-        "conid": contract.conid,
-        "conidEx": str(contract.conid),
+        "conid": SPREAD_CONID if trade.legs else contract.conid,
+        "conidEx": trade.conidex,
         "clearing_id": "IB",
         "clearing_name": "IB",
         "liquidation_trade": "0",

@@ -151,7 +151,8 @@ def preview_orders(world: World, call: Call) -> Answer:
             return Answer({"error": rejection})
         contract = contract_in(world, ticket)
         quantity = float(ticket.get("quantity") or 0)
-        price = ticket.get("price") or world.market.price(contract, call.now)
+        limit = ticket.get("price")
+        price = limit / contract.magnifier if limit else world.market.price(contract, call.now)
         sign = 1 if str(ticket["side"]).upper() == "BUY" else -1
         amount = (quantity * price * contract.multiplier) if quantity else float(ticket["cashQty"])
         cost += sign * amount

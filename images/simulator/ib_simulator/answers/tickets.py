@@ -64,7 +64,7 @@ def check(world: World, account: str, ticket: dict[str, Any]) -> str | None:
 def questions(world: World, call: Call, ticket: dict[str, Any]) -> list[Question]:
     """What IBKR asks before it takes ``ticket``, without the suppressed ones."""
     contract = contract_in(world, ticket)
-    last = world.market.price(contract, call.now)
+    last = contract.quoted(world.market.price(contract, call.now))
     asked: list[Question] = []
     price, kind = ticket.get("price"), str(ticket["orderType"]).upper()
     if kind == "LMT" and price is not None and last and abs(price / last - 1) > 0.03:
@@ -85,6 +85,6 @@ def describe(contract: Contract, ticket: dict[str, Any], *, verb: str | None = N
     side = str(ticket["side"]).upper()
     word = verb or ("Buy" if side == "BUY" else "Sell")
     kind = ORDER_TYPES[str(ticket["orderType"]).upper()]
-    price = "" if ticket.get("price") is None else f" {ticket['price']:.{contract.decimals}f}"
+    price = "" if ticket.get("price") is None else f" {ticket['price']:.{contract.quoted_decimals}f}"
     tif = str(ticket.get("tif") or "DAY")
     return f"{word} {ticket.get('quantity') or ticket.get('cashQty'):g} {kind}{price}, {'Day' if tif == 'DAY' else tif}"

@@ -52,7 +52,7 @@ class World:
         self.market = _market(seed)
         self.contracts = self.market.contracts
         self.cold_notifications = 423
-        self.orders = OrderStore(seed, self.accounts, self.contracts, self.market)
+        self.orders = OrderStore(seed, self.accounts, self.groups, self.contracts, self.market)
         self.stored = begin(self.accounts)
         self._holdings: dict[tuple[str, date], list[Holding]] = {}
         self._valued: dict[str, Valuation] = {}

@@ -10,13 +10,17 @@ from random import Random
 from ib_simulator.world.accounts import Account
 from ib_simulator.world.contract import Contract
 from ib_simulator.world.contracts import Contracts
+from ib_simulator.world.futures import expiry_of
 from ib_simulator.world.market import Market, today
-from ib_simulator.world.orders import Order
+from ib_simulator.world.orders import Order, conidex_of
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """``side`` is B or S; money in the contract's currency."""
+    """``side`` is B, S, or X for an option that expired. ``price`` and ``amount`` are in the contract's currency.
+
+    ``legs`` are conids and ratios of a combination, whose ``contract`` is the underlying.
+    """
 
     id: str
     account: str
@@ -27,13 +31,20 @@ class Trade:
     at: float
     order_id: int
     reference: str
+    legs: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def conidex(self) -> str:
+        return conidex_of(self.legs) if self.legs else str(self.contract.conid)
 
     @property
     def amount(self) -> float:
-        return self.quantity * self.price * self.contract.multiplier
+        return self.quantity * self.price * (100.0 if self.legs else self.contract.multiplier)
 
     @property
     def commission(self) -> float:
+        if self.side == "X":
+            return 0.0
         return max(1.0, round(self.quantity * (0.85 if self.contract.is_derivative else 0.005), 2))
 
 
@@ -47,16 +58,18 @@ def trades(
             order.account,
             order.contract,
             order.side[0],
-            order.quantity,
-            order.average,
+            order.filled,
+            order.average / order.contract.magnifier,
             order.changed_at,
             order.id,
             order.handle,
+            order.legs,
         )
         for order in orders
         if order.status == "Filled" and order.account == account.id
     ]
     found += _past(account, seed, contracts, market, now, days)
+    found += _expired(account, contracts, market, now)
     first = today(now) - timedelta(days=days - 1)
     kept = [trade for trade in found if trade.at <= now and today(trade.at) >= first]
     return sorted(kept, key=lambda trade: trade.at, reverse=True)
@@ -85,3 +98,21 @@ def _past(account: Account, seed: int, contracts: Contracts, market: Market, now
                 1_100_000_000 + day.toordinal() % 10_000 * 10 + place,
                 "",
             )
+
+
+def _expired(account: Account, contracts: Contracts, market: Market, now: float) -> Iterator[Trade]:
+    """An option that was bought two days before its last Friday, and how it expired without value."""
+    if account.portfolio not in {"everything", "odd"}:
+        return
+    underlying = contracts.of_symbol("AAPL")[0]
+    friday = today(now) - timedelta(days=(today(now).weekday() - 4) % 7 or 7)
+    expiry = expiry_of(friday)
+    last = underlying.market.trading_day(underlying.market.number_of(expiry))
+    strike = (round(market.price(underlying, last.close) / underlying.strike_step) + 2) * underlying.strike_step
+    option = contracts.option(underlying, expiry, strike, "C")
+    number = 1_150_000_000 + expiry.toordinal() % 10_000 * 10
+    bought = underlying.market.before(underlying.market.before(last)).open + 3600
+    price = max(0.05, market.price(option, bought))
+    for place, (side, moment, paid) in enumerate((("B", bought, price), ("X", last.close + 1200, 0.0))):
+        name = f"0000e0d5.{expiry:%y%m%d}9{place}.01.01"
+        yield Trade(name, account.id, option, side, 5.0, paid, moment, number + place, "")

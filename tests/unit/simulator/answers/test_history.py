@@ -165,7 +165,7 @@ def test_volume_comes_in_units_of_the_factor() -> None:
 def test_delayed_instruments_end_a_quarter_of_an_hour_ago() -> None:
     ask = Asker(now=utc("2026-11-20 15:00:00"))
     body = ask("get_price_history", conid=14204, period="1d", bar="1min")
-    assert body["mktDataDelay"] == 900
+    assert (body["mdAvailability"], body["mktDataDelay"]) == ("DPB", 0)
     assert body["data"][-1]["t"] / 1000 == ask.now - 960
 
 

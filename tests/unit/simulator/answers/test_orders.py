@@ -161,7 +161,7 @@ def test_an_order_can_be_changed_and_cancelled_once() -> None:
 def test_minus_one_cancels_everything() -> None:
     ask = Asker()
     ask("cancel_order", path=PATH | {"orderId": "-1"})
-    assert {row["status"] for row in live_orders(ask)} <= {"Filled", "Cancelled"}
+    assert {row["status"] for row in live_orders(ask)} <= {"Filled", "Cancelled", "Inactive"}
 
 
 @pytest.mark.parametrize("endpoint_id", ["cancel_order", "modify_order"])
@@ -174,7 +174,7 @@ def test_unknown_orders_answer_200_with_an_error(endpoint_id: str) -> None:
 def test_the_first_lists_of_a_session_are_empty() -> None:
     ask = Asker()
     assert ask("list_live_orders") == {"orders": [], "snapshot": False}
-    assert len(ask("list_live_orders")["orders"]) == 5
+    assert len(ask("list_live_orders")["orders"]) > 5
     assert ask("list_live_orders", force="true") == {"orders": [], "snapshot": False}
     assert ask("list_live_orders")["snapshot"] is True
     assert ask("list_trades", days=7) == []
@@ -186,7 +186,9 @@ def test_the_first_lists_of_a_session_are_empty() -> None:
 def test_orders_are_filtered_by_status() -> None:
     ask = Asker()
     assert {row["status"] for row in live_orders(ask, filters="filled,cancelled")} == {"Filled", "Cancelled"}
-    assert len(live_orders(ask, filters="sort_by_time")) == 5
+    changed = [row["lastExecutionTime_r"] for row in live_orders(ask, filters="sort_by_time")]
+    assert len(set(changed)) > 5
+    assert changed == sorted(changed, reverse=True)
     assert live_orders(ask, accountId=LIVE) == []
     ask("list_live_orders", filters="nonsense")
     assert ask.status == 400
