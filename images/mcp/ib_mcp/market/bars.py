@@ -14,6 +14,7 @@ from typing import Any
 from ib_mcp.formats.numbers import decimal, figure, plain
 from ib_mcp.formats.times import iso_ms
 from ibkr.errors import InvalidRequest
+from ibkr.field_values import Timing, availability
 
 # Below this every whole float is the number that it was written as.
 _EXACT = 2**53
@@ -41,10 +42,10 @@ _STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """``bars`` are oldest first; ``delay_s`` is how far the newest may lie behind the market."""
+    """``bars`` are oldest first; ``timing`` is that of their availability, whose letters are those of a quote's."""
 
     bars: list[tuple[Any, ...]]
-    delay_s: int
+    timing: Timing
 
 
 def choose(period: str, bar: str | None) -> tuple[str, str]:
@@ -119,7 +120,7 @@ def parse(body: dict[str, Any]) -> Bars:
         # An empty window is answered with one bar without a time.
         if isinstance(bar, dict) and bar.get("t")
     ]
-    return Bars(bars, int(decimal(body.get("mktDataDelay")) or 0))
+    return Bars(bars, availability(str(body.get("mdAvailability") or "")).timing)
 
 
 def _volume(value: Any, factor: Decimal) -> Any:

@@ -62,7 +62,7 @@ async def get_price_history(
         "currency": contract.currency,
         "period": period,
         "bar": size,
-        "timing": "delayed" if history.delay_s else "live",
+        "timing": history.timing,
         "age_ms": reply.age_ms,
     }
     if not rows:

@@ -4,7 +4,7 @@ Everything follows from the seed and the time of the question. What a user chang
 is kept in the world, so it outlives a brokerage session, as at the broker.
 
 Instruments to try things with: AAPL, IBM and MSFT are listed on several exchanges, SAP, SHEL, BHP and RY in several
-currencies under different names. CL is a stock and a future, BTC a coin and a trust, ALV two
+currencies under different names. CL is a stock and a future, SPX an index and a share, BTC a coin and a trust, ALV two
 companies; AAPL also issues bonds and has a CFD, 4391 and 700 are tickers. Data of IBIS, LSE, AEB, ASX, JSE and SEHK are
 delayed, those of NESN, NOVN and the listings in Mexico and Toronto not subscribed; BYND is halted. LSE quotes in pence,
 JSE and ZC in cents. Options exist on AAPL, SPX (morning and afternoon), PFE (also adjusted), DAX, on the futures ES, CL

@@ -71,7 +71,7 @@ class _Chooser:
 
     def odd(self) -> Iterator[Holding]:
         """One symbol in several classes and places, numeric tickers, many currencies; two rows are in a model."""
-        for conid in (29612256, 750000009, 750000010, 750000001, 750000002, 750000003, 750000004):
+        for conid in (29612256, 750000009, 750000010, 750000012, 750000001, 750000002, 750000003, 750000004):
             yield self._held(self._contracts[conid])
         for conid in (750000005, 750000008, 750000013, 750000015, 265598, 1411277, 14204):
             yield self._held(self._contracts[conid])

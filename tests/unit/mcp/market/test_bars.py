@@ -90,12 +90,15 @@ def test_bars_are_read_with_volume_in_units_and_without_ibkrs_filler() -> None:
     body = {
         "volumeFactor": 40,
         "mktDataDelay": 900,
+        "mdAvailability": "D",
         "data": [{"t": 1700000000000, "o": 1.1, "h": 1.2, "l": 1.0, "c": 1.15, "v": 12.5}, {"o": 0, "v": 0}],
     }
     history = bars.parse(body)
     assert history.bars == [("2023-11-14T22:13:20Z", 1.1, 1.2, 1.0, 1.15, 500)]
-    assert history.delay_s == 900
-    assert bars.parse({}).bars == []
+    assert history.timing == "delayed"
+    assert bars.parse({"mdAvailability": "RpB", "mktDataDelay": 500}).timing == "live"
+    assert bars.parse({"mdAvailability": "S"}).timing == "unknown"
+    assert bars.parse({}) == bars.Bars([], "unknown")
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,8 @@ async def test_options_have_bars_below_a_day_unless_others_are_asked_for() -> No
 
 async def test_delayed_history_says_so() -> None:
     async with agent() as a:
-        assert (await a.read("get_price_history", symbol="IBM@IBIS")).body["timing"] == "delayed"
+        assert (await a.read("get_price_history", symbol="IBM@IBIS")).body["timing"] == "frozen_delayed"
+        assert (await a.read("get_price_history", symbol="SPX")).body["timing"] == "unknown"
 
 
 @pytest.mark.parametrize(
