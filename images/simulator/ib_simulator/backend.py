@@ -62,17 +62,19 @@ class Backend:
 
     async def handle(self, incoming: Incoming) -> Reply | None:
         """The reply; None when the client went away while it was held."""
-        now = self.clock.now()
         path = next(
             (incoming.path[len(prefix) - 1 :] for prefix in _PREFIXES if incoming.path.startswith(prefix)), None
         )
         matched = None
         if path is not None:
             matched = self._catalogue.match("POST" if path in _ALSO_GET else incoming.method, path)
-        agent = incoming.agent
-        request = Request(incoming.method, incoming.path, agent, now, None if matched is None else matched[0].id)
-        self.request_log.requests.append(request)
         operation = matched[0] if matched is not None else None
+        name, agent = None if operation is None else operation.id, incoming.agent
+        if self.faults.active:
+            await self.faults.delay_reception(name, incoming.method, incoming.path, agent)
+        now = self.clock.now()
+        request = Request(incoming.method, incoming.path, agent, now, name)
+        self.request_log.requests.append(request)
 
         def answer() -> Reply:
             if path is None:
@@ -86,7 +88,14 @@ class Backend:
             # Only a fault makes an answer take time; without one no two calls are ever in progress together.
             with self.limits.running(operation):
                 applied = self.faults.matching(request.endpoint, request.method, request.path, agent)
-                reply = await apply_faults(self.faults, applied, incoming, answer, watch_client=self._watch_clients)
+                reply = await apply_faults(
+                    self.faults,
+                    applied,
+                    incoming,
+                    answer,
+                    forget_accounts=self.session.forget_accounts,
+                    watch_client=self._watch_clients,
+                )
         else:
             reply = answer()
         request.status = None if reply is None or reply.broken == "reset" else reply.status

@@ -7,17 +7,27 @@ from collections.abc import Callable
 
 from ib_simulator.call import Answer
 from ib_simulator.faults.faults import Fault, Faults, FaultSpec
-from ib_simulator.network.http import Incoming, Reply, answer_reply, page_reply, unless_gone
+from ib_simulator.faults.odd_answers import ODD_ANSWERS
+from ib_simulator.network.http import Incoming, Reply, answer_reply, json_reply, page_reply, unless_gone
 from ib_simulator.sign_in import pages
 
 _WRONG_JSON = b'{"error": "truncated by a pro'
 _BODILESS = (204, 304)
+_WITHOUT_BODY = ("empty", "maintenance_page")
 
 
 async def apply_faults(
-    faults: Faults, applied: list[Fault], incoming: Incoming, answer: Callable[[], Reply], *, watch_client: bool
+    faults: Faults,
+    applied: list[Fault],
+    incoming: Incoming,
+    answer: Callable[[], Reply],
+    *,
+    forget_accounts: Callable[[], None],
+    watch_client: bool,
 ) -> Reply | None:
     """The reply to a request that ``applied`` hit; ``answer`` carries the request out.
+
+    ``forget_accounts`` makes the session one in which the accounts were never listed.
 
     None when the client went away while it was held, which is noticed with ``watch_client`` only.
     """
@@ -42,6 +52,13 @@ async def apply_faults(
                 replacement = Reply(200, _WRONG_JSON)
             case "html":
                 replacement = page_reply(pages.login())
+            case "accounts_first":
+                forget_accounts()
+                replacement = json_reply({"error": "Please query /accounts first", "statusCode": 500}, 500)
+            case odd if odd in ODD_ANSWERS:
+                replacement = replacement or reply or answer()
+                if odd in _WITHOUT_BODY or replacement.body:
+                    ODD_ANSWERS[odd](replacement, fault.spec.field)
     if broken is None:
         return replacement or reply or answer()
     if broken.spec.kind == "reset":

@@ -16,7 +16,34 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ib_simulator.network.listener import NetworkGate
 from ibkr import catalogue
 
-Kind = Literal["latency", "hang", "stall", "reset", "cut", "answer", "wrong_json", "html", "silence", "refuse"]
+Kind = Literal[
+    "latency",
+    "hang",
+    "stall",
+    "reset",
+    "cut",
+    "answer",
+    "wrong_json",
+    "html",
+    "silence",
+    "refuse",
+    "receive_delay",
+    "accounts_first",
+    "nan",
+    "infinity",
+    "not_utf8",
+    "lone_surrogate",
+    "gzip",
+    "deflate",
+    "no_trade_time",
+    "negative_volume",
+    "text_conids",
+    "empty",
+    "bad_row",
+    "maintenance_page",
+]
+_WITH_SECONDS = ("latency", "receive_delay")
+_WITH_FIELD = ("nan", "infinity", "not_utf8", "lone_surrogate")
 _WHOLE_PORT = ("silence", "refuse")
 _MATCHERS = ("endpoint", "path", "method", "agent", "count", "after", "chance", "processed")
 
@@ -38,14 +65,19 @@ class FaultSpec(BaseModel):
     after: int = Field(0, ge=0)
     chance: float = Field(1.0, gt=0, le=1)
     processed: bool = False
-    seconds: float | None = Field(None, ge=0, le=3600, description="latency: loop seconds")
+    seconds: float | None = Field(
+        None, ge=0, le=3600, description="latency: loop seconds; receive_delay: at most so many"
+    )
     status: int | None = Field(None, ge=200, le=599, description="answer: HTTP status")
     body: Any = Field(None, description="answer: JSON, or a text sent as it is")
+    field: str | None = Field(None, description="nan, infinity, not_utf8, lone_surrogate: every value of this name")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.seconds is None) == (self.kind == "latency"):
-            raise ValueError("'seconds' goes with kind 'latency', and only there")
+        if (self.seconds is None) == (self.kind in _WITH_SECONDS):
+            raise ValueError(f"'seconds' goes with kind {' and '.join(_WITH_SECONDS)}, and only there")
+        if self.field is not None and self.kind not in _WITH_FIELD:
+            raise ValueError(f"'field' goes with kind {', '.join(_WITH_FIELD)} only")
         if (self.status is None) == (self.kind == "answer"):
             raise ValueError("'status' goes with kind 'answer', and only there")
         if self.body is not None and self.kind != "answer":
@@ -137,9 +169,19 @@ class Faults:
         finally:
             del self._held[future]
 
+    async def delay_reception(self, endpoint: str | None, method: str, path: str, agent: str) -> None:
+        """Wait before a request counts as received, at random up to the longest ``receive_delay`` that hits it."""
+        for fault in self.active:
+            if fault.spec.kind == "receive_delay" and fault.applies(endpoint, method, path, agent, self._random):
+                await asyncio.sleep(self._random.random() * (fault.spec.seconds or 0))
+
     def matching(self, endpoint: str | None, method: str, path: str, agent: str) -> list[Fault]:
         """The faults that hit this request, in the order they were added."""
-        return [fault for fault in self.active if fault.applies(endpoint, method, path, agent, self._random)]
+        return [
+            fault
+            for fault in self.active
+            if fault.spec.kind != "receive_delay" and fault.applies(endpoint, method, path, agent, self._random)
+        ]
 
     def _set_gate(self) -> None:
         kinds = {fault.spec.kind for fault in self.active}

@@ -137,6 +137,10 @@ class Session:
         """A request with this session came in."""
         self.seen_at = now
 
+    def forget_accounts(self) -> None:
+        """IBKR wants the list of accounts asked for again, in the middle of a session."""
+        self.memory.seen["list_brokerage_accounts"] = 0
+
     def shift(self, seconds: float) -> None:
         """The clock was set by that much: what began keeps its age."""
         self.login_at += seconds
