@@ -158,26 +158,113 @@ BY_NAME = {field.name: field for field in FIELDS}
 BY_NUMBER = {field.number: field for field in FIELDS}
 
 
+# What people and other programs call them.
+_ALIASES = {
+    "price": ("last",),
+    "last_price": ("last",),
+    "open_price": ("open",),
+    "previous_close": ("prior_close",),
+    "prev_close": ("prior_close",),
+    "change_pct": ("change_percent",),
+    "percent_change": ("change_percent",),
+    "day_high": ("high",),
+    "day_low": ("low",),
+    "name": ("company_name",),
+    "sector": ("industry",),
+    "pe": ("price_to_earnings",),
+    "pe_ratio": ("price_to_earnings",),
+    "p_e": ("price_to_earnings",),
+    "eps": ("earnings_per_share",),
+    "marketcap": ("market_cap",),
+    "market_capitalization": ("market_cap",),
+    "yield": ("dividend_yield",),
+    "dividend_date": ("ex_dividend_date",),
+    "ex_date": ("ex_dividend_date",),
+    "earnings_date": ("upcoming_earnings",),
+    "next_earnings": ("upcoming_earnings",),
+    "week_52_high": ("high_52_weeks",),
+    "week_52_low": ("low_52_weeks",),
+    "high_52_week": ("high_52_weeks",),
+    "low_52_week": ("low_52_weeks",),
+    "52_week_high": ("high_52_weeks",),
+    "52_week_low": ("low_52_weeks",),
+    "fifty_two_week_high": ("high_52_weeks",),
+    "fifty_two_week_low": ("low_52_weeks",),
+    "avg_volume": ("average_volume",),
+    "open_interest": ("option_open_interest", "futures_open_interest"),
+    "iv": ("implied_volatility",),
+    "implied_vol": ("implied_volatility",),
+    "hv": ("historical_volatility",),
+    "fee_rate": ("short_fee_rate",),
+    "borrow_fee": ("short_fee_rate",),
+    "shortable": ("shortability",),
+    "sma_200": ("ema_200",),
+    "sma_50": ("ema_50",),
+    "moving_average_200": ("ema_200",),
+    "moving_average_50": ("ema_50",),
+    "rating": ("morningstar_rating",),
+    "mid": ("bid", "ask"),
+    "midpoint": ("bid", "ask"),
+    "spread": ("bid", "ask"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """``fields`` in the order asked for, each once; ``unknown`` names with those that come near."""
+
+    fields: tuple[Field, ...]
+    unknown: dict[str, list[str]]
+
+
+def look_up(asked: Iterable[str]) -> Lookup:
+    """The fields of these names, numbers or usual other names; one unknown name spoils nothing."""
+    found: dict[str, Field] = {}
+    unknown: dict[str, list[str]] = {}
+    for word in asked:
+        name = word.strip().lower().replace(" ", "_").replace("-", "_")
+        named = BY_NAME.get(name) or BY_NUMBER.get(word.strip())
+        fields = [named] if named else [BY_NAME[each] for each in _ALIASES.get(name, ())]
+        found |= {field.number: field for field in fields}
+        if not fields:
+            unknown[word[:40]] = near(name)
+    return Lookup(tuple(found.values()), unknown)
+
+
+def near(word: str, most: int = 3) -> list[str]:
+    """Names of fields that look like ``word``, else those whose name or meaning has a part of it."""
+    from difflib import get_close_matches
+
+    known = [*BY_NAME, *_ALIASES]
+    close = [_ALIASES.get(name, (name,))[0] for name in get_close_matches(word, known, n=most)]
+    if close:
+        return list(dict.fromkeys(close))
+    parts = [part for part in word.lower().split("_") if len(part) > 2]
+    about = [field.name for field in FIELDS if any(part in f"{field.name} {field.meaning}".lower() for part in parts)]
+    return about[:most]
+
+
+def search(words: str) -> list[Field]:
+    """Fields whose name or meaning has one of the words, those with the most words first."""
+    wanted = [word for word in words.lower().replace("_", " ").split() if word]
+    ranked = {field: sum(word in f"{field.name} {field.meaning}".lower() for word in wanted) for field in FIELDS}
+    return sorted((field for field, hits in ranked.items() if hits), key=lambda field: -ranked[field])
+
+
 def find(asked: Iterable[str]) -> list[Field]:
     """The fields of these names or numbers, in this order and each once.
 
     Raises InvalidRequest that names every unknown one, with the names that come close.
     """
-    found: dict[str, Field] = {}
-    unknown: list[str] = []
-    for word in asked:
-        field = BY_NAME.get(word.strip().lower()) or BY_NUMBER.get(word.strip())
-        if field is None:
-            unknown.append(word)
-        else:
-            found[field.number] = field
-    if unknown:
-        raise InvalidRequest("Unknown market-data fields: " + ", ".join(map(_with_hint, unknown)) + ".")
-    return list(found.values())
+    found = look_up(asked)
+    if found.unknown:
+        named = (
+            f"{word!r} (perhaps {' or '.join(close)})" if close else repr(word) for word, close in found.unknown.items()
+        )
+        raise InvalidRequest(f"Unknown market-data fields: {', '.join(named)}.")
+    return list(found.fields)
 
 
-def _with_hint(word: str) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(word.strip().lower(), BY_NAME, n=3)
-    return f"{word[:40]!r} (perhaps {' or '.join(close)})" if close else repr(word[:40])
+def _hinted(unknown: tuple[str, list[str]]) -> str:
+    word, close = unknown
+    return f"{word!r} (perhaps {' or '.join(close)})" if close else repr(word)

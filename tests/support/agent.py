@@ -40,9 +40,10 @@ class Answer:
         return error
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """A table of the answer, row by row as dicts."""
+        """A table of the answer, row by row as dicts; what is equal in all rows stands once in it."""
         found = self.body[name]
-        return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+        common = found.get("all_rows", {})
+        return [common | dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
 
 
 @dataclass

@@ -16,6 +16,28 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], more: str | Non
     return found
 
 
+def compact(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], more: str | None = None, *, kept: int = 1
+) -> dict[str, Any]:
+    """As ``table``, but what is equal in every row stands once, in ``all_rows``; columns without a value are left out.
+
+    The first ``kept`` columns stay as they are.
+    """
+    found = [list(row) for row in rows]
+    common: dict[str, Any] = {}
+    places = list(range(kept))
+    for place in range(kept, len(columns)):
+        first = found[0][place] if found else None
+        if all(row[place] is None or row[place] == "" for row in found):
+            continue
+        if len(found) == 1 or any(type(row[place]) is not type(first) or row[place] != first for row in found):
+            places.append(place)
+        else:
+            common[columns[place]] = first
+    shown = table([columns[place] for place in places], ([row[place] for place in places] for row in found), more)
+    return {"all_rows": common, **shown} if common else shown
+
+
 def used(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], always: Collection[str] = ()
 ) -> tuple[list[str], list[list[Any]]]:

@@ -11,11 +11,11 @@ from ib_mcp.formats.numbers import plain
 from ib_mcp.formats.times import iso_ms
 from ib_mcp.guard.client import Guard
 from ib_mcp.market.contract import Contract
+from ib_mcp.market.missing import why
 from ibkr import field_values
 from ibkr.fields import BY_NUMBER, Field
 
 _AVAILABILITY = BY_NUMBER["6509"]
-_NOTHING_YET = "IBKR has sent no quotes of this instrument yet; ask again in a few seconds."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +71,9 @@ def parse(contract: Contract, row: dict[str, Any], fields: Sequence[Field], age_
     for field in fields:
         found = field_values.parse(field, row.get(field.number))
         if found.value is None:
-            missing[field.name] = _why(available.timing, available.reason, letters is None)
+            missing[field.name] = why(field, contract.kind, available, nothing_yet=letters is None)
         else:
             values[field.name] = found.value
             if found.note:
                 notes[field.name] = found.note
     return Quote(contract, available.timing, age_ms, iso_ms(row.get("_updated")), values, notes, missing)
-
-
-def _why(timing: field_values.Timing, reason: str, nothing: bool) -> str:
-    if nothing:
-        return _NOTHING_YET
-    match timing:
-        case "not_subscribed" | "not_acknowledged":
-            return reason
-        case "frozen" | "frozen_delayed":
-            return "There is none while the market is closed, or none for this instrument."
-    return "IBKR has sent none (yet) for this instrument."

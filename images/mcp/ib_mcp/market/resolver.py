@@ -23,6 +23,7 @@ from ib_mcp.market.choices import Ambiguous, NotFound
 from ib_mcp.market.contract import Contract, class_in, contract_month, from_definition, undescribed
 from ib_mcp.market.finder import Finder, Found, Listed, tickers_of
 from ib_mcp.market.notation import parse
+from ib_mcp.market.units import Units
 from ib_mcp.market.wanted import Conid, Identifier, Number, Option, Stock, Wanted
 from ibkr.errors import IbError, InvalidRequest
 
@@ -41,6 +42,7 @@ class Contracts:
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._finder = Finder(guard, self)
+        self.units = Units(guard)
         self._listings = Batch(partial(lookups.stocks, guard), lookups.MOST_SYMBOLS)
         self._definitions = Batch(self._ask_definitions, lookups.MOST_DEFINITIONS)
         self._found: dict[str, Found] = {}
@@ -84,9 +86,9 @@ class Contracts:
         _remember(self._found, {text: found[text] for text in new if text in found and found[text].lasting})
         known = await self.known(place.conids[0] for place in found.values())
         contracts = {
-            text: _as_asked(replace(known[place.conids[0]], also=place.also), wanted[text][0])
-            for text, place in found.items()
-            if place.conids[0] in known
+            text: _as_asked(replace(known[found[text].conids[0]], also=found[text].also), wanted[text][0])
+            for text in wanted
+            if text in found and found[text].conids[0] in known
         }
         for text in found.keys() - contracts.keys():
             refused[text] = NotFound(f"There is no instrument {text[:60]!r}.", [], lookups.LOOK_UP)

@@ -29,10 +29,10 @@ async def test_a_field_without_a_value_has_a_reason() -> None:
     async with agent() as a:
         answer = await a.read("get_price_snapshot", symbols=["AAPL@MEXI", "IBM@IBIS"], fields=["last", "bid"])
         mexico, germany = answer.rows("prices")
-        assert (mexico["timing"], mexico["last"], mexico["complete"]) == ("not_subscribed", None, False)
+        assert (mexico["timing"], mexico.get("last"), mexico["complete"]) == ("not_subscribed", None, False)
         assert germany["timing"] == "frozen_delayed"
-        reasons = answer.body["missing"]
-        assert any("subscription" in reason and "AAPL@MEXI" in fields for reason, fields in reasons.items())
+        assert {"fields": "last, bid", "of": "AAPL@MEXI"}.items() <= answer.body["missing"][0].items()
+        assert "subscription" in answer.body["missing"][0]["why"]
 
 
 async def test_instruments_of_one_symbol_have_reasons_of_their_own() -> None:
@@ -40,11 +40,87 @@ async def test_instruments_of_one_symbol_have_reasons_of_their_own() -> None:
         answer = await a.read(
             "get_price_snapshot", symbols=["AAPL@NASDAQ", "AAPL@MEXI", "IBM"], fields=["last", "delta"]
         )
-        reasons = list(answer.body["missing"].values())
-        assert {"AAPL@MEXI": ["last", "delta"]} in reasons
-        assert any({"AAPL", "IBM"} <= set(reason) for reason in reasons)
+        assert [(each["fields"], each["of"]) for each in answer.body["missing"]] == [
+            ("delta", "all"),
+            ("last", "AAPL@MEXI"),
+        ]
         twice = await a.read("get_price_snapshot", symbols=["EUR.USD", "EURUSD"], fields=["delta"])
-        assert list(twice.body["missing"].values()) == [{"EUR.USD": ["delta"]}]
+        assert [(each["fields"], each["of"]) for each in twice.body["missing"]] == [("delta", "EUR.USD")]
+
+
+async def test_one_wrong_name_spoils_nothing() -> None:
+    async with agent() as a:
+        answer = await a.read(
+            "get_price_snapshot",
+            symbols=["AAPL", "AAPPL", "MSFT", "?!", "AAPL 20261218 C 1"],
+            fields=["last", "lsat", "pe_ratio", "sentiment"],
+        )
+        assert [row["symbol"] for row in answer.rows("prices")] == ["AAPL", "MSFT"]
+        assert all(row["last"] and row["price_to_earnings"] for row in answer.rows("prices"))
+        assert set(answer.body["unknown"]) == {"AAPPL", "?!", "AAPL 20261218 C 1"}
+        assert answer.body["unknown_fields"] == {"lsat": ["last"], "sentiment": []}
+        refused = await a.call("get_price_snapshot", symbols=["AAPPL"])
+        assert refused.error["code"] == "invalid_request"
+
+
+async def test_what_is_like_an_unknown_name_is_offered() -> None:
+    async with agent() as a:
+        refused = await a.call("get_price_snapshot", symbols=["Apple"])
+        assert "AAPL" in [row[0] for row in refused.error["choices"]["rows"]]
+        answer = await a.read("get_price_snapshot", symbols=["IBM", "Microsoft"])
+        assert "MSFT" in answer.body["unknown"]["Microsoft"]["choices"]
+
+
+async def test_a_quote_says_which_instrument_it_is_and_which_others_there_are() -> None:
+    async with agent("odd") as a:
+        answer = await a.read("get_price_snapshot", symbols=["ALV", "BTC", "SPX", "SHEL@LSE"])
+        first, coin, index, london = answer.rows("prices")
+        assert (first["name"], first["class"], first["exchange"], first["currency"]) == (
+            "AUTOLIV INC",
+            "STK",
+            "NYSE",
+            "USD",
+        )
+        assert answer.body["also"]["ALV"][0].startswith("ALV@IBIS ALLIANZ")
+        assert (coin["class"], index["class"]) == ("CRYPTO", "IND")
+        assert any("BTC@" in other for other in answer.body["also"][coin["symbol"]])
+        assert any("SPX@LSE" in other for other in answer.body["also"]["SPX"])
+        assert (london["symbol"], london["unit"]) == ("SHEL@LSE", "GBP/100")
+
+
+async def test_prices_say_their_unit_where_it_is_not_the_currency() -> None:
+    async with agent("odd") as a:
+        rows = (await a.read("get_price_snapshot", symbols=["ZC 202703", "NPN@JSE", "AAPL", "ES 202612"])).rows(
+            "prices"
+        )
+        assert [row.get("unit") for row in rows] == ["USD/100", "ZAR/100", None, None]
+        assert [row.get("multiplier") for row in rows] == [5000, None, None, 50]
+
+
+async def test_the_middle_of_bid_and_ask_can_be_asked_for() -> None:
+    async with agent() as a:
+        (row,) = (await a.read("get_price_snapshot", symbols=["AAPL"], fields=["mid", "spread"])).rows("prices")
+        bid, ask = Decimal(str(row["bid"])), Decimal(str(row["ask"]))
+        assert Decimal(str(row["mid"])) == (bid + ask) / 2
+        assert Decimal(str(row["spread"])) == ask - bid
+
+
+async def test_names_and_meanings_of_fields_can_be_asked_for() -> None:
+    async with agent(None) as a:
+        found = (await a.read("get_price_snapshot", find="dividend yield")).rows("fields")
+        assert found[0]["name"] == "dividend_yield"
+    async with agent() as a:
+        meanings = (await a.read("get_price_snapshot", symbols=["AAPL"], fields=["iv", "bid_size"], explain=True)).body
+        assert "percent" in meanings["fields"]["implied_volatility"]
+        assert "lots of 100" in meanings["fields"]["bid_size"]
+
+
+async def test_a_hundred_symbols_are_one_call() -> None:
+    async with agent() as a:
+        names = [f"#{row[1]}" for row in (await a.read("get_account_positions", limit=100)).body["positions"]["rows"]]
+        assert len(names) == 100
+        answer = await a.read("get_price_snapshot", symbols=names, fields=["last"])
+        assert len(answer.rows("prices")) == 100
 
 
 async def test_fields_go_by_name_and_unknown_ones_are_refused_with_near_ones() -> None:
