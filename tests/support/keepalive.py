@@ -59,7 +59,7 @@ class Gateway:
             self.in_flight -= 1
 
     def _choose(self, path: str) -> Any:
-        if path.endswith("/ssodh/init") and self.opens is not None:
+        if path.endswith("/iserver/auth/ssodh/init") and self.opens is not None:
             self.says = self.opens
         if not isinstance(self.says, dict):
             return self.says

@@ -26,6 +26,10 @@ class Metrics:
             "ibmcp_tickle_last_success_timestamp_seconds", "When the last tickle succeeded", registry=registry
         )
         self.reauth = Counter("ibmcp_reauth", "Attempts to open the brokerage session", ["result"], registry=registry)
+        self.openings = Counter(
+            "ibmcp_openings", "Ways of opening the brokerage session by how each ended", ["rung", "result"],
+            registry=registry,
+        )  # fmt: skip
         self.upstream_requests = Counter(
             "ibmcp_upstream_requests", "Requests sent to the gateway", ["operation", "status"], registry=registry
         )

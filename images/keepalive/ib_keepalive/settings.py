@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ibkr.session import Opener
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -43,9 +45,21 @@ class KeepaliveSettings(BaseSettings):
     maintenance_hours: bool = Field(
         True, description="Whether IBKR is expected to be down in its announced hours; a simulator keeps none"
     )
-    compete: bool = Field(False, description="Whether opening a session may take it from another program of the user")
+    brokerage_login: Opener = Field(
+        "gateway",
+        description="Who opens the brokerage session after a sign-in: keeper (IBKR's program is told not to, by "
+        "authDelay 2147483647), gateway (IBKR's program by itself), nobody (portfolio only)",
+    )
+    instance: str | None = Field(None, description="Name of the pod, which requests to open a session may give")
+    compete_at_sign_in: bool = Field(
+        True, description="Whether the opening after a sign-in takes the session from another program of the user"
+    )
+    compete: bool = Field(False, description="Whether a later opening on request may do so")
     auto_reopen: bool = Field(
-        False, description="Whether the keeper re-opens a lost brokerage session by itself (where no operator does)"
+        False, description="Whether the keeper re-opens a lost brokerage session by itself, until PUT /policy says more"
+    )
+    reopen_after_s: float = Field(
+        0, ge=0, description="How long the keeper leaves a lost session to others (an operator) before it re-opens it"
     )
 
     @field_validator("control_names", "login_names", mode="before")

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from ib_simulator.app import Simulator
-from ib_simulator.session import handshake
+from ibkr import handshake
 from support.serve import InProcess
 
 OWN = {"user-agent": "ClientPortalGW/1"}

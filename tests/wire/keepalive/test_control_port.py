@@ -108,7 +108,7 @@ async def test_other_web_pages_cannot_open_the_session(headers: dict[str, str]) 
     async with keeping(Gateway(says=LOST, opens=OPEN)) as kept:
         await asyncio.sleep(40)
         assert (await kept.ask.post("/reauthenticate", headers=headers)).status_code == 403
-        assert kept.gateway.times("/ssodh/init") == []
+        assert kept.gateway.times("/iserver/auth/ssodh/init") == []
 
 
 async def test_own_origin_may_open_the_session() -> None:

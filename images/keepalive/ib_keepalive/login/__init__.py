@@ -21,7 +21,12 @@ __all__ = ["create_login"]
 
 def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper: Keeper) -> ASGIApp:
     """The ASGI app."""
-    forwarder = Forwarder(client, settings.gateway_origin or settings.gateway_url, keeper.watch)
+    forwarder = Forwarder(
+        client,
+        settings.gateway_origin or settings.gateway_url,
+        signed_in=keeper.note_signed_in,
+        another_session=keeper.note_session_cookie,
+    )
 
     async def answer(request: Request) -> Response:
         refused = _refuse(request, settings.login_names)
@@ -37,7 +42,10 @@ def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper:
             return Response(pages.ICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
         if not is_sign_in_path(request.scope["raw_path"]) or request.method not in METHODS:
             return _page(pages.problem("There is nothing here", "This port serves IBKR's sign-in pages only."), 404)
-        keeper.watch()
+        if request.method == "POST":
+            keeper.note_signing_in()
+        else:
+            keeper.watch()
         try:
             return await forwarder.forward(request)
         except IbError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ _PATIENCE_S = 30.0
 # The gateway runs five requests at once; one is left for the keeper.
 _AT_ONCE = 4
 _SUCCESS = b"Client login succeeds"
+# Those of the gateway's cookies that say whose session it is.
+_SESSION_COOKIES = ("XYZAB", "XYZAB_AM.LOGIN", "USERID")
 
 # The gateway sends all but Cookie and Host on to IBKR, and takes a session from a Cookie.
 _DROPPED = frozenset(
@@ -41,12 +44,24 @@ _BROKER_HOSTS = (".ibkr.com", ".interactivebrokers.com", ".interactivebrokers.ch
 
 
 class Forwarder:
-    """``origin`` is what the gateway's CORS rule admits; ``signed_in`` is called when IBKR says the login succeeded."""
+    """``origin`` is what the gateway's CORS rule admits.
 
-    def __init__(self, client: httpx.AsyncClient, origin: str, signed_in: Callable[[], None]) -> None:
+    ``signed_in`` is called when IBKR says the login succeeded, ``another_session`` when it hands out other cookies.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        origin: str,
+        *,
+        signed_in: Callable[[], None],
+        another_session: Callable[[], None],
+    ) -> None:
         self._client = client
         self._origin = origin
         self._signed_in = signed_in
+        self._another_session = another_session
+        self._cookies: dict[str, str] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def forward(self, request: Request) -> Response:
@@ -66,6 +81,7 @@ class Forwarder:
                     )
                     response = await self._client.send(upstream, stream=True)
                     stack.push_async_callback(response.aclose)
+                    self._note_cookies(response)
                     if request.scope["path"].startswith(SIGN_IN_ENDS):
                         return await self._end(response)
             except httpx.InvalidURL as error:
@@ -77,6 +93,17 @@ class Forwarder:
             except (httpx.HTTPError, OSError) as error:
                 raise UpstreamUnreachable("The gateway closed the connection before it answered.") from error
             return _Relay(response, self._answer_headers(response), stack.pop_all())
+
+    def _note_cookies(self, response: httpx.Response) -> None:
+        """The gateway is another user's as soon as IBKR's answer carries another session."""
+        given = {}
+        for line in response.headers.get_list("set-cookie"):
+            name, _, value = line.partition(";")[0].strip().partition("=")
+            if name in _SESSION_COOKIES and value:
+                given[name] = hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()
+        if any(self._cookies.get(name) != digest for name, digest in given.items()):
+            self._cookies |= given
+            self._another_session()
 
     async def _end(self, response: httpx.Response) -> Response:
         content = b""

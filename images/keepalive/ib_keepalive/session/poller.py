@@ -15,6 +15,8 @@ from ib_keepalive.session.observation import Outcome, ProbeResult, parse_respons
 from ibkr import catalogue
 
 ANSWER_LIMIT_S = 5.0
+# What the second try gets, and every tickle: slow is not dead.
+PATIENT_LIMIT_S = 15.0
 _LARGEST_ANSWER = 256 * 1024
 # Answered by IBKR's program itself, without asking IBKR: it tells a stuck connection from a dead program.
 _LOCAL_PATH = "/v1/am/x"
@@ -38,15 +40,23 @@ class Poller:
         self._metrics = metrics
         self._pacing = pacing
 
-    async def ask(self, operation: str, body: dict[str, Any] | None = None) -> tuple[ProbeResult, Any]:
+    async def ask(
+        self, operation: str, body: dict[str, Any] | None = None, *, limit_s: float | None = None
+    ) -> tuple[ProbeResult, Any]:
         """What the catalogue's ``operation`` (without path parameters) showed, and its JSON body if it had one."""
         endpoint = catalogue.load()[operation]
+        # IBKR's edge refuses a POST without Content-Length; an empty object is always a safe body.
+        sent = {"json": body or {}} if endpoint.method == "POST" else {}
+        return await self.send(operation, endpoint.method, endpoint.path, limit_s=limit_s, **sent)
+
+    async def send(
+        self, operation: str, method: str, path: str, *, limit_s: float | None = None, **body: Any
+    ) -> tuple[ProbeResult, Any]:
+        """The same for any path below the API's prefix; ``body`` is ``json`` or ``data`` (a form)."""
         await self._pacing.reserve(operation)
         loop = asyncio.get_running_loop()
         started = loop.time()
-        # IBKR's edge refuses a POST without Content-Length; an empty object is always a safe body.
-        sent = (body or {}) if endpoint.method == "POST" else None
-        result, answer = await self._send(operation, endpoint.method, f"/v1/api{endpoint.path}", sent)
+        result, answer = await self._send(operation, method, f"/v1/api{path}", limit_s or ANSWER_LIMIT_S, body)
         latency_ms = round((loop.time() - started) * 1000, 1)
         if result.outcome is Outcome.TIMEOUT and not await self._answers_locally():
             return ProbeResult(Outcome.SILENT, detail="the gateway accepts connections and answers nothing"), None
@@ -54,19 +64,21 @@ class Poller:
             return result, answer
         return replace(result, latency_ms=latency_ms), answer
 
-    async def _send(self, operation: str, method: str, path: str, body: Any) -> tuple[ProbeResult, Any]:
+    async def _send(
+        self, operation: str, method: str, path: str, limit_s: float, body: dict[str, Any]
+    ) -> tuple[ProbeResult, Any]:
         with self._measure(operation) as outcome:
             try:
-                async with asyncio.timeout(ANSWER_LIMIT_S), self._client.stream(method, path, json=body) as response:
+                async with asyncio.timeout(limit_s), self._client.stream(method, path, **body) as response:
                     outcome["status"] = str(response.status_code)
                     content = await _read(response)
                     headers = {name.lower(): value for name, value in response.headers.items()}
                     result, answer = parse_response(response.status_code, headers, content)
                     self._pacing.answered(response.status_code, result.retry_after_s)
-                    return result, answer
+                    return replace(result, status=response.status_code), answer
             except (TimeoutError, httpx.TimeoutException):
                 outcome["status"] = "timeout"
-                return ProbeResult(Outcome.TIMEOUT, detail=f"no answer within {ANSWER_LIMIT_S:g} s"), None
+                return ProbeResult(Outcome.TIMEOUT, detail=f"no answer within {limit_s:g} s"), None
             except httpx.ConnectError as error:
                 outcome["status"] = "refused"
                 return ProbeResult(Outcome.REFUSED, detail=_why(error)), None

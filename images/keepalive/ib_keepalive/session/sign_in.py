@@ -1,15 +1,19 @@
-"""What is sign_in once per sign-in: live or paper, since when, and which region serves it."""
+"""Sign-ins by number, and what is learnt of each: live or paper, since when, and which region serves it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ib_keepalive.session.journal import SessionJournal
+from ib_keepalive.session.observation import ProbeResult
 from ibkr.session import Mode
 
-# sso/validate may be asked once a minute, whoever asks; what failed is asked again as seldom.
+# sso/validate may be asked once a minute, whoever asks; what failed is asked again as seldom, then more seldom.
 RETRY_S = 60.0
-_MOST_TRIES = 5
+LONGEST_RETRY_S = 900.0
+# A sign-in elsewhere than at the login port may show in the accounts only.
+AGAIN_S = 3600.0
 
 _LATEST_MS = 10**13
 _LOGIN_TYPES: dict[int, Mode] = {1: "live", 2: "paper"}
@@ -17,7 +21,10 @@ _LOGIN_TYPES: dict[int, Mode] = {1: "live", 2: "paper"}
 
 @dataclass(frozen=True, slots=True)
 class SignInFacts:
-    """``signed_in_at`` in epoch seconds; ``sso_left_s`` only while IBKR's count falls in spite of tickles."""
+    """``signed_in_at`` in epoch seconds; ``sso_left_s`` only while IBKR's count falls in spite of tickles.
+
+    ``accounts``, ``user_id`` and ``session_key`` (a digest) tell one sign-in from the next; they stay in memory.
+    """
 
     mode: Mode = "unknown"
     region: str | None = None
@@ -26,11 +33,53 @@ class SignInFacts:
     validated: bool = False
     accounts_read: bool = False
     tries: int = 0
+    accounts: frozenset[str] = frozenset()
+    user_id: int | None = None
+    session_key: str | None = None
 
     @property
     def is_wanting(self) -> bool:
-        """Whether asking (again) is worth its requests."""
-        return not (self.validated and self.accounts_read) and self.tries < _MOST_TRIES
+        """Whether something was not learnt yet."""
+        return not (self.validated and self.accounts_read)
+
+    @property
+    def retry_s(self) -> float:
+        """Seconds until what failed is asked again."""
+        return float(min(RETRY_S * 2 ** max(0, self.tries - 5), LONGEST_RETRY_S))
+
+
+class SignIns:
+    """Numbers sign-ins. A number never comes back: without a journal they begin at the second of the calendar."""
+
+    def __init__(self, journal: SessionJournal) -> None:
+        self._journal = journal
+
+    @property
+    def number(self) -> int:
+        return self._journal.entries.number
+
+    @property
+    def at(self) -> float | None:
+        return self._journal.entries.signed_in_at
+
+    def note(self, wall: float) -> None:
+        """Another sign-in was noticed at epoch second ``wall``."""
+        entries = self._journal.entries
+        entries.number = entries.number + 1 if entries.number else max(1, int(wall))
+        entries.signed_in_at = wall
+        self._journal.write()
+
+
+def is_another(before: SignInFacts, after: SignInFacts) -> bool:
+    """Whether ``after`` is of another sign-in: another user, other accounts, another time of it."""
+    return any(
+        known and told and known != told
+        for known, told in (
+            (before.accounts, after.accounts),
+            (before.user_id, after.user_id),
+            (before.signed_in_at, after.signed_in_at),
+        )
+    )
 
 
 def from_validation(facts: SignInFacts, body: Any) -> SignInFacts:
@@ -39,6 +88,7 @@ def from_validation(facts: SignInFacts, body: Any) -> SignInFacts:
         return facts
     login_type = body.get("LOGIN_TYPE", body.get("loginType"))
     mode = _LOGIN_TYPES.get(login_type, "unknown") if isinstance(login_type, int) else "unknown"
+    user_id = body.get("USER_ID")
     signed_in = body.get("AUTH_TIME")
     region = body.get("region")
     return replace(
@@ -47,22 +97,36 @@ def from_validation(facts: SignInFacts, body: Any) -> SignInFacts:
         region=region if isinstance(region, str) else None,
         signed_in_at=signed_in / 1000 if isinstance(signed_in, int) and 0 < signed_in < _LATEST_MS else None,
         validated=True,
+        user_id=user_id if isinstance(user_id, int) else facts.user_id,
     )
 
 
 def from_accounts(facts: SignInFacts, body: Any) -> SignInFacts:
     """``facts`` with an answer of iserver/accounts, whose ``isPaper`` has the last word."""
-    is_paper = body.get("isPaper") if isinstance(body, dict) else None
-    if not isinstance(is_paper, bool):
-        return replace(facts, accounts_read=isinstance(body, dict))
-    return replace(facts, mode="paper" if is_paper else "live", accounts_read=True)
+    if not isinstance(body, dict):
+        return facts
+    listed = body.get("accounts")
+    accounts = frozenset(map(str, listed)) if isinstance(listed, list) else frozenset()
+    is_paper = body.get("isPaper")
+    # While the account data load, the answer is empty.
+    facts = replace(facts, accounts=accounts or facts.accounts, accounts_read=bool(body))
+    return replace(facts, mode="paper" if is_paper else "live") if isinstance(is_paper, bool) else facts
 
 
-def from_tickle(
-    facts: SignInFacts, left_s: float | None, before: tuple[float, float] | None, now: float
-) -> SignInFacts:
-    """``facts`` with a tickle's count of seconds left; ``before`` is the last one with its loop second."""
-    if left_s is None or before is None:
-        return replace(facts, sso_left_s=None)
-    fell, passed = before[0] - left_s, now - before[1]
-    return replace(facts, sso_left_s=left_s if passed > 0 and fell >= passed / 2 else None)
+def from_tickle(facts: SignInFacts, result: ProbeResult, before: tuple[float, float] | None, now: float) -> SignInFacts:
+    """``facts`` with what a tickle told; ``before`` is the last one's count of seconds left with its loop second.
+
+    Another session key may be that of another sign-in, so everything is asked again.
+    """
+    left_s, sso_left_s = result.sso_expires_s, None
+    if left_s is not None and before is not None:
+        fell, passed = before[0] - left_s, now - before[1]
+        sso_left_s = left_s if passed > 0 and fell >= passed / 2 else None
+    if None not in (facts.session_key, result.session_key) and facts.session_key != result.session_key:
+        facts = replace(facts, accounts_read=False, validated=False)
+    return replace(
+        facts,
+        sso_left_s=sso_left_s,
+        user_id=facts.user_id if result.user_id is None else result.user_id,
+        session_key=result.session_key or facts.session_key,
+    )

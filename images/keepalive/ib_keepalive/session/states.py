@@ -32,8 +32,28 @@ class Verdict:
     busy: int = 0
 
 
-def decide(result: ProbeResult, before: Verdict, *, now: float, started: float, in_maintenance: bool) -> Verdict:
-    """The verdict after ``result``. ``in_maintenance``: the calendar says that IBKR is down at this hour."""
+def decide(
+    result: ProbeResult,
+    before: Verdict,
+    *,
+    now: float,
+    started: float,
+    in_maintenance: bool,
+    is_portfolio_only: bool = False,
+) -> Verdict:
+    """The verdict after ``result``. ``in_maintenance``: the calendar says that IBKR is down at this hour.
+
+    ``is_portfolio_only``: the brokerage session is left to others, so its absence is no trouble.
+    """
+    after = _decide(result, before, now, started, in_maintenance)
+    if is_portfolio_only and after.state in (SessionState.REOPENING, SessionState.COMPETING):
+        reason = "somebody is signed in, and the brokerage session is left to other programs"
+        since = before.since if before.state is SessionState.PORTFOLIO_ONLY else now
+        return replace(after, state=SessionState.PORTFOLIO_ONLY, since=since, reason=reason)
+    return after
+
+
+def _decide(result: ProbeResult, before: Verdict, now: float, started: float, in_maintenance: bool) -> Verdict:
     match result.outcome:
         case Outcome.FLAGS:
             assert result.flags is not None
@@ -53,9 +73,9 @@ def decide(result: ProbeResult, before: Verdict, *, now: float, started: float, 
         case Outcome.UNAVAILABLE:
             is_down = in_maintenance or before.state is SessionState.MAINTENANCE
             return _broken(result, before, now, SessionState.MAINTENANCE, at_once=is_down)
-        case Outcome.BROKEN if in_maintenance:
+        case Outcome.BROKEN | Outcome.NO_RIGHTS if in_maintenance:
             return _broken(result, before, now, SessionState.MAINTENANCE, at_once=True)
-        case Outcome.BROKEN:
+        case Outcome.BROKEN | Outcome.NO_RIGHTS:
             return _broken(result, before, now, SessionState.UNREACHABLE)
         case Outcome.TIMEOUT:
             return _timed_out(before, now, in_maintenance)
@@ -63,6 +83,21 @@ def decide(result: ProbeResult, before: Verdict, *, now: float, started: float, 
             if before.state is SessionState.STARTING and now - started < START_GRACE_S:
                 return replace(before, reachable=False, reason=result.detail)
             return _conclude(before, SessionState.UNREACHABLE, result.detail, now, reachable=False)
+
+
+def forget(before: Verdict, reason: str, *, now: float, concluded_at: float | None = None) -> Verdict:
+    """The verdict when nothing that was seen before counts any more; a signed-out gateway stays one."""
+    if before.state is SessionState.LOGIN_REQUIRED:
+        return before
+    return Verdict(SessionState.STARTING, now, before.concluded_at if concluded_at is None else concluded_at, reason)
+
+
+def expect_session(before: Verdict, *, now: float) -> Verdict:
+    """The verdict when a sign-in was noticed over an open session, which is another user's or over."""
+    if before.state not in (SessionState.AUTHENTICATED, SessionState.COMPETING):
+        return before
+    flags = AuthStatus(connected=True)
+    return replace(before, state=SessionState.REOPENING, since=now, reason="somebody signed in anew", flags=flags)
 
 
 def _from_flags(flags: AuthStatus, in_maintenance: bool) -> tuple[SessionState, str]:

@@ -17,6 +17,14 @@ BUSY_S = (60.0, 120.0, 300.0)
 LONGEST_BUSY_S = 900.0
 # Every unanswered probe holds a slot of the gateway, or a place in its queue, until IBKR answers.
 HANG_S = (3.0, 15.0, 30.0, 60.0)
+# After a late answer the next ones get longer, for as long.
+SLOW_LASTS_S = 300.0
+# IBKR ends an idle brokerage session after five to six minutes.
+IDLE_S = 360.0
+# Calendar and loop clock drift apart by less than this but for a sleep of the machine, or a calendar that was set.
+SLEPT_S = 5.0
+# Before IBKR's program tickles by itself there must be time to see a loss and to mend it.
+AHEAD_OF_OWN_TICKLE_S = 7.0
 
 
 def next_probe_s(result: ProbeResult, verdict: Verdict, *, now: float, watched: bool) -> float:
@@ -26,7 +34,7 @@ def next_probe_s(result: ProbeResult, verdict: Verdict, *, now: float, watched: 
         return min(max(result.retry_after_s or 0.0, patience), LONGEST_BUSY_S)
     if verdict.timeouts:
         return HANG_S[min(verdict.timeouts, len(HANG_S)) - 1]
-    if watched and verdict.state is not SessionState.AUTHENTICATED:
+    if watched:
         return WATCHED_S
     if verdict.state is SessionState.MAINTENANCE:
         return SLOW_S
@@ -35,11 +43,22 @@ def next_probe_s(result: ProbeResult, verdict: Verdict, *, now: float, watched: 
     return STEADY_S
 
 
-def tickles(state: SessionState) -> bool:
-    """Whether there may be a session to keep alive."""
-    return state not in (
-        SessionState.STARTING,
-        SessionState.LOGIN_REQUIRED,
-        SessionState.UNREACHABLE,
-        SessionState.HUNG,
-    )
+def before_own_tickle_s(wait: float, own_tickle_s: float) -> float:
+    """``wait``, or less where a look just before the program's tickle, in ``own_tickle_s``, would come sooner."""
+    ahead = own_tickle_s - AHEAD_OF_OWN_TICKLE_S
+    return min(wait, ahead) if ahead > 1 else wait
+
+
+def tickles(verdict: Verdict) -> bool:
+    """Whether there may be a session to keep alive: slow or broken answers do not say that there is none."""
+    if verdict.state is SessionState.UNREACHABLE:
+        return verdict.reachable
+    if verdict.state is SessionState.STARTING:
+        # Nothing was heard for long because IBKR refuses to answer.
+        return verdict.busy > 0
+    return verdict.state is not SessionState.LOGIN_REQUIRED
+
+
+def probes_by_tickle(verdict: Verdict) -> bool:
+    """Whether the next probe should be a tickle: where few requests are wise, the one that keeps the session alive."""
+    return tickles(verdict) and bool(verdict.busy or verdict.timeouts)

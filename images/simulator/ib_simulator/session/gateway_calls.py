@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 from ib_simulator.network.http import Incoming, Reply, json_reply
-from ib_simulator.session import handshake
 from ib_simulator.session.answers import auth_status
 from ib_simulator.session.session import Session
+from ibkr import handshake
 
 AGENT = "ClientPortalGW/1"
 

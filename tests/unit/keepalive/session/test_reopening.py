@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ib_keepalive.session import reopening
+from ib_keepalive.session.policy import Policy
 from ib_keepalive.session.reopening import GAP_S, LOADING_S, Budget
 from ib_keepalive.session.states import Verdict
 from ibkr.errors import PacingLimited
@@ -18,14 +19,37 @@ from ibkr.session import AuthStatus, SessionState
 LOST = AuthStatus(connected=True)
 LOADING = AuthStatus(connected=True, authenticated=True, established=False)
 DAY = 86_400.0
+SETTINGS, FRESH = Policy(reopen=True), Budget()
 
 
 def verdict(state: SessionState = SessionState.REOPENING, flags: AuthStatus = LOST, since: float = 0) -> Verdict:
     return Verdict(state, since=since, concluded_at=since, flags=flags)
 
 
-def refuse(seen: Verdict, *, now: float = 1000, earliest: float = 0, compete: bool = False) -> Any:
-    return reopening.refuse(seen, now=now, earliest=earliest, compete=compete, login="open the page")
+def refuse(
+    seen: Verdict,
+    *,
+    policy: Policy = SETTINGS,
+    budget: Budget = FRESH,
+    now: float = 1000,
+    earliest: float = 0,
+    compete: bool = False,
+    is_person: bool = False,
+) -> Any:
+    return reopening.refuse(
+        seen,
+        policy,
+        budget,
+        now=now,
+        earliest=earliest,
+        compete=compete,
+        login="open the page",
+        is_person=is_person,
+    )
+
+
+def try_at(seen: Verdict, *, policy: Policy = SETTINGS, budget: Budget = FRESH, earliest: float = 0) -> float | None:
+    return reopening.try_at(budget, seen, policy, earliest, after_s=30)
 
 
 def test_lost_session_may_be_opened() -> None:
@@ -41,6 +65,7 @@ def test_lost_session_may_be_opened() -> None:
         (SessionState.MAINTENANCE, "maintenance"),
         (SessionState.UNREACHABLE, "upstream_unreachable"),
         (SessionState.HUNG, "upstream_timeout"),
+        (SessionState.PORTFOLIO_ONLY, "operation_forbidden"),
     ],
 )
 def test_other_states_refuse_with_their_own_error(state: SessionState, code: str) -> None:
@@ -80,43 +105,95 @@ def test_nothing_is_permitted_early_or_while_competing(
     assert not permitted or is_due or state is SessionState.AUTHENTICATED
 
 
-def tries_of_a_spell(lasting: float) -> list[float]:
+def tries_of_a_spell(lasting: float, **policy: Any) -> list[float]:
     """Loop seconds of the keeper's own tries while the session stays lost."""
     lost, budget, tries = verdict(), Budget(), []
-    while (at := reopening.try_at(budget, lost, earliest=0)) is not None and at < lasting:
+    given = Policy(**({"reopen": True} | policy))
+    while (at := try_at(lost, policy=given, budget=budget)) is not None and at < lasting:
         tries.append(at)
         budget = reopening.spend(budget, at)
     return tries
 
 
-def test_own_tries_back_off_and_end_after_five() -> None:
+def test_own_tries_go_on_in_a_long_outage_farther_and_farther_apart() -> None:
     tries = tries_of_a_spell(DAY)
     waits = [after - before for before, after in pairwise(tries)]
-    assert waits == [30, 60, 120, 240]
+    assert tries[0] == 30
+    assert waits[:5] == [30, 60, 120, 240, 900]
+    assert set(waits[5:]) == {900}
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 7])
+def test_the_owners_number_of_attempts_binds_the_keeper_and_those_who_ask(most: int) -> None:
+    assert len(tries_of_a_spell(DAY, max_attempts=most)) == most
+    budget, policy = Budget(attempts=most), Policy(reopen=True, max_attempts=most)
+    assert refuse(verdict(), budget=budget, policy=policy).code == "session_reopening"
+    assert refuse(verdict(), budget=budget, policy=policy, is_person=True) is None
+
+
+@pytest.mark.parametrize("is_person", [False, True])
+def test_a_paused_gateway_is_opened_by_nobody(is_person: bool) -> None:
+    policy = Policy(paused=True, reopen=True, set_at=1)
+    assert refuse(verdict(), policy=policy, is_person=is_person).code == "operation_forbidden"
+    assert try_at(verdict(), policy=policy) is None
+
+
+def test_an_owner_who_forbids_it_is_heeded_by_all_but_persons() -> None:
+    policy = Policy(reopen=False, set_at=1)
+    assert refuse(verdict(), policy=policy).code == "operation_forbidden"
+    assert refuse(verdict(), policy=policy, is_person=True) is None
+    assert try_at(verdict(), policy=policy) is None
+
+
+def test_settings_only_say_what_the_keeper_does_by_itself() -> None:
+    assert refuse(verdict(), policy=Policy()) is None
+    assert try_at(verdict(), policy=Policy()) is None
+
+
+def test_those_who_ask_spend_the_same_budget_and_a_person_does_not_wait_for_it() -> None:
+    spent = reopening.spend(Budget(), 1000)
+    error = refuse(verdict(), budget=spent, now=1026)
+    assert isinstance(error, PacingLimited)
+    assert error.retry_after_s == 4
+    assert refuse(verdict(), budget=spent, now=1026, is_person=True) is None
+    assert try_at(verdict(since=990), budget=spent) == 1030
+
+
+@pytest.mark.parametrize(("attempts", "most", "is_used_up"), [
+    (4, None, False), (5, None, True), (2, 3, False), (3, 3, True), (5, 7, True), (0, 0, True),
+])  # fmt: skip
+def test_a_person_is_told_when_the_quick_attempts_are_made(attempts: int, most: int | None, is_used_up: bool) -> None:
+    assert Budget(attempts=attempts).is_used_up(Policy(max_attempts=most)) is is_used_up
 
 
 def test_short_spell_of_health_does_not_renew_the_tries() -> None:
-    spent = Budget(tries=5, next_at=0)
+    spent = Budget(attempts=5, next_at=0)
     budget = reopening.follow(spent, SessionState.AUTHENTICATED, 0)
     budget = reopening.follow(budget, SessionState.AUTHENTICATED, 599)
-    assert budget.tries == 5
+    assert budget.attempts == 5
     budget = reopening.follow(budget, SessionState.REOPENING, 600)
     budget = reopening.follow(budget, SessionState.AUTHENTICATED, 700)
-    assert reopening.follow(budget, SessionState.AUTHENTICATED, 1299).tries == 5
+    assert reopening.follow(budget, SessionState.AUTHENTICATED, 1299).attempts == 5
 
 
 def test_ten_minutes_of_health_renew_the_tries() -> None:
-    budget = reopening.follow(Budget(tries=5), SessionState.AUTHENTICATED, 0)
-    assert reopening.follow(budget, SessionState.AUTHENTICATED, 600).tries == 0
+    budget = reopening.follow(Budget(attempts=5), SessionState.AUTHENTICATED, 0)
+    assert reopening.follow(budget, SessionState.AUTHENTICATED, 600).attempts == 0
 
 
 @pytest.mark.parametrize("state", [state for state in SessionState if state is not SessionState.REOPENING])
 def test_keeper_tries_in_no_other_state(state: SessionState) -> None:
-    assert reopening.try_at(Budget(), verdict(state), earliest=0) is None
+    assert try_at(verdict(state)) is None
 
 
-def test_keeper_waits_for_a_second_look_longer_when_ibkr_is_not_connected() -> None:
-    assert reopening.try_at(Budget(), verdict(since=100), earliest=0) == 103
-    assert reopening.try_at(Budget(), verdict(flags=AuthStatus(), since=100), earliest=0) == 130
-    assert reopening.try_at(Budget(), verdict(flags=LOADING, since=100), earliest=0) == 160
-    assert reopening.try_at(Budget(), verdict(since=100), earliest=200) == 200
+def test_keeper_leaves_a_loss_to_others_and_longer_while_ibkr_is_loading() -> None:
+    assert try_at(verdict(since=100)) == 130
+    assert try_at(verdict(flags=AuthStatus(), since=100)) == 130
+    assert try_at(verdict(flags=LOADING, since=100)) == 160
+    assert try_at(verdict(since=100), earliest=200) == 200
+
+
+def test_keeper_that_is_alone_opens_at_once_but_waits_for_ibkr_to_be_connected() -> None:
+    alone = {"policy": SETTINGS, "earliest": 0, "after_s": 0}
+    assert reopening.try_at(FRESH, verdict(since=100), **alone) == 100  # type: ignore[arg-type]
+    assert reopening.try_at(FRESH, verdict(flags=AuthStatus(), since=100), **alone) == 130  # type: ignore[arg-type]

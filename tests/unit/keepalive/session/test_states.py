@@ -21,9 +21,22 @@ def verdict(state: State = State.AUTHENTICATED, **given: Any) -> Verdict:
     return Verdict(state, since=0, concluded_at=0, **given)
 
 
-def after(before: Verdict, *seen: ProbeResult, now: float = 100, in_maintenance: bool = False) -> Verdict:
+def after(
+    before: Verdict,
+    *seen: ProbeResult,
+    now: float = 100,
+    in_maintenance: bool = False,
+    is_portfolio_only: bool = False,
+) -> Verdict:
     for each in seen:
-        before = decide(each, before, now=now, started=0, in_maintenance=in_maintenance)
+        before = decide(
+            each,
+            before,
+            now=now,
+            started=0,
+            in_maintenance=in_maintenance,
+            is_portfolio_only=is_portfolio_only,
+        )
     return before
 
 
@@ -146,4 +159,15 @@ def test_every_state_can_be_reached() -> None:
     for first in seen:
         for second in seen:
             reached.add(after(verdict(State.STARTING), first, second).state)
+    reached.add(after(verdict(State.STARTING), flags(authenticated=False), is_portfolio_only=True).state)
     assert reached == set(State)
+
+
+@pytest.mark.parametrize("seen", [flags(authenticated=False), flags(competing=True), flags(established=False)])
+def test_where_the_session_is_left_to_others_its_absence_is_no_trouble(seen: ProbeResult) -> None:
+    first = after(verdict(State.LOGIN_REQUIRED), seen, now=10, is_portfolio_only=True)
+    assert first.state is State.PORTFOLIO_ONLY
+    second = after(first, seen, now=40, is_portfolio_only=True)
+    assert (second.state, second.since, second.concluded_at) == (State.PORTFOLIO_ONLY, 10, 40)
+    assert after(second, saw(Outcome.SIGNED_OUT), is_portfolio_only=True).state is State.LOGIN_REQUIRED
+    assert after(second, flags(), is_portfolio_only=True).state is State.AUTHENTICATED

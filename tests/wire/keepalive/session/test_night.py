@@ -235,7 +235,7 @@ async def test_night_with_everything_that_can_happen(log: io.StringIO) -> None:
         assert len(it.opened()) >= 3
         assert apart(it.opened()) >= 25
 
-        assert it.states == {state.value for state in SessionState}
+        assert it.states == {state.value for state in SessionState} - {"portfolio_only"}
         held = "".join(it.shown) + log.getvalue()
         assert "session state changed" in log.getvalue()
         for secret in (TOKEN, it.simulator.session.token, "XYZAB", "robin", *secrets):
@@ -269,5 +269,5 @@ async def test_owner_who_competes_takes_the_session_back_at_most_every_25_second
         await it.told("compete", on=False)
         await asyncio.sleep(60)
         await it.sees(SessionState.AUTHENTICATED)
-        assert len(it.opened()) > 10
+        assert len(it.opened()) >= 5
         assert apart(it.opened()) >= 25

@@ -23,7 +23,7 @@ async def test_lost_session_is_opened_on_request_with_compete_false() -> None:
         assert answer.status_code == 202
         assert answer.json()["accepted"] is True
         assert answer.json()["status"]["state"] == "authenticated"
-        bodies = [json.loads(body) for _, path, body in kept.gateway.calls if path.endswith("/ssodh/init")]
+        bodies = [json.loads(body) for _, path, body in kept.gateway.calls if path.endswith("/iserver/auth/ssodh/init")]
         assert bodies == [{"publish": True, "compete": False}]
 
 
@@ -31,7 +31,7 @@ async def test_open_session_is_not_opened_again() -> None:
     async with keeping() as kept:
         await asyncio.sleep(60)
         assert (await kept.reauthenticate()).status_code == 202
-        assert kept.gateway.times("/ssodh/init") == []
+        assert kept.gateway.times("/iserver/auth/ssodh/init") == []
 
 
 async def test_requests_to_open_are_25_seconds_apart_whoever_asks() -> None:
@@ -43,8 +43,8 @@ async def test_requests_to_open_are_25_seconds_apart_whoever_asks() -> None:
                     error = answer.json()["error"]
                     assert error["code"] in ("pacing_limited", "session_reopening")
             await asyncio.sleep(1)
-        times = kept.gateway.times("/ssodh/init")
-        assert len(times) >= 10
+        times = kept.gateway.times("/iserver/auth/ssodh/init")
+        assert [after - before >= 25 for before, after in pairwise(times)] == [True] * 3
         assert all(after - before >= 25 for before, after in pairwise(times))
 
 
@@ -75,7 +75,7 @@ async def test_fresh_sign_in_is_left_to_the_gateway_which_opens_the_session_itse
         await asyncio.sleep(16)
         assert (await kept.reauthenticate()).json()["error"]["code"] == "pacing_limited"
         await asyncio.sleep(5)
-        assert kept.gateway.times("/ssodh/init") == []
+        assert kept.gateway.times("/iserver/auth/ssodh/init") == []
 
 
 @pytest.mark.parametrize(
@@ -95,15 +95,15 @@ async def test_session_is_not_opened_where_that_cannot_help(says: Any, code: str
         refused = await kept.reauthenticate()
         assert refused.json()["error"]["code"] == code
         assert refused.status_code == (502 if code == "upstream_unreachable" else 504 if "timeout" in code else 503)
-        assert kept.gateway.times("/ssodh/init") == []
+        assert kept.gateway.times("/iserver/auth/ssodh/init") == []
 
 
 async def test_owner_may_take_the_session_from_elsewhere_by_policy_and_on_request_only() -> None:
     async with keeping(Gateway(says=TAKEN, opens=OPEN), compete=True, auto_reopen=True) as kept:
         await asyncio.sleep(600)
-        assert kept.gateway.times("/ssodh/init") == []
+        assert kept.gateway.times("/iserver/auth/ssodh/init") == []
         assert (await kept.reauthenticate()).json()["status"]["state"] == "authenticated"
-        body = next(body for _, path, body in kept.gateway.calls if path.endswith("/ssodh/init"))
+        body = next(body for _, path, body in kept.gateway.calls if path.endswith("/iserver/auth/ssodh/init"))
         assert json.loads(body) == {"publish": True, "compete": True}
 
 
@@ -115,14 +115,14 @@ async def test_competitor_that_shows_up_while_a_request_waits_stops_it() -> None
         kept.gateway.says = TAKEN
         refused = await kept.reauthenticate()
         assert refused.json()["error"]["code"] == "session_competing"
-        assert kept.gateway.times("/ssodh/init") == []
+        assert kept.gateway.times("/iserver/auth/ssodh/init") == []
 
 
 async def test_request_to_open_whose_answer_is_lost_is_not_followed_by_another_too_soon() -> None:
     async with keeping(Gateway(says=LOST)) as kept:
         await asyncio.sleep(40)
         kept.gateway.opens = "silence"
-        assert (await kept.reauthenticate()).json()["status"]["reauth"]["last_result"] == "timeout"
+        assert (await kept.reauthenticate()).json()["status"]["reauth"]["last_result"] == "unsure"
         await asyncio.sleep(100)
         kept.gateway.says, kept.gateway.opens = LOST, None
         await eventually(lambda: kept.state == "reopening")
@@ -134,22 +134,38 @@ async def test_request_to_open_whose_answer_is_lost_is_not_followed_by_another_t
 async def test_keeper_opens_a_lost_session_by_itself_only_where_it_is_told_to() -> None:
     async with keeping(Gateway(says=LOST, opens=OPEN)) as kept:
         await asyncio.sleep(900)
-        assert kept.gateway.times("/ssodh/init") == []
+        assert kept.gateway.times("/iserver/auth/ssodh/init") == []
     async with keeping(Gateway(), auto_reopen=True) as kept:
         await asyncio.sleep(300)
         kept.gateway.says, kept.gateway.opens = LOST, OPEN
         await asyncio.sleep(25)
         assert kept.state == "authenticated"
-        assert len(kept.gateway.times("/ssodh/init")) == 1
+        assert len(kept.gateway.times("/iserver/auth/ssodh/init")) == 1
 
 
-async def test_keeper_gives_up_after_five_tries() -> None:
+async def test_keeper_goes_on_farther_and_farther_apart_in_a_long_outage_and_tells_it() -> None:
     async with keeping(Gateway(says=LOST), auto_reopen=True) as kept:
         await asyncio.sleep(6 * 3600)
-        times = kept.gateway.times("/ssodh/init")
-        assert len(times) == 5
+        times = kept.gateway.times("/iserver/auth/ssodh/init")
         waits = [after - before for before, after in pairwise(times)]
-        assert all(waited >= wait for waited, wait in zip(waits, (30, 60, 120, 240), strict=True))
+        assert all(waited >= wait for waited, wait in zip(waits, (30, 60, 120, 240), strict=False))
+        assert all(900 <= wait < 960 for wait in waits[4:])
+        assert 25 <= len(times) <= 30
+        reauth = (await kept.ask.get("/status")).json()["reauth"]
+        assert (reauth["attempts"], reauth["is_used_up"]) == (len(times), True)
+
+
+async def test_a_sign_in_renews_the_attempts() -> None:
+    async with keeping(Gateway(says=LOST), auto_reopen=True) as kept:
+        await asyncio.sleep(3600)
+        kept.gateway.says = 401
+        await asyncio.sleep(120)
+        kept.gateway.says = LOST
+        await eventually(lambda: kept.state == "reopening")
+        assert (await kept.ask.get("/status")).json()["reauth"]["attempts"] == 0
+        signed_in = asyncio.get_running_loop().time()
+        await asyncio.sleep(40)
+        assert kept.gateway.times("/iserver/auth/ssodh/init")[-1] - signed_in < 40
 
 
 async def test_stopped_keeper_answers_requests_with_an_error() -> None:
@@ -172,7 +188,7 @@ async def test_session_is_not_opened_during_a_penalty() -> None:
         await asyncio.sleep(120)
         refused = await kept.reauthenticate()
         assert refused.json()["error"]["code"] == "pacing_limited"
-        assert kept.gateway.times("/ssodh/init") == []
+        assert kept.gateway.times("/iserver/auth/ssodh/init") == []
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -189,7 +205,7 @@ async def test_gap_holds_whatever_the_gateway_does_and_whoever_asks(seed: int) -
         kept.gateway.says, kept.gateway.delay_s = 401, 0
         await asyncio.sleep(400)
         assert all(task.done() and task.result().status_code < 600 for task in asked)
-        times = kept.gateway.times("/ssodh/init")
+        times = kept.gateway.times("/iserver/auth/ssodh/init")
         assert len(times) > 5
         assert all(after - before >= 25 for before, after in pairwise(times))
         assert (kept.gateway.most_in_flight, kept.gateway.in_flight) == (1, 0)

@@ -17,10 +17,45 @@ async def test_too_many_requests_are_no_sign_of_anything_and_are_answered_with_p
     async with keeping() as kept:
         await asyncio.sleep(90)
         kept.gateway.says, kept.gateway.calls[:] = httpx.Response(429, headers={"retry-after": "600"}), []
-        await asyncio.sleep(540)
+        await asyncio.sleep(340)
         assert kept.state == "authenticated"
-        assert len(kept.gateway.times("/auth/status")) <= 2
-        assert (await kept.ask.get("/status")).json()["age_seconds"] > 500
+        assert len(kept.gateway.calls) <= 2
+        assert (await kept.ask.get("/status")).json()["age_seconds"] > 300
+
+
+async def test_a_session_of_which_nothing_was_heard_for_six_minutes_is_not_called_open() -> None:
+    async with keeping() as kept:
+        await asyncio.sleep(90)
+        kept.gateway.says, kept.gateway.calls[:] = 429, []
+        await asyncio.sleep(3 * 3600)
+        assert kept.state == "starting"
+        assert kept.gateway.times("/auth/status") == [90.0]
+        assert len(kept.gateway.times("/tickle")) <= 40
+        kept.gateway.says = OPEN
+        await asyncio.sleep(300)
+        assert kept.state == "authenticated"
+
+
+async def test_slow_answers_keep_the_session() -> None:
+    async with keeping() as kept:
+        await asyncio.sleep(90)
+        kept.gateway.delay_s, kept.gateway.calls[:] = 6, []
+        states = set()
+        for _ in range(360):
+            await asyncio.sleep(5)
+            states.add(kept.state)
+        assert states == {"authenticated"}
+        tickles = kept.gateway.times("/tickle")
+        assert all(after - before < 120 for before, after in pairwise([90.0, *tickles, 1890.0]))
+
+
+async def test_a_gateway_without_answers_is_tickled_on() -> None:
+    async with keeping() as kept:
+        await asyncio.sleep(90)
+        kept.gateway.says, kept.gateway.calls[:] = "silence", []
+        await asyncio.sleep(600)
+        assert kept.state == "hung"
+        assert len(kept.gateway.times("/tickle")) >= 5
 
 
 async def test_gateway_that_hangs_is_asked_less_and_less() -> None:
@@ -76,10 +111,13 @@ async def test_facts_of_the_sign_in_are_asked_once_for_a_session() -> None:
         assert len(kept.gateway.times("/sso/validate")) == 2
 
 
-async def test_facts_that_cannot_be_had_are_not_asked_for_ever() -> None:
+async def test_facts_that_cannot_be_had_are_asked_less_and_less_until_they_can() -> None:
     async with keeping(Gateway(validation=500, accounts=500)) as kept:
         await asyncio.sleep(7200)
-        assert len(kept.gateway.times("/sso/validate")) <= 5
+        assert len(kept.gateway.times("/sso/validate")) <= 15
+        kept.gateway.accounts = {"accounts": ["DU1234567"], "isPaper": True}
+        await asyncio.sleep(901)
+        assert (await kept.ask.get("/status")).json()["mode"] == "paper"
         times = kept.gateway.times("/sso/validate")
         assert all(after - before >= 60 for before, after in pairwise(times))
 
@@ -111,7 +149,6 @@ async def test_penalty_stops_everything_of_the_keeper_and_everything_of_the_guar
             answer = await agent.get("http://127.0.0.1/v1/api/portfolio/accounts", headers=token)
         assert answer.status_code == 429
         await asyncio.sleep(280)
-        assert len(kept.gateway.calls) == 2
-        await asyncio.sleep(280)
+        assert [path.rpartition("/")[2] for _, path, _ in kept.gateway.calls] == ["tickle", "tickle"]
         assert (await kept.ask.get("/livez")).status_code == 200
         assert kept.state == "authenticated"

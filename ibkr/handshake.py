@@ -1,4 +1,4 @@
-"""The brokerage login between IBKR's gateway program and IBKR: a challenge answered by SHA-1."""
+"""The brokerage login's handshake, as IBKR's gateway program does it: a challenge answered by SHA-1."""
 
 from __future__ import annotations
 
