@@ -1,8 +1,10 @@
-"""The control port: ``/status``, ``POST /reauthenticate``, ``/metrics``, ``/livez``, ``/readyz``; no token."""
+"""The control port: status, policy, requests to open the session, metrics and probes; no token."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -12,11 +14,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ib_keepalive.http import hosts
+from ib_keepalive.http.asgi import read_body
 from ib_keepalive.metrics import CONTENT_TYPE, Metrics
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
-from ibkr.errors import IbError, OperationForbidden
-from ibkr.session import SessionState
+from ibkr.errors import IbError, InvalidRequest, OperationForbidden
 
 _UNCACHED = {"Cache-Control": "no-store"}
 
@@ -29,9 +31,20 @@ def create_control(
     async def status(_: Request) -> Response:
         return JSONResponse(keeper.status().to_json(), headers=_UNCACHED)
 
-    async def reauthenticate(_: Request) -> Response:
-        reopened = await keeper.reauthenticate()
+    async def reauthenticate(request: Request) -> Response:
+        wish = await _read_json(request)
+        if keeper.names_another(wish.get("instance")):
+            raise InvalidRequest(
+                "The request names another gateway than this one.",
+                status=409,
+                action="Read /status again and give its gateway.instance.",
+            )
+        reopened = await keeper.reauthenticate(is_person=wish.get("person") is True)
         return JSONResponse({"accepted": True, "status": reopened.to_json()}, 202, headers=_UNCACHED)
+
+    async def policy(request: Request) -> Response:
+        keeper.set_policy(await _read_json(request))
+        return JSONResponse({"policy": keeper.status().to_json()["policy"]}, headers=_UNCACHED)
 
     async def show_metrics(_: Request) -> Response:
         return Response(metrics.render(), media_type=CONTENT_TYPE)
@@ -40,11 +53,12 @@ def create_control(
         return _probe(alive(), "the keeper stopped")
 
     async def readyz(_: Request) -> Response:
-        return _probe(alive() and keeper.status().state is not SessionState.STARTING, "the state is not known yet")
+        return _probe(alive() and keeper.has_concluded, "the state is not known yet")
 
     return Starlette(
         routes=[
             Route("/status", status),
+            Route("/policy", policy, methods=["PUT"]),
             Route("/reauthenticate", reauthenticate, methods=["POST"]),
             Route("/metrics", show_metrics),
             Route("/livez", livez),
@@ -76,6 +90,21 @@ class _SameSite:
             action="Call the control port by its address, or list the name in IB_KEEPALIVE_CONTROL_NAMES.",
         )
         await _answer(refused)(scope, receive, send)
+
+
+async def _read_json(request: Request) -> dict[str, Any]:
+    """The JSON object of the body; none is an empty one."""
+    length = request.headers.get("content-length")
+    content = await read_body(request.receive, None if length is None else length.encode())
+    if not content.strip():
+        return {}
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body is not a JSON object.")
+    return body
 
 
 def _probe(is_well: bool, problem: str) -> Response:

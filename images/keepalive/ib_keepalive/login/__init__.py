@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ib_keepalive.http import hosts
 from ib_keepalive.login import pages
 from ib_keepalive.login.forward import Forwarder
-from ib_keepalive.login.paths import METHODS, is_sign_in_path
+from ib_keepalive.login.paths import METHODS, TAKE_OVER, is_sign_in_path
 from ib_keepalive.login.wording import WORDS
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
@@ -38,6 +38,8 @@ def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper:
             return _page(pages.landing(WORDS[keeper.status().state]), 200)
         if path == "/login-status" and request.method == "GET":
             return JSONResponse(login_status(keeper), headers={"Cache-Control": "no-store"})
+        if path == TAKE_OVER and request.method == "POST":
+            return await _take_over(keeper)
         if path == "/favicon.ico" and request.method == "GET":
             return Response(pages.ICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
         if not is_sign_in_path(request.scope["raw_path"]) or request.method not in METHODS:
@@ -61,6 +63,15 @@ def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper:
     return app
 
 
+async def _take_over(keeper: Keeper) -> Response:
+    """One request that takes the session from another program; the landing page shows what becomes of it."""
+    try:
+        await keeper.take_over()
+    except IbError as error:
+        return _page(pages.problem(error.message, error.action), error.status)
+    return RedirectResponse("/", 303)
+
+
 def login_status(keeper: Keeper) -> dict[str, object]:
     """What the landing page shows: the state in words and a few facts of ``/status``."""
     status = keeper.status()
@@ -71,6 +82,7 @@ def login_status(keeper: Keeper) -> dict[str, object]:
         "advice": words.advice,
         "tone": words.tone,
         "offers_sign_in": words.offers_sign_in,
+        "offers_take_over": words.offers_take_over,
         "detail": status.auth.message,
         "mode": status.mode,
         "state_since": status.state_since,

@@ -16,6 +16,7 @@ function show(seen) {
   say("advice", words.advice);
   say("detail", words.tone === "good" || !seen.detail ? null : "Seen: " + seen.detail + ".");
   part("sign-in").hidden = !words.offers_sign_in;
+  part("take-over").hidden = !words.offers_take_over;
   part("mode").hidden = seen.mode === "unknown";
   part("mode").dataset.mode = seen.mode;
   part("mode").textContent = seen.mode === "paper" ? "Paper account" : "Live account";
@@ -56,7 +57,7 @@ async function look() {
     say("title", "No connection to this page's server");
     say("advice", "Check that ib-mcp, or the port-forward to it, still runs. This page goes on trying.");
     say("detail", null);
-    part("sign-in").hidden = part("facts").hidden = true;
+    part("sign-in").hidden = part("take-over").hidden = part("facts").hidden = true;
   }
   setTimeout(look, document.hidden ? 15000 : pause);
 }

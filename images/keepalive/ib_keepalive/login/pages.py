@@ -8,7 +8,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from ib_keepalive.login.paths import SIGN_IN_PAGE
+from ib_keepalive.login.paths import SIGN_IN_PAGE, TAKE_OVER
 from ib_keepalive.login.wording import Words
 
 _STYLE = files(__package__).joinpath("page.css").read_text("utf-8")
@@ -24,7 +24,7 @@ ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="
 HEADERS = {
     "Content-Security-Policy": (
         f"default-src 'none'; style-src {_digest(_STYLE)}; script-src {_digest(_SCRIPT)}; connect-src 'self'; "
-        "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",
@@ -44,6 +44,8 @@ def landing(words: Words) -> str:
         link=SIGN_IN_PAGE,
         label="Sign in at IBKR",
         hidden="" if words.offers_sign_in else "hidden",
+        take_over=TAKE_OVER,
+        take_over_hidden="" if words.offers_take_over else "hidden",
     )
 
 
@@ -59,4 +61,6 @@ def problem(title: str, advice: str) -> str:
         link="/",
         label="Back to the session's state",
         hidden="",
+        take_over=TAKE_OVER,
+        take_over_hidden="hidden",
     )

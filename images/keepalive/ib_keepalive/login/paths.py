@@ -14,6 +14,7 @@ METHODS = ("GET", "HEAD", "POST")
 # The query is what the gateway's own front page sends a browser to.
 SIGN_IN_PAGE = "/sso/Login?forwardTo=22&RL=1&ip2loc=US"
 SIGN_IN_ENDS = "/sso/Dispatcher"
+TAKE_OVER = "/take-over"
 
 
 def is_sign_in_path(raw_path: bytes) -> bool:

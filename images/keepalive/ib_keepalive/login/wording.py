@@ -12,12 +12,16 @@ Tone = Literal["good", "wait", "act", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """``title`` says what is, ``advice`` what to do; ``offers_sign_in`` where signing in would help."""
+    """``title`` says what is, ``advice`` what to do; ``offers_sign_in`` where signing in would help.
+
+    ``offers_take_over``: where a person may take the brokerage session from another program.
+    """
 
     title: str
     advice: str
     tone: Tone
     offers_sign_in: bool = False
+    offers_take_over: bool = False
 
 
 WORDS: dict[SessionState, Words] = {
@@ -36,9 +40,9 @@ WORDS: dict[SessionState, Words] = {
     ),
     SessionState.COMPETING: Words(
         "In use elsewhere",
-        "Log out of TWS, IBKR Mobile or the other program, or sign in again here to take the session over.",
+        "Log out of TWS, IBKR Mobile or the other program, or take the session over, which ends it there.",
         "act",
-        offers_sign_in=True,
+        offers_take_over=True,
     ),
     SessionState.AUTHENTICATED: Words("Connected", "Nothing to do. You can close this page.", "good"),
     SessionState.MAINTENANCE: Words(

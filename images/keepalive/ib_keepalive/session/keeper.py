@@ -81,6 +81,7 @@ class Keeper:
         self._number_known_at: float | None = None
         self._is_fresh = False
         self._askers = Askers()
+        self.has_concluded = False
         self._is_running = False
         self._wake = asyncio.Event()
         self._last_turn = now
@@ -302,6 +303,7 @@ class Keeper:
             self._openings.is_unsure = False
             self._openings.delay(GAP_S)
         self._openings.follow(before, verdict)
+        self.has_concluded = self.has_concluded or verdict.state is not SessionState.STARTING
         if verdict.state is not before.state:
             self._change(before, verdict, now)
         watched = now < (self._signing_in_until if verdict.state is SessionState.AUTHENTICATED else self._watched_until)
@@ -324,9 +326,13 @@ class Keeper:
             if self._gateway.note_signed_out(before.state, now - before.since, now):
                 log.warning("IBKR's program ended the sign-in by itself: it tickles, replace it")
             self._forget_facts(now)
-        elif verdict.state in SIGNED_IN and self._is_unnumbered(before):
-            self._begin_sign_in("somebody is signed in")
-            self._is_fresh = before.state is SessionState.LOGIN_REQUIRED or self._is_fresh
+        elif verdict.state in SIGNED_IN:
+            known_at = self._number_known_at
+            if before.state is SessionState.LOGIN_REQUIRED and (known_at is None or known_at < before.since):
+                self._begin_sign_in("somebody signed in")
+                self._is_fresh = True
+            elif known_at is None:
+                self._number_sign_in("somebody is signed in")
         if verdict.state is SessionState.AUTHENTICATED:
             self._facts = replace(self._facts, accounts_read=False)
             self._facts_due = now
@@ -334,20 +340,17 @@ class Keeper:
                 self._gateway.note_opened(now)
             self._is_fresh = False
 
-    def _is_unnumbered(self, before: Verdict) -> bool:
-        """Whether the session that appeared is one that has no number yet."""
-        if self._number_known_at is None:
-            return True
-        return before.state is SessionState.LOGIN_REQUIRED and self._number_known_at < before.since
-
     def _begin_sign_in(self, reason: str) -> None:
+        self._number_sign_in(reason)
+        self._openings.sign_in()
+
+    def _number_sign_in(self, reason: str) -> None:
         now = self._clock()
         self._number_known_at = now
         self._sign_ins.note(self._wall())
         log.info("another sign-in", number=self._sign_ins.number, reason=reason)
         self._forget_facts(now)
         self._validate_due = max(self._validate_due, now + sign_in.RETRY_S)
-        self._openings.sign_in()
 
     def _forget_facts(self, now: float) -> None:
         self._facts, self._facts_due, self._sso_left = sign_in.SignInFacts(), now, None

@@ -101,7 +101,7 @@ def is_way_free(before: Verdict, verdict: Verdict) -> bool:
     """Whether what stood in the way of an opening just went: another program, an outage, IBKR's reset."""
     if verdict.state is not SessionState.REOPENING or not verdict.flags.connected:
         return False
-    return before.state is not SessionState.AUTHENTICATED and not (
+    return before.state not in (SessionState.AUTHENTICATED, SessionState.STARTING) and not (
         before.state is SessionState.REOPENING and before.flags.connected
     )
 
