@@ -76,11 +76,15 @@ def _parameters(names: str) -> tuple[Parameter, ...]:
     return tuple(Parameter(name.removesuffix("*"), name.endswith("*")) for name in names.split())
 
 
+def _pacing(text: str) -> Pacing | None:
+    calls, _, seconds = text.partition("/")
+    return Pacing(int(calls), float(seconds)) if calls else None
+
+
 def _operation(operation_id: str, row: dict[str, Any]) -> Operation:
     """A row as an Operation; TypeError for a column that does not exist or is missing."""
     method, _, path = row.pop("call").partition(" ")
     tier = row.pop("tier")
-    calls, _, seconds = row.pop("pacing", "").partition("/")
     return Operation(
         id=operation_id,
         method=method,
@@ -88,7 +92,9 @@ def _operation(operation_id: str, row: dict[str, Any]) -> Operation:
         tags=tuple(row.pop("tags")),
         tier=tier.removesuffix("?"),
         tier_assumed=tier.endswith("?"),
-        pacing=Pacing(int(calls), float(seconds)) if calls else None,
+        pacing=_pacing(row.pop("pacing", "")),
+        share=_pacing(row.pop("share", "")),
+        answers_within_s=float(row.pop("answers_within_s", 15)),
         fresh_s=float(row.pop("fresh_s", 0)),
         preflight=tuple(row.pop("preflight", ())),
         query=_parameters(row.pop("query", "")),

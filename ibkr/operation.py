@@ -51,6 +51,9 @@ class Operation(NamedTuple):
     ``preflight``: ids of operations that must have been called once in this brokerage session; those that need no
     arguments (``needs_arguments``) can be made on a caller's behalf.
     ``warms_up``: the first answers of a session may be empty or lack fields, the same call a second later has them.
+    ``cold``: how such a first answer looks, as in the head of ``endpoints.toml``; ``emptied_by``: a parameter whose
+    ``true`` is answered with nothing and fills the next answer.
+    ``answers_within_s``: how long an answer may take by nature. ``share``: the most that the guard sends of it.
     ``limits``: by parameter, the most entries of a list or the largest value of a number.
     ``tier_assumed``: IBKR does not document the tier. ``reason``: why it is unsupported, or what is doubtful about it.
     """
@@ -71,6 +74,11 @@ class Operation(NamedTuple):
     query: tuple[Parameter, ...] = ()
     body: tuple[Parameter, ...] = ()
     warms_up: bool = False
+    cold: str = ""
+    emptied_by: str = ""
+    # IBKR's own proxy gives up after 10 s with a 503.
+    answers_within_s: float = 15.0
+    share: Pacing | None = None
     limits: Mapping[str, int] = MappingProxyType({})
     tier_assumed: bool = False
 

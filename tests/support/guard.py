@@ -20,6 +20,7 @@ from ib_keepalive.upstream.connections import open_transport
 from ib_simulator.app import Simulator
 from ib_simulator.faults.faults import FaultSpec
 from ibkr import catalogue
+from ibkr.catalogue import Catalogue
 from ibkr.session import AuthStatus, LoginStatus, SessionState, Status
 from support.serve import InProcess, serve
 
@@ -90,6 +91,7 @@ async def guard_before(
     reauthenticate: Callable[[], Awaitable[object]] | None = None,
     wall: Callable[[], float] = time.time,
     record_file: Path | None = None,
+    operations: Catalogue | None = None,
 ) -> AsyncIterator[Guard]:
     settings = KeepaliveSettings(gateway_url=gateway_url, token=TOKEN, record_file=record_file)
     async with (
@@ -103,6 +105,7 @@ async def guard_before(
             reauthenticate=reauthenticate or session.reauthenticate,
             probe_soon=session.probe_soon,
             wall=wall,
+            operations=operations,
         ) as guard,
     ):
         yield guard
@@ -141,6 +144,11 @@ def simulator(*faults: FaultSpec, limits: bool = True) -> Simulator:
     for fault in faults:
         made.faults.add(fault)
     return made
+
+
+def answering_within(seconds: float) -> Catalogue:
+    """All operations, none of which may take longer."""
+    return Catalogue(tuple(row._replace(answers_within_s=seconds) for row in catalogue.load()))
 
 
 def asked(gateway: Simulator, operation: str) -> int:

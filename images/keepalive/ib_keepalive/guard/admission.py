@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ibkr.errors import IbError, OperationForbidden, OperationUnknown
+from ibkr.errors import IbError, InvalidRequest, OperationForbidden, OperationUnknown, SessionReopening
 from ibkr.operation import Operation
 from ibkr.session import SIGNED_IN, SessionState, Status, refusal
+
+_PORTAL_ACCOUNTS = "list_portfolio_accounts"
 
 
 def refuse_operation(endpoint: Operation) -> IbError | None:
@@ -21,11 +23,41 @@ def is_signed_in(status: Status) -> bool:
     return status.state in SIGNED_IN
 
 
+def read_sign_in(header: bytes | None) -> int | None:
+    """The number of the sign-in that a caller means, None for whichever there is."""
+    if header is None:
+        return None
+    if not header.isdigit() or len(header) > 9:
+        raise InvalidRequest("The header ib-sign-in is not the number of a sign-in.")
+    return int(header)
+
+
+def refuse_sign_in(number: int | None, status: Status) -> IbError | None:
+    """The error of a caller that means another sign-in than the present one: its accounts are those of another user."""
+    if number is None or number == status.sign_in.number:
+        return None
+    return SessionReopening(
+        "Somebody signed in anew since the accounts were listed.",
+        action="Ask again: the accounts may be others now.",
+        retry_after_s=1,
+    )
+
+
 def refuse_session(endpoint: Operation, status: Status, *, now: float) -> IbError | None:
     """The error of a caller whose operation needs more session than there is; ``now`` in epoch seconds."""
-    if endpoint.tier == "none" or (endpoint.tier == "sso" and is_signed_in(status)):
+    if endpoint.tier == "none":
         return None
+    if endpoint.tier == "sso" and is_signed_in(status):
+        return _refuse_loading(endpoint, status)
     return state_error(status, now=now)
+
+
+def _refuse_loading(endpoint: Operation, status: Status) -> IbError | None:
+    """Portfolio data read while IBKR loads the accounts is empty, and not because there is none."""
+    is_loading = status.auth.authenticated and status.auth.established is False
+    if not is_loading or not ("Portfolio" in endpoint.tags or _PORTAL_ACCOUNTS in endpoint.preflight):
+        return None
+    return SessionReopening("IBKR is loading the account data of the session.", retry_after_s=3)
 
 
 def state_error(status: Status, *, now: float) -> IbError | None:

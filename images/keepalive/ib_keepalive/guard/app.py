@@ -10,9 +10,17 @@ from typing import Any, Self
 import httpx
 import structlog
 
-from ib_keepalive.guard.admission import is_signed_in, refuse_operation, refuse_session, state_error
+from ib_keepalive.guard.admission import (
+    is_signed_in,
+    read_sign_in,
+    refuse_operation,
+    refuse_session,
+    refuse_sign_in,
+    state_error,
+)
 from ib_keepalive.guard.allow_list import read_target, with_body
 from ib_keepalive.guard.auth import Token, refuse_browsers
+from ib_keepalive.guard.memory.session_memory import SessionChanged, SessionMemory, Sessions
 from ib_keepalive.guard.reads.reader import Reader
 from ib_keepalive.guard.session_calls import FROM_STATUS, OPENING
 from ib_keepalive.guard.snapshots.batches import OPERATION as SNAPSHOT
@@ -32,18 +40,21 @@ from ib_keepalive.http.asgi import (
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.pacing.deadline import read_deadline
 from ib_keepalive.pacing.pacer import Pacer
+from ib_keepalive.pacing.shared_call import Caller
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.upstream.api_request import PREFIX, ApiRequest
 from ib_keepalive.upstream.client import GatewayClient
-from ib_keepalive.upstream.paced_client import PacedClient, longest_s
-from ib_keepalive.upstream.session_memory import SessionMemory
+from ib_keepalive.upstream.paced_client import PacedClient
+from ib_keepalive.upstream.response import Response
 from ibkr import catalogue
+from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, LoginRequired, OperationUnknown, UpstreamError
 from ibkr.session import Status
 
 log = structlog.get_logger("ib_keepalive.guard")
 
 _API = PREFIX.encode() + b"/"
+SIGN_IN_HEADER = b"ib-sign-in"
 _MOST_REMEMBERED = 2048
 _LONGEST_CALLER = 64
 
@@ -53,8 +64,9 @@ Headers = dict[bytes, bytes]
 class Guard:
     """An ASGI app; ``async with`` ends what it runs for callers.
 
-    ``status`` is the keeper's view of the session and ``reauthenticate`` asks it to open the brokerage session;
-    ``probe_soon`` is called when IBKR denies that view. ``wall`` is the calendar's clock (epoch seconds).
+    ``status`` is the keeper's view of the session and ``reauthenticate`` asks it to open the brokerage session.
+    ``probe_soon`` is called when IBKR denies that view, ``heard`` with every answer of IBKR. ``wall`` is the calendar's
+    clock (epoch seconds). ``operations`` are those that may be asked for, by default all.
     """
 
     def __init__(
@@ -67,19 +79,21 @@ class Guard:
         status: Callable[[], Status],
         reauthenticate: Callable[[], Awaitable[object]],
         probe_soon: Callable[[], None] = lambda: None,
+        heard: Callable[[Response], None] = lambda response: None,
         wall: Callable[[], float] = time.time,
+        operations: Catalogue | None = None,
     ) -> None:
         self._token = Token(settings.token.get_secret_value())
         self._status = status
         self._reauthenticate = reauthenticate
         self._wall = wall
-        self._catalogue = catalogue.load()
+        self._catalogue = operations or catalogue.load()
         self._requests: dict[tuple[str, bytes, bytes], ApiRequest] = {}
-        self._memory = SessionMemory()
+        self._sessions = Sessions(status, wall)
         self._pacer = pacer
-        client = PacedClient(GatewayClient(transport, settings.gateway_url, metrics), self._pacer)
-        self._reads = Reader(self._catalogue, client, self._pacer, self._memory, probe_soon)
-        self._snapshots = SnapshotReader(self._catalogue, client, self._pacer, self._memory, self._reads, probe_soon)
+        client = PacedClient(GatewayClient(transport, settings.gateway_url, metrics), pacer, heard)
+        self._reads = Reader(self._catalogue, client, pacer, self._sessions, probe_soon)
+        self._snapshots = SnapshotReader(self._catalogue, client, pacer, self._sessions, self._reads, probe_soon)
         self._count = {
             source: metrics.answers.labels(source).inc
             for source in ("upstream", "cache", "coalesced", "batch", "local", "error")
@@ -137,21 +151,35 @@ class Guard:
         if own in FROM_STATUS or own in OPENING:
             return await self._answer_session(own)
         request = await self._read_request(scope, receive, headers, raw_path)
-        status = self._observe()
-        refused = refuse_session(request.endpoint, status, now=self._wall())
+        now = asyncio.get_running_loop().time()
+        deadline = read_deadline(headers.get(b"ib-deadline-ms"), now, request.endpoint.answers_within_s)
+        caller = Caller(_caller(scope, headers), deadline)
+        sign_in = read_sign_in(headers.get(SIGN_IN_HEADER))
+        try:
+            return await self._answer_request(receive, request, caller, sign_in)
+        except SessionChanged:
+            # What was begun belongs to a session that is over: once more, from the start.
+            if asyncio.get_running_loop().time() >= caller.turn_by:
+                raise
+            return await self._answer_request(receive, request, caller, sign_in)
+
+    async def _answer_request(
+        self, receive: Receive, request: ApiRequest, caller: Caller, sign_in: int | None
+    ) -> HttpReply:
+        status, memory = self._sessions.observe()
+        refused = refuse_sign_in(sign_in, status) or refuse_session(request.endpoint, status, now=self._wall())
         if refused is not None:
             raise refused
-        caller = _caller(scope, headers)
-        now = asyncio.get_running_loop().time()
-        deadline = read_deadline(headers.get(b"ib-deadline-ms"), now, longest_s(request.endpoint.id))
         if request.endpoint.id == SNAPSHOT:
-            prices = await unless_gone(receive, self._snapshots.read(request, caller, deadline))
-            return self._shared(prices.content, 200, prices.source, prices.read_at)
-        cached = self._reads.cached(request, now)
+            prices = await unless_gone(receive, self._snapshots.read(request, memory, caller))
+            self._sessions.check(memory)
+            return self._shared(prices.content, 200, prices.source, prices.fetched_at, memory)
+        cached = memory.cache.get(request.key, asyncio.get_running_loop().time())
         if cached is not None:
-            return self._shared(cached.content, cached.status, "cache", cached.stored)
-        fetched, source = await unless_gone(receive, self._reads.read(request, caller, deadline))
-        return self._shared(fetched.content, fetched.status, source, fetched.stored)
+            return self._shared(cached.content, cached.status, "cache", cached.fetched_at, memory)
+        fetched, source = await unless_gone(receive, self._reads.read(request, memory, caller))
+        self._sessions.check(memory)
+        return self._shared(fetched.content, fetched.status, source, fetched.fetched_at, memory)
 
     async def _read_request(self, scope: Scope, receive: Receive, headers: Headers, raw_path: bytes) -> ApiRequest:
         key = scope["method"], raw_path, scope.get("query_string", b"")
@@ -181,21 +209,18 @@ class Guard:
             raise refused
         return self._local(FROM_STATUS[own](status))
 
-    def _observe(self) -> Status:
-        status = self._status()
-        if self._memory.observe(status, now=asyncio.get_running_loop().time(), wall=self._wall()):
-            self._reads.change_session()
-            self._snapshots.change_session()
-        return status
-
     def _local(self, body: object, status: int = 200) -> HttpReply:
         self._count["local"]()
         return json_reply(body, status)
 
-    def _shared(self, content: bytes, status: int, source: str, read_at: float) -> HttpReply:
+    def _shared(self, content: bytes, status: int, source: str, fetched_at: float, memory: SessionMemory) -> HttpReply:
         self._count[source]()
-        age_ms = max(0, int((asyncio.get_running_loop().time() - read_at) * 1000))
-        headers = ((b"ib-source", source.encode()), (b"ib-age-ms", str(age_ms).encode()))
+        age_ms = max(0, int((asyncio.get_running_loop().time() - fetched_at) * 1000))
+        headers = (
+            (b"ib-source", source.encode()),
+            (b"ib-age-ms", str(age_ms).encode()),
+            (SIGN_IN_HEADER, str(memory.sign_in).encode()),
+        )
         return HttpReply(status, content, headers=headers)
 
     def _error(self, error: IbError) -> HttpReply:

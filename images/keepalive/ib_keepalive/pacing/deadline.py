@@ -13,17 +13,12 @@ _ANSWER_PART = 0.2
 _ANSWER_MOST_S = 1.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Deadline:
     """Seconds of the loop's clock: the latest start upstream, and when the caller gives up."""
 
     turn_by: float
     answer_by: float
-
-    def extend(self, other: Deadline) -> None:
-        """Wait as long as the more patient of the two."""
-        self.turn_by = max(self.turn_by, other.turn_by)
-        self.answer_by = max(self.answer_by, other.answer_by)
 
 
 def read_deadline(header: bytes | None, now: float, usual_s: float) -> Deadline:

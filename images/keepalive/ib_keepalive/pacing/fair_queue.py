@@ -10,17 +10,20 @@ before those of its virtual time when the caller returns at the time it was told
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ib_keepalive.pacing.reservations import PUNCTUAL_S, Reservations, Ticket
+from ib_keepalive.pacing.reservations import PUNCTUAL_S, VERY_SLOW_S, Reservations, Ticket
 from ib_keepalive.pacing.sliding_window import CountedCall, SlidingWindow
 from ib_keepalive.pacing.unanswered import Unanswered
 from ibkr.operation import Pacing
 
 IN_FLIGHT = 4
+# Beyond this many in all, only callers without a ticket may join, and a caller may always have only so many.
 MOST_WAITING = 256
+MOST_WAITING_EACH = 128
+_MOST_OF_ALL = 1024
 # A promise holds against everybody whose virtual time is not this much earlier: many promises to one caller do not
 # delay one who comes with a first request.
 _FIRM_STEPS = 2
@@ -69,6 +72,8 @@ class FairQueue:
         self._virtual_time = 0.0
         self._number = 0
         self.most_at_once = IN_FLIGHT
+        # Operations of which one at a time may be tried.
+        self.on_trial: frozenset[str] = frozenset()
         # How many calls are kept free for requests that go upstream outside this queue.
         self.reserved_slots = 0
 
@@ -80,24 +85,35 @@ class FairQueue:
     def running(self) -> int:
         return len(self._running)
 
-    def join(self, now: float, caller: str, operation: str, request: Hashable, within_s: float) -> Ticket:
-        """A ticket of the queue. TooLong when it would not start within ``within_s``; it is reserved then."""
-        ticket = self._reservations.take(caller, operation, request, now)
+    def join(self, now: float, callers: Collection[str], operation: str, request: Hashable, within_s: float) -> Ticket:
+        """The best ticket that one of ``callers`` would get.
+
+        TooLong when it would not start within ``within_s``; it is reserved then.
+        """
+        taken = (self._reservations.take(caller, operation, request, now) for caller in callers)
+        ticket = next((ticket for ticket in taken if ticket is not None), None)
         is_new = ticket is None
         if ticket is None:
-            self._number += 1
-            ticket = Ticket(caller, operation, request, (self._next_virtual_time(caller), self._number))
+            ticket = self._new_ticket(callers, operation, request)
         elif ticket.due - PUNCTUAL_S <= now and not ticket.is_back:
             # Those who are back stand by the time they were told, before everybody of the present virtual time.
             ticket.is_back = True
             ticket.order = (max(ticket.order[0] - _FIRM_STEPS, self._virtual_time) - 0.5, ticket.due)
         ticket.due = self._expect(now, ticket)
         wait_s = ticket.due - now
-        if wait_s > within_s or (is_new and len(self._queue) >= MOST_WAITING):
+        if wait_s > within_s or (is_new and self._is_crowded(ticket.caller)):
             self._reservations.keep(ticket)
             raise TooLong(max(wait_s, _SOONEST_S))
         bisect.insort(self._queue, ticket, key=_order)
         return ticket
+
+    def improve(self, ticket: Ticket, callers: Collection[str]) -> None:
+        """Give a waiting ticket the better of its place and the one that one of ``callers`` would get now."""
+        better = self._new_ticket(callers, ticket.operation, ticket.request)
+        if not ticket.is_back and better.order < ticket.order:
+            self._queue.remove(ticket)
+            ticket.caller, ticket.order = better.caller, better.order
+            bisect.insort(self._queue, ticket, key=_order)
 
     def start(self, now: float) -> Ticket | None:
         """Take the next ticket out of the queue, if one may start now."""
@@ -122,10 +138,10 @@ class FairQueue:
             else:
                 counted.answer(now)
         if end == "lost":
-            self._unanswered.note(ticket.operation, now)
+            self._unanswered.note(ticket.operation, ticket.request, now)
         if end != "answered":
             return
-        self._unanswered.answered(ticket.operation)
+        self._unanswered.answered(ticket.operation, ticket.request)
         if ticket.started is not None:
             before = self._took.get(ticket.operation, _FIRST_GUESS_S)
             self._took[ticket.operation] = before + 0.2 * (now - ticket.started - before)
@@ -144,11 +160,15 @@ class FairQueue:
 
     def remember(self, operation: str, started: float) -> None:
         """Count an earlier call of an operation with a limit of its own."""
-        self._windows[operation].take(started)
+        self._windows[operation].take(started).answer(started)
 
-    def spend(self, operation: str, now: float) -> None:
-        """Count a request that goes upstream outside this queue."""
-        self._take(operation, now)
+    def spend(self, operation: str, now: float) -> tuple[CountedCall, ...]:
+        """Count a request that goes upstream outside this queue; note its answer with each of these."""
+        return self._take(operation, now)
+
+    def gateway_gone(self) -> None:
+        """The gateway's program ended, and with it what it had left unanswered."""
+        self._unanswered.forget()
 
     def opening(self, now: float) -> float:
         """When the next request may go upstream outside this queue."""
@@ -162,7 +182,7 @@ class FairQueue:
         """When a waiting ticket may start if nothing else happens; None when only the end of a running one helps."""
         if not self._queue or len(self._running) >= self._slots(now):
             return self._unanswered.frees_at() if self._queue else None
-        openings = [self._opens(ticket, now) for ticket in self._queue if not self._is_full(ticket.operation)]
+        openings = [self._opens(ticket, now) for ticket in self._queue if not self._is_full(ticket.operation, now)]
         return max(min(openings), self._together.opening(now, self.reserved_slots)) if openings else None
 
     def _take(self, operation: str, now: float) -> tuple[CountedCall, ...]:
@@ -173,22 +193,22 @@ class FairQueue:
         return min(self.most_at_once, max(1, IN_FLIGHT - self._unanswered.slots(now)))
 
     def _may_start(self, operation: str, now: float) -> bool:
-        if self._is_full(operation):
+        if self._is_full(operation, now):
             return False
         window = self._windows.get(operation)
         return window is None or window.free(now) > len(self._reservations.due(operation, now))
 
-    def rests_s(self, operation: str, now: float) -> float:
-        """Seconds for which ``operation`` is not to be sent, because IBKR left it unanswered."""
-        return self._unanswered.rests_s(operation, now)
+    def rests_s(self, operation: str, request: Hashable, now: float) -> float:
+        """Seconds for which this is not to be sent, because IBKR left it, or others of its kind, unanswered."""
+        return self._unanswered.rests_s(operation, request, now)
 
     def of(self, operation: str) -> list[Ticket]:
         """Who waits in the queue for ``operation``."""
         return [ticket for ticket in self._queue if ticket.operation == operation]
 
-    def _is_full(self, operation: str) -> bool:
+    def _is_full(self, operation: str, now: float) -> bool:
         most = self._concurrent.get(operation)
-        if self._unanswered.is_on_trial(operation):
+        if operation in self.on_trial or self._unanswered.is_on_trial(operation, now):
             most = 1
         return most is not None and sum(ticket.operation == operation for ticket in self._running) >= most
 
@@ -212,7 +232,12 @@ class FairQueue:
             if other.due > start:
                 break
             is_firm = other.order[0] - _FIRM_STEPS <= ticket.order[0]
-            if other is not ticket and is_firm and now <= other.due + PUNCTUAL_S:
+            if other is ticket or not is_firm or now > other.due + PUNCTUAL_S:
+                continue
+            if other.operation == ticket.operation and self._window_s(ticket.operation) >= VERY_SLOW_S:
+                # Whether its caller returns is uncertain, and its call would be the only one for long.
+                start = max(start, other.reserved_until)
+            else:
                 ahead, same = ahead + 1, same + (other.operation == ticket.operation)
                 work += self._lasts(other)
                 start = max(start, after(ahead, same, work))
@@ -234,11 +259,22 @@ class FairQueue:
     def _lasts(self, ticket: Ticket) -> float:
         return self._took.get(ticket.operation, _FIRST_GUESS_S)
 
-    def _next_virtual_time(self, caller: str) -> float:
-        own: list[float] = [
-            ticket.order[0] for ticket in (*self._queue, *self._reservations) if ticket.caller == caller
-        ]
-        return max(self._virtual_time, *own, 0) + 1
+    def _new_ticket(self, callers: Collection[str], operation: str, request: Hashable) -> Ticket:
+        last = dict.fromkeys(callers, self._virtual_time)
+        for ticket in (*self._queue, *self._reservations):
+            if ticket.caller in last:
+                last[ticket.caller] = max(last[ticket.caller], ticket.order[0])
+        caller = min(last, key=last.__getitem__)
+        self._number += 1
+        return Ticket(caller, operation, request, (last[caller] + 1, self._number))
+
+    def _is_crowded(self, caller: str) -> bool:
+        mine = sum(ticket.caller == caller for ticket in self._queue)
+        return (
+            mine >= MOST_WAITING_EACH
+            or (mine > 0 and len(self._queue) >= MOST_WAITING)
+            or len(self._queue) >= _MOST_OF_ALL
+        )
 
     def _window_s(self, operation: str) -> float:
         window = self._windows.get(operation)

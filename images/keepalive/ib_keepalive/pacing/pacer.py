@@ -14,7 +14,8 @@ from ib_keepalive.metrics import Metrics
 from ib_keepalive.pacing.fair_queue import IN_FLIGHT, End, FairQueue, Limit, TooLong
 from ib_keepalive.pacing.penalty_box import PenaltyBox
 from ib_keepalive.pacing.reservations import Ticket
-from ib_keepalive.pacing.shared_call import SharedCall
+from ib_keepalive.pacing.shared_call import SharedCall, Waiter
+from ib_keepalive.pacing.sliding_window import CountedCall
 from ib_keepalive.pacing.usage_journal import UsageJournal
 from ibkr.catalogue import Catalogue
 from ibkr.errors import PacingLimited, UpstreamTimeout
@@ -24,8 +25,6 @@ log = structlog.get_logger("ib_keepalive.guard")
 
 # IBKR allows ten a second; one is left for the requests that the gateway sends by itself.
 TOGETHER = Pacing(9, 1.0)
-# The batches of price snapshots leave room for everything else; the prices change twice a second at most.
-_SNAPSHOTS = Pacing(5, 1.0)
 _RESERVED_WITHIN_S = 2.0
 
 
@@ -40,25 +39,27 @@ class Pacer:
         journal: Path | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        limits = {row.id: Limit(row.pacing, row.concurrent) for row in catalogue}
-        limits["get_price_snapshot"] = Limit(_SNAPSHOTS)
+        limits = {row.id: Limit(row.share or row.pacing, row.concurrent) for row in catalogue}
         self._pacing = {operation: limit.pacing for operation, limit in limits.items()}
         self._queue = FairQueue(TOGETHER, limits)
         self._journal = UsageJournal(journal, self._pacing, wall)
         self._penalty_box = PenaltyBox()
         self._metrics = metrics
-        self._waiters: dict[Ticket, asyncio.Future[None]] = {}
+        self._waiters: dict[Ticket, tuple[SharedCall, asyncio.Future[None]]] = {}
+        self._reserved: tuple[str, float, tuple[CountedCall, ...]] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def remember(self) -> None:
         """Count what was sent before a restart."""
         now = _now()
-        calls, penalty_s = self._journal.read()
+        calls, penalty_s, closed = self._journal.read()
         for operation, ages in calls.items():
             for age in ages:
                 self._queue.remember(operation, now - age)
         if penalty_s:
-            self._penalty_box.hit(now, penalty_s)
+            self._penalty_box.hit(now, None, penalty_s)
+        for operation, left in closed.items():
+            self._penalty_box.close(now, operation, left)
 
     @property
     def waiting(self) -> int:
@@ -81,31 +82,46 @@ class Pacer:
         finally:
             self._queue.reserved_slots -= 1
         self._journal.note(operation)
-        self._queue.spend(operation, _now())
+        self._end_reserved()
+        self._reserved = operation, _now(), self._queue.spend(operation, _now())
         self._pump()
 
-    def check_penalty(self) -> None:
-        """PacingLimited while IBKR refuses everything."""
-        left = self._penalty_box.left(_now())
+    def answered(self, status: int, retry_after_s: float | None = None) -> None:
+        """Note the status of an answer to the keeper, which has one request under way at a time."""
+        operation, started, _ = self._reserved or ("", _now(), ())
+        self._end_reserved()
+        self._note(operation, started, status, retry_after_s)
+
+    def _end_reserved(self) -> None:
+        """The keeper's request was answered, or given up, which it does not tell."""
+        if self._reserved is not None:
+            for counted in self._reserved[2]:
+                counted.answer(_now())
+            self._reserved = None
+
+    def check_penalty(self, operation: str) -> None:
+        """PacingLimited while IBKR refuses everything, or this operation."""
+        left = self._penalty_box.left(_now(), operation)
         if left:
-            raise _penalty(left)
+            raise self._penalty(operation)
 
     async def turn(self, call: SharedCall, request: Hashable) -> Ticket:
-        """Wait for a turn; give the place back with ``done``.
+        """Wait for a turn; give the ticket back with ``done``.
 
         PacingLimited when the turn would come later than the call's deadline allows, UpstreamTimeout while IBKR
-        leaves this operation unanswered.
+        leaves this, or its operation, unanswered.
         """
-        self.check_penalty()
+        self.check_penalty(call.operation)
         now = _now()
-        rests_s = self._queue.rests_s(call.operation, now)
+        rests_s = self._queue.rests_s(call.operation, request, now)
         if rests_s:
             raise _silence(call.operation, rests_s)
         try:
-            ticket = self._queue.join(now, call.caller, call.operation, request, call.deadline.turn_by - now)
+            ticket = self._queue.join(now, call.callers, call.operation, request, call.turn_by - now)
         except TooLong as error:
             raise self._refusal(call.operation, error.wait_s) from None
-        self._waiters[ticket] = waiter = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters[ticket] = call, waiter
         call.ticket = ticket
         self._pump()
         try:
@@ -127,31 +143,57 @@ class Pacer:
         """Its request ended."""
         now = _now()
         self._queue.finish(ticket, now, end)
-        rests_s = self._queue.rests_s(ticket.operation, now)
-        if rests_s:
+        if end == "lost":
             for other in self._queue.of(ticket.operation):
-                self._queue.leave(other, now, keep=False)
-                waiter = self._waiters.pop(other)
-                if not waiter.done():
-                    waiter.set_exception(_silence(ticket.operation, rests_s))
+                rests_s = self._queue.rests_s(other.operation, other.request, now)
+                if rests_s:
+                    self._queue.leave(other, now, keep=False)
+                    _, waiter = self._waiters.pop(other)
+                    if not waiter.done():
+                        waiter.set_exception(_silence(other.operation, rests_s))
         self._pump()
 
-    def answered(self, status: int, retry_after_s: float | None = None) -> None:
-        """Note the status of an answer: a 429 closes the queue for everybody."""
+    def note(self, ticket: Ticket, status: int, retry_after_s: float | None = None) -> None:
+        """Note the status of the answer to a request in turn."""
+        self._note(ticket.operation, ticket.started or _now(), status, retry_after_s)
+
+    def joined(self, waiter: Waiter) -> None:
+        """``waiter`` has joined a call of others: it stands as near its turn as for a call of its own."""
+        for ticket, (call, _) in self._waiters.items():
+            if call.is_for(waiter):
+                self._queue.improve(ticket, waiter.callers)
+
+    def gateway_gone(self) -> None:
+        """The gateway does not accept connections: its program ended, with everything it had under way."""
+        self._queue.gateway_gone()
+
+    def _note(self, operation: str, started: float, status: int, retry_after_s: float | None) -> None:
+        """A 429 closes the queue for everybody."""
         now = _now()
         if status != 429:
-            self._penalty_box.passed(now)
+            self._penalty_box.passed(now, operation, started)
+            self._pump()
             return
-        self._penalty_box.hit(now, retry_after_s)
+        self._penalty_box.hit(now, operation, retry_after_s)
         left = self._penalty_box.left(now)
-        self._journal.note_penalty(left)
-        log.error("IBKR refuses requests for a while: too many were sent", seconds=round(left))
+        self._journal.note_penalty(left, operation, self._penalty_box.left(now, operation))
+        log.error("IBKR refuses requests for a while: too many were sent", operation=operation, seconds=round(left))
         waiters, self._waiters = self._waiters, {}
         self._queue.clear()
-        for waiter in waiters.values():
+        for call, waiter in waiters.values():
             if not waiter.done():
-                waiter.set_exception(_penalty(left))
+                waiter.set_exception(self._penalty(call.operation))
         self._pump()
+
+    def _penalty(self, operation: str) -> PacingLimited:
+        now = _now()
+        left = self._penalty_box.left(now)
+        if left:
+            message = "IBKR refuses all requests for a while, because too many were sent."
+        else:
+            left = self._penalty_box.left(now, operation)
+            message = f"IBKR refuses {operation} for a while, because it was asked for too often."
+        return PacingLimited(message, retry_after_s=math.ceil(left))
 
     def close(self) -> None:
         if self._timer is not None:
@@ -175,9 +217,10 @@ class Pacer:
     def _pump(self) -> None:
         now = _now()
         self._queue.most_at_once = 1 if self._penalty_box.is_half_open(now) else IN_FLIGHT
+        self._queue.on_trial = self._penalty_box.on_trial(now)
         while (ticket := self._queue.start(now)) is not None:
             self._journal.note(ticket.operation)
-            waiter = self._waiters.pop(ticket)
+            _, waiter = self._waiters.pop(ticket)
             # One that was cancelled in this very moment gives its place back itself.
             if not waiter.done():
                 waiter.set_result(None)
@@ -196,12 +239,6 @@ class Pacer:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _penalty(left: float) -> PacingLimited:
-    return PacingLimited(
-        "IBKR refuses all requests for a while, because too many were sent.", retry_after_s=math.ceil(left)
-    )
 
 
 def _silence(operation: str, rests_s: float) -> UpstreamTimeout:

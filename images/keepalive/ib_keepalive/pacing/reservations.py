@@ -16,7 +16,7 @@ PUNCTUAL_S = 0.5
 # In windows as slow as this one a call is kept free for whom it was promised to; faster ones soon have another.
 SLOW_S = 5.0
 # Here a caller has one promise, whatever it asks: promises for hours ahead would shut everybody else out.
-_VERY_SLOW_S = 60.0
+VERY_SLOW_S = 60.0
 
 
 @dataclass(eq=False, slots=True)
@@ -74,4 +74,4 @@ class Reservations:
         self._tickets.clear()
 
     def _key(self, caller: str, operation: str, request: Hashable) -> tuple[str, str, Hashable]:
-        return caller, operation, None if self._window_s(operation) >= _VERY_SLOW_S else request
+        return caller, operation, None if self._window_s(operation) >= VERY_SLOW_S else request

@@ -1,12 +1,14 @@
-"""A sliding window over request arrivals: how many calls IBKR counts now, and when the next one may start. Pure."""
+"""A sliding window over request arrivals: how many calls IBKR counts now, and when the next one may start. Pure.
+
+IBKR counts a request when it arrives there, which is some time between its start and its answer: networks delay it, and
+so does a process that stands still. So a call counts from its start until a period after its answer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# IBKR counts a request when it arrives there: after its start, before its answer, at most about this much later.
-UNSURE_S = 0.25
 # Clocks tick in steps, and windows may count their own edge.
 _EDGE_S = 0.01
 _SMOOTHING = 0.2
@@ -14,16 +16,17 @@ _SMOOTHING = 0.2
 
 @dataclass(eq=False, slots=True)
 class CountedCall:
-    """One call in a window; ``arrived`` is the latest moment at which IBKR can have counted it."""
+    """One call in a window; ``arrived`` is the latest moment at which IBKR counted it, None before its answer."""
 
     window: SlidingWindow
     started: float
-    arrived: float
+    arrived: float | None = None
 
     def answer(self, now: float) -> None:
         """Note that the answer came: the request had arrived by then."""
-        self.arrived = min(self.arrived, now)
-        self.window.learn(self.arrived - self.started)
+        if self.arrived is None:
+            self.arrived = now
+            self.window.learn(now - self.started)
 
     def void(self) -> None:
         """Note that the request was never sent."""
@@ -41,7 +44,7 @@ class SlidingWindow:
 
     def take(self, now: float) -> CountedCall:
         """Count a call that starts now, whether or not there is room."""
-        counted = CountedCall(self, now, now + UNSURE_S)
+        counted = CountedCall(self, now)
         self._counted.append(counted)
         return counted
 
@@ -55,7 +58,10 @@ class SlidingWindow:
         return max(0, self.calls - len(self._expiries(now)))
 
     def opening(self, now: float, ahead: int = 0) -> float:
-        """The earliest start of a call that has ``ahead`` others before it, all starting as early as they may."""
+        """The earliest start of a call that has ``ahead`` others before it, all starting as early as they may.
+
+        As far as calls without an answer get it as soon as others did.
+        """
         return self.openings(now)(ahead)
 
     def openings(self, now: float) -> Callable[[int], float]:
@@ -74,10 +80,13 @@ class SlidingWindow:
         return opening
 
     def learn(self, lag: float) -> None:
-        """How long a call took until its answer, as far as that is in doubt: later ones will take about as long."""
+        """How long a call took until its answer: later ones will take about as long."""
         self._lag += _SMOOTHING * (lag - self._lag)
 
     def _expiries(self, now: float) -> list[float]:
         lasts = self.seconds + _EDGE_S
-        self._counted = [counted for counted in self._counted if counted.arrived + lasts > now]
-        return sorted(counted.arrived + lasts for counted in self._counted)
+        self._counted = [each for each in self._counted if each.arrived is None or each.arrived + lasts > now]
+        return sorted(
+            (max(now, each.started + self._lag) if each.arrived is None else each.arrived) + lasts
+            for each in self._counted
+        )

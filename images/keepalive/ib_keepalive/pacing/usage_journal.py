@@ -29,25 +29,31 @@ class UsageJournal:
         self._wall = wall
         self._calls: dict[str, list[float]] = {}
         self._penalty_until = 0.0
+        self._closed: dict[str, float] = {}
 
-    def read(self) -> tuple[dict[str, list[float]], float]:
-        """Ages in seconds of the calls that still count, by operation, and the seconds left of a penalty."""
+    def read(self) -> tuple[dict[str, list[float]], float, dict[str, float]]:
+        """Ages in seconds of the calls that still count, by operation, and the seconds left of a penalty.
+
+        Last the seconds left for operations that are refused by themselves.
+        """
         if self._path is None or not self._path.exists():
-            return {}, 0.0
+            return {}, 0.0, {}
         now = self._wall()
         try:
-            cached = json.loads(self._path.read_text("utf-8"))
+            recorded = json.loads(self._path.read_text("utf-8"))
             self._calls = {
-                name: [float(at) for at in cached["calls"][name]] for name in self._slow if name in cached["calls"]
+                name: [float(at) for at in recorded["calls"][name]] for name in self._slow if name in recorded["calls"]
             }
-            self._penalty_until = float(cached["penalty_until"])
+            self._penalty_until = float(recorded["penalty_until"])
+            self._closed = {str(name): float(until) for name, until in recorded.get("closed", {}).items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             log.warning("what was recorded of earlier requests cannot be read", file=self._path.name)
-            return {}, 0.0
+            return {}, 0.0, {}
         # A clock that was set back makes a call look younger than it is, never older.
         ages = {name: [max(0.0, now - at) for at in calls] for name, calls in self._calls.items()}
         counted = {name: [age for age in found if age < self._slow[name].seconds] for name, found in ages.items()}
-        return counted, max(0.0, self._penalty_until - now)
+        closed = {name: until - now for name, until in self._closed.items() if until > now}
+        return counted, max(0.0, self._penalty_until - now), closed
 
     def note(self, operation: str) -> None:
         """A call of ``operation`` starts."""
@@ -56,17 +62,21 @@ class UsageJournal:
             self._calls[operation] = [*self._calls.get(operation, []), self._wall()][-limit.calls :]
             self._write()
 
-    def note_penalty(self, left: float) -> None:
-        """IBKR refuses everything for ``left`` seconds from now."""
-        self._penalty_until = self._wall() + left
+    def note_penalty(self, left: float, operation: str, operation_left: float) -> None:
+        """IBKR refuses everything for ``left`` seconds from now, and ``operation`` for ``operation_left``."""
+        now = self._wall()
+        self._penalty_until = now + left
+        self._closed = {name: until for name, until in self._closed.items() if until > now}
+        self._closed[operation] = now + operation_left
         self._write()
 
     def _write(self) -> None:
         if self._path is None:
             return
+        written = {"calls": self._calls, "penalty_until": self._penalty_until, "closed": self._closed}
         draft = self._path.with_suffix(".new")
         try:
-            draft.write_text(json.dumps({"calls": self._calls, "penalty_until": self._penalty_until}), "utf-8")
+            draft.write_text(json.dumps(written), "utf-8")
             os.replace(draft, self._path)
         except OSError as error:
             log.warning("requests cannot be recorded", file=self._path.name, reason=error.strerror)

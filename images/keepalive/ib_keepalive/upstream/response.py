@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-from ibkr.errors import IbError, LoginRequired, PacingLimited, SessionReopening, UpstreamError
+from ib_keepalive.upstream.json_body import read_body
+from ibkr.errors import IbError, LoginRequired, Maintenance, PacingLimited, SessionReopening, UpstreamError
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 _LONGEST_MESSAGE = 300
-_NO_SIGN_IN = ("no session", "not logged in", "not authenticated")
-_NO_BRIDGE = ("no bridge", "init session first")
+# The whole of what it says: other errors may speak of sessions too.
+_NO_SIGN_IN = frozenset({"no session", "not logged in", "session expired", "unauthorized"})
+_NO_BRIDGE = ("no bridge", "init session first", "not authenticated", "no brokerage session")
 _NO_PREFLIGHT = ("query /accounts first",)
 _STATUS_ONLY = frozenset({"error", "statusCode", "status", "code", "action", "warn"})
 
@@ -34,10 +35,10 @@ class Response:
     retry_after_s: float | None = None
 
 
-def read_response(response: Response) -> Any:
-    """The decoded JSON of a good answer (None for an empty one); raises the IbError that the answer stands for.
+def read_response(response: Response) -> tuple[Any, bytes]:
+    """The decoded JSON of a good answer (None for an empty one) and its content as every reader takes it.
 
-    A 429 is never read as a login problem, nor is a 5xx.
+    Raises the IbError that the answer stands for. A 429 is never read as a login problem, nor is a 5xx.
     """
     status = response.status
     if status == 429:
@@ -52,26 +53,28 @@ def read_response(response: Response) -> Any:
     lowered = message.lower()
     if status == 400 and any(words in lowered for words in _NO_BRIDGE):
         raise SessionReopening("IBKR's brokerage session is not open at the moment.", retry_after_s=5)
-    if status == 400 and any(words in lowered for words in _NO_PREFLIGHT):
+    if status in (400, 500) and any(words in lowered for words in _NO_PREFLIGHT):
         raise PreflightMissing(f"IBKR: {message}", status=status)
     raise UpstreamError(f"IBKR: {message}" if message else f"IBKR answered with HTTP {status}.", status=status)
 
 
-def _read_good(response: Response) -> Any:
+def _read_good(response: Response) -> tuple[Any, bytes]:
     if response.status == 204:
-        return None
+        return None, b""
     if "html" in response.media:
+        if b"maintenance" in response.content.lower():
+            raise Maintenance("IBKR is under maintenance.")
         if b"/sso/" in response.content or b"login" in response.content.lower():
             raise LoginRequired("IBKR's gateway answered with its sign-in page.")
         raise FinalAnswer("IBKR answered with a web page instead of data.")
     try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
+        body, content = read_body(response.content)
+    except ValueError:
         raise UpstreamError("IBKR's answer is cut short or not JSON.", action="Try again shortly.") from None
     error = _bare_error(body)
     if error is not None:
         raise error
-    return body
+    return body, content
 
 
 def _bare_error(body: Any) -> IbError | None:
@@ -82,7 +85,7 @@ def _bare_error(body: Any) -> IbError | None:
         return None
     message = body["error"][:_LONGEST_MESSAGE]
     lowered = message.lower()
-    if any(words in lowered for words in _NO_SIGN_IN):
+    if lowered.strip(" .!") in _NO_SIGN_IN or body.get("statusCode") == 401:
         return LoginRequired("IBKR's gateway has no valid sign-in.")
     if any(words in lowered for words in _NO_BRIDGE):
         return SessionReopening("IBKR's brokerage session is not open at the moment.", retry_after_s=5)
@@ -96,8 +99,8 @@ def _message(response: Response) -> str:
     if "html" in response.media:
         return ""
     try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
+        body, _ = read_body(response.content)
+    except ValueError:
         text = response.content.decode("utf-8", "replace").strip()
         return "" if text.startswith("<") else text[:_LONGEST_MESSAGE]
     if isinstance(body, dict):

@@ -1,21 +1,15 @@
-"""What the guard keeps: answers, and its memory of one session."""
+"""What the guard keeps of answers, and which answers are not the answer yet."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ib_keepalive.guard.reads.cache import Cache, CachedResponse
-from ib_keepalive.guard.reads.warm_up import is_cold, retry_in_s, underlying_symbols
-from ib_keepalive.upstream.api_request import ApiRequest
-from ib_keepalive.upstream.session_memory import SessionMemory
+from ib_keepalive.guard.memory.cache import Cache, CachedResponse
+from ib_keepalive.guard.reads.warm_up import is_cold, is_empty, retry_in_s, underlying_symbols
 from ibkr import catalogue
 from ibkr.errors import IbError, LoginRequired, PacingLimited, UpstreamError, UpstreamTimeout, UpstreamUnreachable
-from ibkr.session import GatewayStatus, SessionState, Status
-from support.guard import status_of
 
 ROWS = catalogue.load()
 LEDGER = ROWS["get_ledger"]._replace(fresh_s=3)
@@ -57,50 +51,6 @@ def test_an_answer_larger_than_everything_is_not_kept():
     assert cache.get("big", 1) is None
 
 
-OPEN = status_of(SessionState.AUTHENTICATED, since=5)
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        status_of(SessionState.AUTHENTICATED, since=6),
-        status_of(SessionState.COMPETING, since=5),
-        replace(OPEN, mode="live"),
-        replace(OPEN, gateway=GatewayStatus(started_at=9)),
-    ],
-)
-def test_another_session_makes_the_memory_forget(other: Status):
-    memory = SessionMemory()
-    memory.observe(replace(OPEN, mode="paper"), now=10, wall=10)
-    memory.called.add("list_brokerage_accounts")
-    before = memory.generation
-    assert memory.observe(other, now=11, wall=11)
-    assert memory.generation > before
-    assert not memory.called
-
-
-@pytest.mark.parametrize("drift", [0.0, 0.002, -0.002, 3600.0, -86400.0])
-def test_the_same_session_told_by_another_clock_is_no_other_session(drift: float):
-    memory = SessionMemory()
-    memory.observe(replace(OPEN, gateway=GatewayStatus(started_at=2)), now=10, wall=1000)
-    later = replace(OPEN, state_since=OPEN.state_since + drift, gateway=GatewayStatus(started_at=2 + drift))
-    assert not memory.observe(later, now=20, wall=1010 + drift)
-
-
-def test_learning_the_mode_is_no_other_session():
-    memory = SessionMemory()
-    memory.observe(OPEN, now=10, wall=10)
-    memory.called.add("list_brokerage_accounts")
-    assert not memory.observe(replace(OPEN, mode="paper", observed_at=77, age_seconds=3), now=10, wall=10)
-    assert memory.called
-
-
-def test_searches_are_remembered_by_conid():
-    memory = SessionMemory()
-    memory.note_search([{"conid": "265598"}, {"conid": 8314}, {"issuers": []}, None])
-    assert memory.searched == {"265598", "8314"}
-
-
 @pytest.mark.parametrize(
     ("operation", "error", "tries", "warm", "again"),
     [
@@ -140,10 +90,9 @@ def test_only_what_a_second_try_can_cure_is_tried_again(
     ],
 )
 def test_the_first_answers_of_a_session_are_told_from_real_ones(operation: str, cold: object, warm: object):
-    request = ApiRequest(ROWS[operation], ROWS[operation].path)
-    assert is_cold(request, cold)
-    assert not is_cold(request, warm)
-    assert not is_cold(ApiRequest(LEDGER, LEDGER.path), cold)
+    assert is_cold(ROWS[operation], cold)
+    assert not is_cold(ROWS[operation], warm)
+    assert not is_cold(LEDGER, cold)
 
 
 def test_only_derivatives_are_traced_to_their_underlying():
@@ -153,3 +102,20 @@ def test_only_derivatives_are_traced_to_their_underlying():
     assert underlying_symbols(answer, only_derivatives=True) == ["ES"]
     assert underlying_symbols(answer, only_derivatives=False) == ["AAPL", "ES"]
     assert underlying_symbols([], only_derivatives=False) == []
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"call": [], "put": []}, {"secdef": []}, {"a": None}, {"a": {"b": []}}])
+def test_nothing_is_told_from_something(body: object):
+    assert is_empty(body)
+
+
+@pytest.mark.parametrize("body", [[{}], {"orders": [], "snapshot": True}, {"a": 0}, {"a": ""}, 0, "", False])
+def test_something_is_not_taken_for_nothing(body: object):
+    assert not is_empty(body)
+
+
+def test_what_is_empty_is_kept_for_two_seconds_at_most():
+    cache = Cache()
+    cache.put("a", CachedResponse(LEDGER._replace(fresh_s=3600), b"[]", 200, 10, is_empty=True))
+    assert cache.get("a", 11.9) is not None
+    assert cache.get("a", 12.1) is None

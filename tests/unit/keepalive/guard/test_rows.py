@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ib_keepalive.guard.snapshots import market_data_lines
-from ib_keepalive.guard.snapshots.rows import Rows, Wish, read_wish
+from ib_keepalive.guard.memory.rows import Rows, Wish, read_wish
 from ib_keepalive.upstream.api_request import ApiRequest
 from ibkr import catalogue
 from ibkr.errors import InvalidRequest
@@ -143,7 +142,7 @@ def test_the_age_is_that_of_the_oldest_part():
     rows = Rows()
     rows.take(["1"], ["31"], [row("1", f31="10")], 1.0)
     rows.take(["2"], ["31"], [row("2", f31="10")], 2.0)
-    assert rows.read_at(wish("1,2")) == 1.0
+    assert rows.fetched_at(wish("1,2")) == 1.0
 
 
 def test_an_instrument_given_up_starts_cold_and_keeps_its_last_values_meanwhile():
@@ -151,24 +150,10 @@ def test_an_instrument_given_up_starts_cold_and_keeps_its_last_values_meanwhile(
     rows.take(["1"], ["31"], [row("1", f31="10")], 0.0)
     rows.renew("1")
     assert rows.answer(wish("1")) == [row("1", f31="10")]
-    assert rows.read_at(wish("1")) == 0.0
+    assert rows.fetched_at(wish("1")) == 0.0
     assert not rows.is_fresh("1", ["31"], since=0.1)
     rows.take(["1"], ["31"], [row("1")], 100.0)
     assert rows.poll_at("1", ["31"], 100.0) == pytest.approx(100.3)
-
-
-def test_the_instruments_asked_for_longest_ago_give_up_their_lines(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(market_data_lines, "MOST", 4)
-    held = market_data_lines.MarketDataLines()
-    held.hold(["1", "2", "3", "4"])
-    held.hold(["1"])
-    assert held.excess(["9"]) == ["2"]
-    assert held.excess(["2", "9", "8"]) == ["3", "4"]
-    assert held.excess(["1"]) == []
-    held.hold(["2@NYSE"])
-    assert held.give_up("2") == ["2", "2@NYSE"]
-    assert held.excess(["9"]) == []
-    assert held.give_up_all() == ["3", "4", "1"]
 
 
 @given(
@@ -184,3 +169,36 @@ def test_an_answer_never_holds_what_was_not_asked(cells: list[tuple[str, str]], 
     answer = rows.answer(Wish(tuple(conids), tuple(fields)))
     assert [each["conidEx"] for each in answer] == [conid for conid in conids if rows.has([conid])]
     assert all(each.keys() <= {"conid", "conidEx", *fields} for each in answer)
+
+
+def test_without_fields_all_known_ones_are_read_again_and_the_age_is_theirs():
+    rows = Rows()
+    rows.take(["1"], ["31", "84"], [row("1", f31="10", f84="9")], 1.0)
+    assert set(rows.with_known_fields(wish("1", "")).fields) == {"31", "84"}
+    rows.take(["1"], ["6509"], [row("1", f6509="R")], 300.0)
+    assert rows.fetched_at(wish("1", "")) == 1.0
+
+
+def test_ibkrs_time_is_that_of_the_oldest_value_in_the_answer():
+    rows = Rows()
+    rows.take(["1"], ["31"], [row("1", f31="10") | {"_updated": 1000}], 1.0)
+    rows.take(["1"], ["84"], [row("1", f84="9") | {"_updated": 2000}], 2.0)
+    assert rows.answer(wish("1", "31"))[0]["_updated"] == 1000
+    assert rows.answer(wish("1", "84"))[0]["_updated"] == 2000
+    assert rows.answer(wish("1", "84,31"))[0]["_updated"] == 1000
+
+
+def test_a_feed_that_ibkr_let_go_is_warmed_up_again():
+    rows = Rows()
+    rows.take(["1"], ["31", "84"], [row("1", f31="10", f84="9")], 0.0)
+    rows.take(["1"], ["31", "84"], [row("1", f6509="R")], 600.0)
+    assert rows.poll_at("1", ["31", "84"], 600.0) == pytest.approx(600.3)
+    rows.take(["1"], ["31", "84"], [row("1", f31="11", f84="9")], 600.3)
+    assert rows.poll_at("1", ["31", "84"], 600.3) is None
+
+
+def test_a_field_that_never_came_does_not_make_a_feed_look_let_go():
+    rows = Rows()
+    rows.take(["1"], ["31"], [row("1", f31="10")], 0.0)
+    rows.take(["1"], ["7308"], [row("1")], 1.0)
+    assert rows.answer(wish("1", "31")) == [row("1", f31="10")]

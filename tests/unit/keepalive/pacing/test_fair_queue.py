@@ -19,8 +19,8 @@ from ib_keepalive.pacing.fair_queue import (
     TooLong,
 )
 from ib_keepalive.pacing.reservations import RESERVED_S, Ticket
-from ib_keepalive.pacing.sliding_window import UNSURE_S, SlidingWindow
-from ib_keepalive.pacing.unanswered import REST_S, STUCK_S
+from ib_keepalive.pacing.sliding_window import SlidingWindow
+from ib_keepalive.pacing.unanswered import OPERATION_REST_S, STUCK_S
 from ibkr.operation import Pacing
 
 TOGETHER = Pacing(9, 1.0)
@@ -78,7 +78,7 @@ class Simulation:
         refused: Callable[[float], None] | None = None,
     ) -> None:
         try:
-            ticket = self.queue.join(self.now, caller, operation, request, deadline)
+            ticket = self.queue.join(self.now, [caller], operation, request, deadline)
         except TooLong as error:
             self.refused.append((caller, self.now, error.wait_s))
             if refused is not None:
@@ -106,7 +106,7 @@ class Simulation:
     def _start(self, ticket: Ticket) -> None:
         start, (asked, then) = self.now, self._asked.pop(ticket)
         self.most_running = max(self.most_running, self.queue.running)
-        arrived = start + self.lag(len(self.served)) * min(self.took, UNSURE_S)
+        arrived = start + self.lag(len(self.served)) * self.took
         self.served.append(Served(ticket.caller, ticket.operation, asked, start, arrived, start + self.took))
 
         def finish() -> None:
@@ -203,7 +203,7 @@ def test_the_least_served_of_equal_callers_gets_most_of_the_average(agents, dead
     simulation.run(until=120)
     served = Counter(each.caller for each in simulation.served)
     assert min(served[str(agent)] for agent in range(agents)) >= 0.8 * len(simulation.served) / agents
-    assert len(simulation.served) >= 0.9 * 120 * min(TOGETHER.calls / (1.01 + min(took, UNSURE_S)), IN_FLIGHT / took)
+    assert len(simulation.served) >= 0.9 * 120 * min(TOGETHER.calls / (1.01 + took), IN_FLIGHT / took)
 
 
 def test_a_caller_with_many_questions_does_not_delay_one_with_few():
@@ -271,7 +271,8 @@ def test_a_promise_that_nobody_claims_ends():
 def test_requests_of_others_count():
     simulation = Simulation(took=0.01)
     for _ in range(8):
-        simulation.queue.spend("tickle", 0.0)
+        for counted in simulation.queue.spend("tickle", 0.0):
+            counted.answer(0.0)
     for number in range(5):
         simulation.ask("a", "read", number)
     simulation.run(until=0.5)
@@ -282,20 +283,20 @@ def test_requests_of_others_count():
 
 def test_the_line_is_bounded():
     simulation = Simulation(took=0.01)
-    for number in range(MOST_WAITING * 2):
-        simulation.ask(str(number), "read", number, deadline=1e6)
-    assert simulation.queue.waiting <= MOST_WAITING
+    for number in range(MOST_WAITING * 8):
+        simulation.ask(str(number // 2), "read", number, deadline=1e6)
+    assert simulation.queue.waiting <= 1024
     assert simulation.refused
     assert all(wait >= 1 for _, _, wait in simulation.refused)
 
 
 def test_a_request_that_was_never_sent_does_not_count():
     queue = FairQueue(TOGETHER, LIMITS)
-    queue.join(0.0, "a", "slow", 1, 8.0)
+    queue.join(0.0, ["a"], "slow", 1, 8.0)
     ticket = queue.start(0.0)
     assert ticket is not None
     queue.finish(ticket, 0.1, "unsent")
-    queue.join(0.2, "a", "slow", 1, 8.0)
+    queue.join(0.2, ["a"], "slow", 1, 8.0)
     assert queue.start(0.2) is not None
 
 
@@ -303,7 +304,7 @@ def lose(queue: FairQueue, at: float, *operations: str) -> None:
     """Have one request of each operation started at 0 and not answered until ``at``."""
     tickets = []
     for number, operation in enumerate(operations):
-        queue.join(0.0, "a", operation, number, 8.0)
+        queue.join(0.0, ["a"], operation, number, 8.0)
         tickets.append(queue.start(0.0))
     for ticket in tickets:
         assert ticket is not None
@@ -314,7 +315,7 @@ def test_requests_that_never_got_an_answer_take_slots_for_a_while_but_never_all(
     queue = FairQueue(TOGETHER, {})
     lose(queue, 10.0, "one", "two", "three", "four")
     for number in range(3):
-        queue.join(20.0, "a", "read", number, 8.0)
+        queue.join(20.0, ["a"], "read", number, 8.0)
     assert queue.start(20.0) is not None
     assert queue.start(20.0) is None
     assert queue.next_change(20.0) == 10.0 + STUCK_S
@@ -324,12 +325,12 @@ def test_requests_that_never_got_an_answer_take_slots_for_a_while_but_never_all(
 def test_an_operation_without_answers_rests_and_is_then_tried_one_by_one():
     queue = FairQueue(TOGETHER, {})
     lose(queue, 10.0, "ledger")
-    assert queue.rests_s("ledger", 10.0) == 0
+    assert queue.rests_s("ledger", "another", 10.0) == 0
     lose(queue, 11.0, "ledger")
-    assert queue.rests_s("ledger", 12.0) == REST_S - 1
-    assert queue.rests_s("orders", 12.0) == 0
+    assert queue.rests_s("ledger", "another", 12.0) == OPERATION_REST_S - 1
+    assert queue.rests_s("orders", "another", 12.0) == 0
     for number in range(3):
-        queue.join(30.0, "a", "ledger", number, 80.0)
+        queue.join(30.0, ["a"], "ledger", number, 80.0)
     tried = queue.start(30.0)
     assert tried is not None
     assert queue.start(30.0) is None
@@ -340,7 +341,7 @@ def test_an_operation_without_answers_rests_and_is_then_tried_one_by_one():
 
 def test_who_leaves_the_line_costs_nothing():
     queue = FairQueue(TOGETHER, {})
-    queue.leave(queue.join(0.0, "a", "read", 1, 8.0), 0.0, keep=False)
+    queue.leave(queue.join(0.0, ["a"], "read", 1, 8.0), 0.0, keep=False)
     assert queue.start(0.0) is None
     assert queue.next_change(0.0) is None
 

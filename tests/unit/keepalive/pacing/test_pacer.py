@@ -12,7 +12,7 @@ from ib_keepalive.pacing.deadline import Deadline
 from ib_keepalive.pacing.pacer import TOGETHER, Pacer
 from ib_keepalive.pacing.penalty_box import AGAIN_S, FIRST_S, PenaltyBox
 from ib_keepalive.pacing.reservations import Ticket
-from ib_keepalive.pacing.shared_call import SharedCall
+from ib_keepalive.pacing.shared_call import Caller, SharedCall
 from ibkr import catalogue
 from ibkr.errors import PacingLimited, UpstreamError, UpstreamTimeout
 
@@ -27,8 +27,13 @@ def pacer() -> Pacer:
     return Pacer(catalogue.load(), Metrics())
 
 
+def waiter(name: str = "a", turn_s: float = 8.0, answer_s: float | None = None) -> Caller:
+    """One that gives up ``answer_s`` from now, or 15 s after its latest turn."""
+    return Caller(name, Deadline(now() + turn_s, now() + (turn_s + 15 if answer_s is None else answer_s)))
+
+
 def call(operation: str = "get_ledger", caller: str = "a", within_s: float = 8.0) -> SharedCall:
-    return SharedCall(operation, caller, Deadline(now() + within_s, now() + within_s + 15), asking=1)
+    return SharedCall(operation, [waiter(caller, within_s)])
 
 
 async def take(line: Pacer, request: object, lasts_s: float = 0.1, **of: object) -> float:
@@ -110,7 +115,7 @@ async def test_the_keeper_goes_first():
 async def test_the_keeper_is_not_held_up_for_long():
     line = pacer()
     for _ in range(30):
-        line._queue.spend("tickle", now())
+        line._queue.spend("tickle", now())[0].answer(now())
     began = now()
     await line.reserve("tickle")
     assert now() - began <= 2
@@ -145,20 +150,20 @@ async def test_a_429_closes_the_line_for_ten_minutes_and_one_request_tries():
 
 def test_a_second_offence_lasts_longer_and_one_burst_is_one_offence():
     box = PenaltyBox()
-    box.hit(0, None)
-    box.hit(5, None)
+    box.hit(0, "a", None)
+    box.hit(5, "a", None)
     assert box.left(10) == FIRST_S - 10
-    box.hit(FIRST_S, None)
+    box.hit(FIRST_S, "a", None)
     assert box.left(FIRST_S) == AGAIN_S
-    box.passed(FIRST_S + 1)
+    box.passed(FIRST_S + 1, "b", FIRST_S + 0.5)
     assert box.left(FIRST_S + 1) > 0
-    box.passed(FIRST_S + AGAIN_S)
-    box.hit(9999, 30)
+    box.passed(FIRST_S + AGAIN_S, "b", FIRST_S + AGAIN_S)
+    box.hit(9999, "b", 30)
     assert box.left(9999) == 30
 
 
-async def test_callers_of_one_question_share_a_flight():
-    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"))
+async def test_callers_of_one_question_share_a_call():
+    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"), lambda _: None)
     worked = []
 
     async def work(call: SharedCall) -> str:
@@ -166,42 +171,43 @@ async def test_callers_of_one_question_share_a_flight():
         await asyncio.sleep(1)
         return "answer"
 
-    answers = await asyncio.gather(*(calls.ask("q", "get_ledger", caller, Deadline(9, 9), work) for caller in "abc"))
+    answers = await asyncio.gather(*(calls.ask("q", "get_ledger", waiter(caller, 9, 9), work) for caller in "abc"))
     assert answers == [("answer", False), ("answer", True), ("answer", True)]
     assert len(worked) == 1
     await asyncio.sleep(0)
     assert len(calls) == 0
 
 
-async def test_a_caller_that_leaves_does_not_end_the_flight_of_the_others():
-    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"))
+async def test_a_caller_that_leaves_does_not_end_the_call_of_the_others():
+    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"), lambda _: None)
 
     async def work(_: SharedCall) -> str:
         await asyncio.sleep(1)
         return "answer"
 
-    first = asyncio.create_task(calls.ask("q", "get_ledger", "a", Deadline(9, 9), work))
-    second = asyncio.create_task(calls.ask("q", "get_ledger", "b", Deadline(9, 9), work))
+    first = asyncio.create_task(calls.ask("q", "get_ledger", waiter("a", 9, 9), work))
+    second = asyncio.create_task(calls.ask("q", "get_ledger", waiter("b", 9, 9), work))
     await asyncio.sleep(0.5)
     first.cancel()
     assert await second == ("answer", True)
 
 
-async def test_a_flight_that_nobody_wants_ends_unless_the_gateway_has_it():
-    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"))
+async def test_a_call_that_nobody_wants_ends_unless_the_gateway_has_it():
+    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"), lambda _: None)
     ended = []
 
     async def work(call: SharedCall) -> str:
-        call.is_sent = call.caller == "sent"
+        [caller] = call.callers
+        call.is_sent = caller == "sent"
         try:
             await asyncio.sleep(5)
         except asyncio.CancelledError:
-            ended.append(call.caller)
+            ended.append(caller)
             raise
         return "answer"
 
     for caller in ("waiting", "sent"):
-        asking = asyncio.create_task(calls.ask(caller, "get_ledger", caller, Deadline(9, 9), work))
+        asking = asyncio.create_task(calls.ask(caller, "get_ledger", waiter(caller, 9, 9), work))
         await asyncio.sleep(0.5)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
@@ -213,21 +219,21 @@ async def test_a_flight_that_nobody_wants_ends_unless_the_gateway_has_it():
 
 
 async def test_each_caller_keeps_its_own_deadline():
-    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"))
+    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"), lambda _: None)
 
     async def work(_: SharedCall) -> str:
         await asyncio.sleep(3)
         return "answer"
 
-    slow = asyncio.create_task(calls.ask("q", "get_ledger", "a", Deadline(9, 9), work))
+    slow = asyncio.create_task(calls.ask("q", "get_ledger", waiter("a", 9, 9), work))
     with pytest.raises(UpstreamTimeout):
-        await calls.ask("q", "get_ledger", "b", Deadline(1, 1), work)
+        await calls.ask("q", "get_ledger", waiter("b", 1, 1), work)
     assert now() == pytest.approx(1)
     assert (await slow)[0] == "answer"
 
 
 async def test_an_error_reaches_everybody_who_waits_and_nobody_after():
-    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"))
+    calls: SingleFlight[str] = SingleFlight(lambda _: PacingLimited("late"), lambda _: None)
     tries = []
 
     async def work(_: SharedCall) -> str:
@@ -237,7 +243,7 @@ async def test_an_error_reaches_everybody_who_waits_and_nobody_after():
 
     for _ in range(2):
         both = await asyncio.gather(
-            *(calls.ask("q", "get_ledger", "a", Deadline(99, 99), work) for _ in range(2)), return_exceptions=True
+            *(calls.ask("q", "get_ledger", waiter("a", 99, 99), work) for _ in range(2)), return_exceptions=True
         )
         assert [type(each) for each in both] == [UpstreamError, UpstreamError]
     assert len(tries) == 2

@@ -27,11 +27,11 @@ def failure(status: int, body: Any = b"", media: str = "application/json") -> Ib
 
 @pytest.mark.parametrize("body", [{}, [], {"a": 1}, [{"error": "x"}], "text", 5, None, {"error": None, "rate": 1}])
 def test_json_of_a_good_answer_passes(body: Any):
-    assert read_response(response(200, body)) == body
+    assert read_response(response(200, body)) == (body, json.dumps(body).encode())
 
 
 def test_an_answer_without_content_passes():
-    assert read_response(response(204)) is None
+    assert read_response(response(204)) == (None, b"")
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,7 @@ def test_an_answer_without_content_passes():
         (200, PAGE, "text/html; charset=utf-8"),
         (200, {"error": "no session"}, "application/json"),
         (200, {"error": "not authenticated", "statusCode": 401}, "application/json"),
+        (200, {"error": "No session."}, "application/json"),
     ],
 )
 def test_a_missing_sign_in_is_recognised(status: int, body: Any, media: str):
@@ -51,13 +52,46 @@ def test_a_missing_sign_in_is_recognised(status: int, body: Any, media: str):
 
 
 @pytest.mark.parametrize("status", [400, 200])
-@pytest.mark.parametrize("words", ["Bad Request: no bridge", "Init session first"])
+@pytest.mark.parametrize("words", ["Bad Request: no bridge", "Init session first", "not authenticated"])
 def test_a_missing_brokerage_session_is_recognised(status: int, words: str):
     assert isinstance(failure(status, {"error": words, "statusCode": 400}), SessionReopening)
 
 
-def test_a_missing_call_of_accounts_is_recognised():
-    assert isinstance(failure(400, {"error": "Please query /accounts first"}), PreflightMissing)
+@pytest.mark.parametrize("words", ["there is no session of this algo today", "No session is defined for the contract"])
+def test_a_text_that_speaks_of_sessions_is_no_missing_sign_in(words: str):
+    assert failure(200, {"error": words}).code == "upstream_error"
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_a_missing_call_of_accounts_is_recognised(status: int):
+    assert isinstance(failure(status, {"error": "Please query /accounts first"}), PreflightMissing)
+
+
+def test_a_page_of_maintenance_is_maintenance_whatever_its_status():
+    page = b"<html><h1>Scheduled Maintenance</h1><a href='/sso/Login'>Login</a></html>"
+    assert failure(200, page, "text/html").code == "maintenance"
+
+
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [
+        (b'{"a":NaN,"b":[Infinity,-Infinity,1]}', {"a": None, "b": [None, None, 1]}),
+        (b'{"a":1e999,"b":-1e400,"c":1e5}', {"a": None, "b": None, "c": 100000.0}),
+        (b'{"a":"caf\xe9"}', {"a": "caf\ufffd"}),
+        (b'["\\ud800x","\\ud83d\\ude00","\\udc00"]', ["\ufffdx", "\U0001f600", "\ufffd"]),
+        (b'["\\\\ud800"]', ["\\ud800"]),
+    ],
+)
+def test_odd_json_becomes_json_that_every_reader_takes(content: bytes, body: Any):
+    read, clean = read_response(Response(200, "application/json", content))
+    assert read == body
+    assert json.loads(clean.decode(), parse_constant=pytest.fail) == body
+
+
+def test_nesting_that_no_reader_takes_is_an_error_of_ibkr():
+    assert failure(200, b"[" * 100_000 + b"]" * 100_000).code == "upstream_error"
+    deep, _ = read_response(Response(200, "application/json", b"[" * 900 + b"]" * 900))
+    assert deep
 
 
 @pytest.mark.parametrize("body", [b"", b"slow down", {"error": "no session"}, PAGE])

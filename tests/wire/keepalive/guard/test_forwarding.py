@@ -71,7 +71,7 @@ async def test_a_read_is_forwarded_without_anything_of_the_caller():
         )
     assert answer.json() == {"BASE": {"cashbalance": 1.5}}
     assert answer.headers["ib-source"] == "upstream"
-    own = {"content-type", "content-length", "cache-control", "ib-source", "ib-age-ms", "date", "server"}
+    own = {"content-type", "content-length", "cache-control", "ib-source", "ib-age-ms", "ib-sign-in", "date", "server"}
     assert answer.headers.keys() <= own
     [headers] = seen
     assert headers.keys() <= {"host", "user-agent", "accept", "accept-encoding"}

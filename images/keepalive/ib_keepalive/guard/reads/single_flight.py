@@ -6,18 +6,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from ib_keepalive.pacing.deadline import Deadline
-from ib_keepalive.pacing.shared_call import SharedCall, wait_for
+from ib_keepalive.pacing.shared_call import SharedCall, Waiter, wait_for
 from ibkr.errors import IbError
 
 T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """One task per request. ``late`` makes the error of a caller whose shared call was still in the queue."""
+    """One task per request.
 
-    def __init__(self, late: Callable[[SharedCall], IbError]) -> None:
+    ``late`` makes the error of a caller whose shared call was still in the queue; ``joined`` is told of each who joins.
+    """
+
+    def __init__(self, late: Callable[[SharedCall], IbError], joined: Callable[[Waiter], None]) -> None:
         self._late = late
+        self._joined = joined
         self._tasks: dict[Hashable, tuple[SharedCall, asyncio.Task[T]]] = {}
         self._all: set[asyncio.Task[T]] = set()
 
@@ -28,27 +31,30 @@ class SingleFlight(Generic[T]):
         self,
         key: Hashable,
         operation: str,
-        caller: str,
-        deadline: Deadline,
+        waiter: Waiter,
         work: Callable[[SharedCall], Awaitable[T]],
     ) -> tuple[T, bool]:
         """The result of ``work`` and whether somebody else's shared call brought it.
 
-        PacingLimited or UpstreamTimeout when ``deadline`` ends before; the shared call goes on for the others.
+        PacingLimited or UpstreamTimeout when the waiter's deadline ends before; the call goes on for the others.
         """
         call, task = self._tasks.get(key, (None, None))
         joined = task is not None and not task.done()
         if call is None or task is None or task.done():
-            call = SharedCall(operation, caller, Deadline(deadline.turn_by, deadline.answer_by))
+            call = SharedCall(operation)
             task = self._launch(key, call, work)
-        else:
-            call.deadline.extend(deadline)
-        call.asking += 1
+        call.waiters.append(waiter)
+        if isinstance(waiter, SharedCall):
+            waiter.inner = call
+        if joined:
+            self._joined(waiter)
         try:
-            return await wait_for(task, call, deadline, self._late), joined
+            return await wait_for(task, call, waiter, self._late), joined
         finally:
-            call.asking -= 1
-            if not call.asking and not call.is_sent and not task.done():
+            call.waiters.remove(waiter)
+            if isinstance(waiter, SharedCall):
+                waiter.inner = None
+            if not call.waiters and not call.is_sent and not task.done():
                 self._tasks.pop(key, None)
                 task.cancel()
 

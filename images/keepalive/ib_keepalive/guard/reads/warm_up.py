@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ib_keepalive.upstream.api_request import ApiRequest
 from ib_keepalive.upstream.client import ConnectionBroken
 from ib_keepalive.upstream.response import FinalAnswer
 from ibkr.errors import IbError, UpstreamError, UpstreamUnreachable
@@ -34,11 +32,6 @@ def retry_in_s(endpoint: Operation, error: IbError, tries: int, *, is_warm: bool
     return 0.5 if error.status in _PASSING_STATUSES and tries < 2 else None
 
 
-def warms_alone(endpoint: Operation) -> bool:
-    """Whether each instrument or list has a cold start of its own, and not just the operation."""
-    return endpoint.id in _EACH
-
-
 def underlying_symbols(definitions: Any, *, only_derivatives: bool) -> list[str]:
     """The symbols to search for, from an answer of ``/trsrv/secdef``; derivatives carry their underlying's."""
     rows = definitions.get("secdef") if isinstance(definitions, dict) else None
@@ -54,39 +47,27 @@ def underlying_symbols(definitions: Any, *, only_derivatives: bool) -> list[str]
     )
 
 
-def is_cold(request: ApiRequest, body: Any) -> bool:
+def is_cold(endpoint: Operation, body: Any) -> bool:
     """Whether ``body`` looks like the first answer of a session, which a second call completes."""
-    test = _COLD.get(request.endpoint.id)
-    return test is not None and test(body)
+    how, _, name = endpoint.cold.partition(" ")
+    match how:
+        case "empty":
+            return isinstance(body, list) and not body
+        case "lacks":
+            return isinstance(body, dict) and not body.get(name) and body.get("snapshot") is not True
+        case "unnamed":
+            return _lacks_contract(body.get(name) if name and isinstance(body, dict) else body)
+    return False
 
 
-_EACH = frozenset({"get_position", "list_positions_in_contract", "list_contract_algos", "get_watchlist"})
+def is_empty(body: Any) -> bool:
+    """Whether nothing is in ``body``, which may mean that it has not been there yet."""
+    if isinstance(body, dict):
+        return all(value is None or (isinstance(value, (dict, list)) and is_empty(value)) for value in body.values())
+    return body is None or body == []
 
 
 def _lacks_contract(body: Any) -> bool:
     parts = list(body.values()) if isinstance(body, dict) else [body]
     rows = [row for part in parts if isinstance(part, list) for row in part]
     return any(isinstance(row, dict) and not any(row.get(name) for name in _CONTRACT_NAMES) for row in rows)
-
-
-def _lacks_orders(body: Any) -> bool:
-    return isinstance(body, dict) and not body.get("orders") and body.get("snapshot") is not True
-
-
-def _lacks_instruments(body: Any) -> bool:
-    return isinstance(body, dict) and _lacks_contract(body.get("instruments"))
-
-
-def _lacks(name: str) -> Callable[[Any], bool]:
-    return lambda body: isinstance(body, dict) and not body.get(name)
-
-
-_COLD: dict[str, Callable[[Any], bool]] = {
-    "list_live_orders": _lacks_orders,
-    "list_trades": lambda body: body == [],
-    "get_profit_and_loss": _lacks("upnl"),
-    "get_position": _lacks_contract,
-    "list_positions_in_contract": _lacks_contract,
-    "list_contract_algos": _lacks("algos"),
-    "get_watchlist": _lacks_instruments,
-}

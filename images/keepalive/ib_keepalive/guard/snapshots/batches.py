@@ -6,23 +6,18 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from ib_keepalive.guard.memory.session_memory import SessionMemory, Sessions
 from ib_keepalive.guard.reads.warm_up import retry_in_s
-from ib_keepalive.guard.snapshots.market_data_lines import MarketDataLines
-from ib_keepalive.guard.snapshots.rows import Rows
-from ib_keepalive.pacing.deadline import Deadline
 from ib_keepalive.pacing.pacer import Pacer
-from ib_keepalive.pacing.shared_call import Abandoned, SharedCall, wait_for
+from ib_keepalive.pacing.shared_call import Abandoned, SharedCall, Waiter, wait_for
 from ib_keepalive.upstream.api_request import ApiRequest
 from ib_keepalive.upstream.paced_client import PacedClient
 from ib_keepalive.upstream.response import FinalAnswer, PreflightMissing, read_response
-from ib_keepalive.upstream.session_memory import SessionMemory
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, LoginRequired, SessionReopening, UpstreamError, UpstreamUnreachable
 
 OPERATION = "get_price_snapshot"
 _MOST_CONIDS, _MOST_FIELDS = 100, 50
-# More lines than these are given up all at once.
-_ONE_BY_ONE = 10
 # How many more requests may find out which instruments spoil one.
 _SPLITS = 16
 _AVAILABILITY = "6509"
@@ -35,7 +30,7 @@ _BLAMES = frozenset({400, 404, 500})
 
 @dataclass(eq=False, slots=True)
 class _Need:
-    """One caller's part of a round; ``done`` brings how many callers shared it."""
+    """One caller's part of a batch; ``done`` brings how many callers shared it."""
 
     conids: tuple[str, ...]
     fields: tuple[str, ...]
@@ -45,18 +40,19 @@ class _Need:
 
 @dataclass(eq=False, slots=True)
 class _Batch:
-    """One request. ``alone``: not to be shared, because it may spoil the others."""
+    """One request. ``alone``: only for those who want the same, because it may spoil the others."""
 
     call: SharedCall
+    memory: SessionMemory
     alone: bool
     needs: list[_Need] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     splits: int = _SPLITS
 
     def has_room(self, conids: Iterable[str], fields: Iterable[str]) -> bool:
+        own = self.conids()
         return (
-            not self.alone
-            and len({*self.conids(), *conids}) <= _MOST_CONIDS
+            len({*own, *conids}) <= (len(own) if self.alone else _MOST_CONIDS)
             and len({*self.fields(), *fields}) <= _MOST_FIELDS
         )
 
@@ -68,28 +64,27 @@ class _Batch:
 
 
 class SnapshotBatches:
-    """Sends the snapshot requests and fills ``rows``. ``probe_soon`` is called when IBKR denies the keeper's state."""
+    """Sends the snapshot requests and fills the session's rows.
+
+    ``probe_soon`` is called when IBKR denies the keeper's state.
+    """
 
     def __init__(
         self,
         catalogue: Catalogue,
         client: PacedClient,
         pacer: Pacer,
-        memory: SessionMemory,
-        rows: Rows,
+        sessions: Sessions,
         probe_soon: Callable[[], None],
     ) -> None:
-        self._catalogue = catalogue
+        self._operation = catalogue[OPERATION]
         self._client = client
         self._pacer = pacer
-        self._memory = memory
-        self._rows = rows
+        self._sessions = sessions
         self._probe_soon = probe_soon
         self._open: list[_Batch] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last: tuple[str, float] = ("", float("-inf"))
-        self._lines = MarketDataLines()
-        self._rejected_conids: set[str] = set()
+        self._last: tuple[frozenset[str], float] = (frozenset(), float("-inf"))
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -100,36 +95,36 @@ class SnapshotBatches:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def change_session(self) -> None:
-        self._open.clear()
-        self._lines.clear()
-        self._rejected_conids.clear()
-
-    async def fetch(self, conids: tuple[str, ...], fields: tuple[str, ...], caller: str, deadline: Deadline) -> int:
+    async def fetch(
+        self, conids: tuple[str, ...], fields: tuple[str, ...], memory: SessionMemory, waiter: Waiter
+    ) -> int:
         """Read these into the rows, together with what others want now; returns how many callers shared it."""
         need = _Need(conids, fields, asyncio.get_running_loop().create_future())
-        batch = self._find(conids, fields) or self._launch(conids, caller, deadline)
+        is_alone = memory.rejected(conids, asyncio.get_running_loop().time())
+        batch = next((each for each in self._open if self._fits(each, need, memory, is_alone)), None)
+        is_joined = batch is not None
+        if batch is None:
+            batch = self._launch(memory, is_alone)
         batch.needs.append(need)
-        batch.call.deadline.extend(deadline)
-        batch.call.asking += 1
+        batch.call.waiters.append(waiter)
+        if is_joined:
+            self._pacer.joined(waiter)
         try:
-            return int(await wait_for(need.done, batch.call, deadline, self._pacer.too_late))
+            return int(await wait_for(need.done, batch.call, waiter, self._pacer.too_late))
         finally:
             need.is_gone = True
-            batch.call.asking -= 1
-            if not batch.call.asking and not batch.call.is_sent and batch.task is not None:
+            batch.call.waiters.remove(waiter)
+            if not batch.call.waiters and not batch.call.is_sent and batch.task is not None:
                 self._close_to_others(batch)
                 batch.task.cancel()
 
-    def _find(self, conids: tuple[str, ...], fields: tuple[str, ...]) -> _Batch | None:
-        if not self._rejected_conids.isdisjoint(conids):
-            return None
-        return next((each for each in self._open if each.has_room(conids, fields)), None)
+    @staticmethod
+    def _fits(batch: _Batch, need: _Need, memory: SessionMemory, is_alone: bool) -> bool:
+        return batch.memory is memory and batch.alone is is_alone and batch.has_room(need.conids, need.fields)
 
-    def _launch(self, conids: tuple[str, ...], caller: str, deadline: Deadline) -> _Batch:
-        call = SharedCall(OPERATION, caller, Deadline(deadline.turn_by, deadline.answer_by))
-        made = _Batch(call, alone=not self._rejected_conids.isdisjoint(conids))
-        made.task = asyncio.create_task(self._run(made), name="snapshot round")
+    def _launch(self, memory: SessionMemory, is_alone: bool) -> _Batch:
+        made = _Batch(SharedCall(OPERATION), memory, is_alone)
+        made.task = asyncio.create_task(self._run(made), name="snapshot batch")
         self._open.append(made)
         self._tasks.add(made.task)
         made.task.add_done_callback(self._tasks.discard)
@@ -137,14 +132,13 @@ class SnapshotBatches:
 
     async def _run(self, batch: _Batch) -> None:
         now = asyncio.get_running_loop().time()
-        caller, last = self._last
-        self._last = (batch.call.caller, now)
+        callers, last = self._last
+        self._last = (frozenset(batch.call.callers), now)
         errors: dict[str, IbError] = {}
         failure: IbError | None = UpstreamUnreachable("The guard is stopping.")
         try:
-            if caller != batch.call.caller and now - last < _LATELY_S:
+            if not callers.issuperset(self._last[0]) and now - last < _LATELY_S:
                 await asyncio.sleep(_GATHER_S)
-            await self._make_room(batch)
             errors = await self._ask(batch, None)
             failure = None
         except Abandoned:
@@ -158,12 +152,13 @@ class SnapshotBatches:
             _tell(batch, errors, failure)
 
     async def _ask(self, batch: _Batch, conids: tuple[str, ...] | None) -> dict[str, IbError]:
-        """Read ``conids``, or all that the round has when its turn comes; returns the errors by conid."""
-        row = self._catalogue[OPERATION]
+        """Read ``conids``, or all that the batch has when its turn comes; returns the errors by conid."""
+        memory, row = batch.memory, self._operation
         asked: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
         def request() -> ApiRequest:
             nonlocal asked
+            self._sessions.check(memory)
             if asked is None:
                 self._close_to_others(batch)
                 names = batch.fields()
@@ -172,7 +167,6 @@ class SnapshotBatches:
                 asked = conids or tuple(batch.conids()), tuple(names)
             return ApiRequest(row, row.path, (("conids", ",".join(asked[0])), ("fields", ",".join(asked[1]))))
 
-        generation = self._memory.generation
         refused: UpstreamError | None = None
         body: list[object] = []
         try:
@@ -181,17 +175,19 @@ class SnapshotBatches:
             if not _blames_instruments(error):
                 raise
             refused = error
+        finally:
+            self._sessions.check(memory)
         if asked is None:
             raise Abandoned
         instruments, fields = asked
-        self._lines.hold(instruments)
+        now = asyncio.get_running_loop().time()
         if refused is None:
-            if self._memory.generation == generation:
-                self._rows.take(instruments, fields, body, asyncio.get_running_loop().time())
+            memory.accept(instruments)
+            memory.rows.take(instruments, fields, body, now)
             return {}
         if len(instruments) == 1:
-            self._rejected_conids.update(instruments)
-        if len(instruments) == 1 or batch.call.asking == 1 or not batch.splits:
+            memory.reject(instruments[0], now)
+        if len(instruments) == 1 or len(batch.call.waiters) == 1 or not batch.splits:
             return dict.fromkeys(instruments, refused)
         batch.splits -= 1
         half = len(instruments) // 2
@@ -202,41 +198,17 @@ class SnapshotBatches:
         while True:
             tries += 1
             try:
-                body = read_response(await self._client.send(batch.call, batch, request))
+                body, _ = read_response(await self._client.send(batch.call, batch, request))
             except IbError as error:
-                wait_s = retry_in_s(self._catalogue[OPERATION], error, tries, is_warm=True)
+                wait_s = retry_in_s(self._operation, error, tries, is_warm=True)
                 now = asyncio.get_running_loop().time()
-                if wait_s is None or now + wait_s > batch.call.deadline.turn_by:
+                if wait_s is None or now + wait_s > batch.call.turn_by:
                     raise
                 await asyncio.sleep(wait_s)
                 continue
             if not isinstance(body, list):
                 raise UpstreamError("IBKR answered a price snapshot without rows.")
             return body
-
-    async def _make_room(self, batch: _Batch) -> None:
-        """Give up lines that nobody asked for longest, when this round needs more than IBKR has."""
-        excess = self._lines.excess(batch.conids())
-        if len(excess) > _ONE_BY_ONE:
-            await self._give_up(batch, "unsubscribe_all_market_data", None)
-            gone = self._lines.give_up_all()
-        else:
-            gone = []
-            for conid in excess:
-                number = int(conid.partition("@")[0])
-                await self._give_up(batch, "unsubscribe_market_data", b'{"conid":%d}' % number)
-                gone += self._lines.give_up(conid)
-        for conid in gone:
-            self._rows.renew(conid)
-
-    async def _give_up(self, batch: _Batch, operation: str, body: bytes | None) -> None:
-        row = self._catalogue[operation]
-        call = SharedCall(operation, batch.call.caller, batch.call.deadline, asking=1)
-        try:
-            read_response(await self._client.send(call, body, lambda: ApiRequest(row, row.path, (), body)))
-        except UpstreamError:
-            # IBKR does not know the line any more.
-            return
 
     def _close_to_others(self, batch: _Batch) -> None:
         if batch in self._open:

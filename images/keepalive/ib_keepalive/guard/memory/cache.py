@@ -16,14 +16,24 @@ _LARGEST = _MOST_BYTES // 3
 _ENTRY_BYTES = 512
 
 
+# What is empty may only not have been there yet.
+_EMPTY_S = 2.0
+
+
 @dataclass(frozen=True, slots=True)
 class CachedResponse:
-    """``stored``: seconds of the loop's clock."""
+    """``fetched_at``: seconds of the loop's clock; ``is_empty``: nothing is in it."""
 
     endpoint: Operation
     content: bytes
     status: int
-    stored: float
+    fetched_at: float
+    is_empty: bool = False
+
+    @property
+    def fresh_s(self) -> float:
+        """For how long it is given to others."""
+        return min(self.endpoint.fresh_s, _EMPTY_S) if self.is_empty else self.endpoint.fresh_s
 
     def body(self) -> Any:
         """The decoded JSON, None when there is none."""
@@ -46,7 +56,7 @@ class Cache:
         cached = self._entries.get(key)
         if cached is None:
             return None
-        if now - cached.stored >= cached.endpoint.fresh_s:
+        if now - cached.fetched_at >= cached.fresh_s:
             self._drop(key)
             return None
         self._entries.move_to_end(key)
@@ -61,10 +71,18 @@ class Cache:
         while self.size > self._most_bytes:
             self._drop(next(iter(self._entries)))
 
-    def forget(self, unwanted: Callable[[Operation], bool]) -> None:
-        """Drop the answers of every operation that is ``unwanted``."""
-        for key in [key for key, cached in self._entries.items() if unwanted(cached.endpoint)]:
+    def forget(self, operation: str) -> None:
+        """Drop the answers of an operation."""
+        for key in [key for key, cached in self._entries.items() if cached.endpoint.id == operation]:
             self._drop(key)
+
+    def only(self, wanted: Callable[[Operation], bool]) -> Cache:
+        """Another cache with the answers of the operations that are ``wanted``."""
+        made = Cache(self._most_bytes)
+        for key, cached in self._entries.items():
+            if wanted(cached.endpoint):
+                made.put(key, cached)
+        return made
 
     def _drop(self, key: Hashable) -> None:
         cached = self._entries.pop(key, None)

@@ -26,7 +26,8 @@ _FIRST_POLLS_S, _POLL_S = 0.3, 0.5
 _BLANK_POLLS = 3
 _MOST_ROWS = 2000
 _BASE = ("conid", "conidEx", "server_id", "_updated", "6119", "6509")
-_AVAILABILITY = "6509"
+_AVAILABILITY, _UPDATED = "6509", "_updated"
+_MOST_FIELDS = 50
 # No data for this user, so that waiting is in vain.
 _NO_DATA = ("N", "O", "i")
 _CONID = re.compile(r"[1-9][0-9]{0,11}(@[A-Za-z0-9.]{1,20})?")
@@ -62,7 +63,10 @@ def _split(text: str) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Row:
-    """``read``: when each field was read last; ``first``: when it was asked for first; ``news``: when one came last."""
+    """``read``: when each field was read last; ``first``: when it was asked for first; ``news``: when one came last.
+
+    ``updated``: what IBKR gave as the time of each value.
+    """
 
     seen: float
     polls: int = 0
@@ -71,6 +75,7 @@ class Row:
     values: dict[str, Any] = field(default_factory=dict)
     read: dict[str, float] = field(default_factory=dict)
     first: dict[str, float] = field(default_factory=dict)
+    updated: dict[str, Any] = field(default_factory=dict)
 
 
 class Rows:
@@ -123,20 +128,30 @@ class Rows:
         rows = ((conid, self._rows.get(conid)) for conid in conids)
         return [conid for conid, row in rows if row is not None and row.polls >= _BLANK_POLLS and not row.values]
 
+    def with_known_fields(self, wish: Wish) -> Wish:
+        """``wish`` with all fields that are known of its instruments, where it names none: they have to be read too."""
+        if wish.fields:
+            return wish
+        rows = (self._rows.get(conid) for conid in wish.conids)
+        names = dict.fromkeys(name for row in rows if row is not None for name in row.values if name not in _BASE)
+        return Wish(wish.conids, tuple(names)[:_MOST_FIELDS])
+
     def answer(self, wish: Wish) -> list[dict[str, Any]]:
         """One row for each instrument IBKR has answered for, with the caller's fields that have a value."""
         answer = []
         for conid in wish.conids:
             row = self._rows.get(conid)
             if row is not None and row.base:
-                names = wish.fields or tuple(row.values)
-                answer.append(row.base | {name: row.values[name] for name in names if name in row.values})
+                names = [name for name in wish.fields or row.values if name in row.values]
+                answer.append(row.base | _updated(row, names) | {name: row.values[name] for name in names})
         return answer
 
-    def read_at(self, wish: Wish) -> float:
+    def fetched_at(self, wish: Wish) -> float:
         """When the oldest part of the answer was read."""
         rows = [self._rows[conid] for conid in wish.conids]
-        return min(min((row.read.get(name, row.seen) for name in wish.fields), default=row.seen) for row in rows)
+        return min(
+            min((row.read.get(name, row.seen) for name in wish.fields or row.values), default=row.seen) for row in rows
+        )
 
     def has(self, conids: Iterable[str]) -> bool:
         """Whether there is a row for each."""
@@ -149,10 +164,17 @@ class Rows:
             row.polls = 0
             row.first.clear()
             row.read.clear()
+            row.updated.clear()
 
 
 def _update(row: Row, fields: Sequence[str], found: dict[str, Any], now: float) -> None:
     row.seen, row.polls = now, row.polls + 1
+    had = [name for name in fields if name in row.values and name not in _BASE]
+    if had and not any(name in found for name in had):
+        # IBKR let its feed go: what comes now is a first answer again.
+        row.polls = 1
+        row.first.clear()
+        row.values.clear()
     if found:
         row.base = {name: found[name] for name in _BASE if name in found}
     for name in fields:
@@ -165,8 +187,16 @@ def _update(row: Row, fields: Sequence[str], found: dict[str, Any], now: float) 
             if name not in row.values:
                 row.news = now
             row.values[name] = value
+            row.updated[name] = found.get(_UPDATED)
             row.read[name] = now
             row.first.setdefault(name, now)
+
+
+def _updated(row: Row, names: Sequence[str]) -> dict[str, Any]:
+    """IBKR's time of the value that was read longest ago."""
+    oldest = min(names, key=lambda name: row.read.get(name, 0.0), default=None)
+    value = None if oldest is None else row.updated.get(oldest)
+    return {} if value is None else {_UPDATED: value}
 
 
 def _match(conids: Sequence[str], body: Sequence[Any]) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""What is remembered of one session of IBKR: nothing of it outlives the session."""
