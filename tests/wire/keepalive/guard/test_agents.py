@@ -70,7 +70,7 @@ async def run_agents(
 
 
 def conids_of(broker: Simulator) -> list[int]:
-    contracts = broker.backend._worlds["paper"].contracts
+    contracts = broker.backend.worlds["paper"].contracts
     return [contract.conid for contract in contracts if contract.kind in ("STK", "CASH") and contract.feed != "N"]
 
 

@@ -183,7 +183,7 @@ async def test_a_short_deadline_gives_what_there_is():
 
 async def test_an_option_gets_prices_although_nobody_searched_for_its_underlying():
     broker = simulator()
-    contracts = broker.backend._worlds["paper"].contracts
+    contracts = broker.backend.worlds["paper"].contracts
     async with guarded_in_process(broker.app) as guard:
         search = (await guard.get("/iserver/secdef/search?symbol=AAPL")).json()
         month = next(s["months"] for s in search[0]["sections"] if s["secType"] == "OPT").split(";")[1]
@@ -243,7 +243,7 @@ async def test_when_ibkr_forgot_that_it_was_asked_for_accounts_it_is_asked_again
 
 async def test_more_instruments_than_ibkr_has_lines_for_still_get_prices():
     broker = simulator(limits=False)
-    contracts = broker.backend._worlds["paper"].contracts
+    contracts = broker.backend.worlds["paper"].contracts
     conids = [str(c.conid) for c in contracts if c.kind in ("STK", "CASH") and c.feed == "R"]
     lines = [*conids, *(f"{conid}@{exchange}" for exchange in ("SMART", "NYSE", "ISLAND", "ARCA") for conid in conids)]
     assert len(lines) > 130
@@ -257,7 +257,7 @@ async def test_more_instruments_than_ibkr_has_lines_for_still_get_prices():
 
 async def test_rounds_of_prices_leave_room_for_other_questions():
     broker = simulator()
-    contracts = broker.backend._worlds["paper"].contracts
+    contracts = broker.backend.worlds["paper"].contracts
     conids = [str(c.conid) for c in contracts if c.kind == "STK" and c.feed == "R"][:20]
     async with guarded_in_process(broker.app) as guard:
 
