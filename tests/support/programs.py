@@ -82,6 +82,24 @@ def npm_tool(package: str, script: str) -> list[str]:
     return [str(node()), str(npm_package(package) / "node_modules" / name / script)]
 
 
+def openapi_parser(folder: Path) -> list[str]:
+    """Command line that prints ``valid`` or what is wrong, a line for each OpenAPI document that it is given.
+
+    ``folder`` gets the script that it runs.
+    """
+    package = npm_package("@readme/openapi-parser@9.0.0") / "node_modules/@readme/openapi-parser/dist/index.js"
+    script = folder / "validate.mjs"
+    script.write_text(
+        f"import {{ validate }} from {json.dumps(str(package))};\n"
+        "for (const file of process.argv.slice(2)) {\n"
+        "  const found = await validate(file);\n"
+        "  console.log(found.valid ? 'valid' : JSON.stringify(found.errors));\n"
+        "}\n",
+        "utf-8",
+    )
+    return [str(node()), str(script)]
+
+
 def npm_package(package: str) -> Path:
     """Folder in which ``package`` (``name@version``) is installed, its dependencies as of ``RESOLVED_AS_OF``."""
     key = hashlib.sha256(f"{package} {RESOLVED_AS_OF}".encode()).hexdigest()[:16]

@@ -28,8 +28,13 @@ def operations() -> dict[tuple[str, str], dict[str, str]]:
     return {(row["method"], row["path"]): row for row in rows if row["via_gateway"] == "yes"}
 
 
+def paths() -> list[Path]:
+    """The published documents, the oldest first."""
+    return sorted(_folder().glob("ib-rest-api-*.json"))
+
+
 def documents() -> Iterator[dict[str, Any]]:
-    for path in sorted(_folder().glob("ib-rest-api-*.json")):
+    for path in paths():
         yield json.loads(path.read_text("utf-8"))
 
 

@@ -45,6 +45,7 @@ from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.upstream.api_request import PREFIX, ApiRequest
 from ib_keepalive.upstream.client import GatewayClient
 from ib_keepalive.upstream.paced_client import PacedClient
+from ib_keepalive.upstream.response import Response
 from ibkr import catalogue
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, LoginRequired, OperationUnknown, UpstreamError
@@ -64,8 +65,8 @@ class Guard:
     """An ASGI app; ``async with`` ends what it runs for callers.
 
     ``status`` is the keeper's view of the session and ``reauthenticate`` asks it to open the brokerage session.
-    ``probe_soon`` is called when IBKR denies that view, ``heard`` at every good answer of IBKR. ``wall`` is the
-    calendar's clock (epoch seconds). ``operations`` are those that may be asked for, by default all.
+    ``probe_soon`` is called when IBKR denies that view, ``heard`` with every answer of IBKR. ``wall`` is the calendar's
+    clock (epoch seconds). ``operations`` are those that may be asked for, by default all.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Guard:
         status: Callable[[], Status],
         reauthenticate: Callable[[], Awaitable[object]],
         probe_soon: Callable[[], None] = lambda: None,
-        heard: Callable[[], None] = lambda: None,
+        heard: Callable[[Response], None] = lambda response: None,
         wall: Callable[[], float] = time.time,
         operations: Catalogue | None = None,
     ) -> None:

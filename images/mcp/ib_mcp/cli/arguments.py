@@ -70,13 +70,35 @@ def parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
-    endpoints = _command(commands, "endpoints", "what is known of IBKR's endpoints", "")
-    views = endpoints.add_subparsers(dest="view", metavar="VIEW", required=True)
+    endpoints = _command(
+        commands, "endpoints", "what is known of IBKR's endpoints, and any OpenAPI document of them", ""
+    )
+    _endpoints(endpoints.add_subparsers(dest="view", metavar="VIEW", required=True))
+    return top
+
+
+def _endpoints(views: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = _command(views, "report", "what is wrong with an OpenAPI document, by class with counts and places", "")
+    repair = _command(views, "repair", "write the document as a valid one of OpenAPI 3.1", "")
+    repair.add_argument("--served", action="store_true", help="only the operations that IBKR's gateway serves")
     status = _command(views, "status", "every endpoint and how far it is supported", "")
+    diff = _command(
+        views, "diff", "what a document has otherwise than this version's catalogue, or another document", ""
+    )
+    diff.add_argument("--to", metavar="PATH_OR_URL", help="compare with this document; without it with the catalogue")
+    for view in (report, repair, status, diff):
+        view.add_argument(
+            "--spec",
+            metavar="PATH_OR_URL",
+            required=view is not status,
+            help="the OpenAPI document" + ("; without it the catalogue of this version" if view is status else ""),
+        )
+        view.add_argument("--output", metavar="FILE", type=Path, help="write there instead of to standard output")
+    for view in (report, diff):
+        view.add_argument("--json", action="store_true", help="print JSON")
     form = status.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print a Markdown table")
-    return top
 
 
 def _command(

@@ -1,0 +1,1 @@
+"""Any published OpenAPI document, however broken: load, report, repair, select, emit, diff."""
