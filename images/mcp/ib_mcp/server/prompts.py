@@ -14,11 +14,15 @@ def _review(account: str = "") -> str:
     of = f" of account {account}" if account else ""
     return f"""Review the portfolio{of} at Interactive Brokers. Read only.
 1. get_session_status; stop and say so if it is not usable.
-2. get_account_summary, get_account_balances and get_account_positions (all pages).
-3. get_account_performance for YTD.
-Report: net liquidation, cash by currency, profit of today and of the year; the ten largest positions with their share \
-of net liquidation; concentration by instrument and currency; margin used; what expires within 30 days.
-Give the numbers as IBKR does, with currency. Say what was missing or delayed."""
+2. get_account_summary, get_account_balances (both once).
+3. get_account_positions four times: with sort=value and limit=10; with group_by=underlying and limit=15; with \
+group_by=currency; with expires_within_days=30.
+4. get_account_performance for YTD.
+Report: net liquidation; cash and exposure by currency (in_base of the balances); profit of today and return of the \
+year; the ten largest positions with their share of net liquidation as told (never value in another currency over net \
+liquidation; futures, forex and CFDs have a notional value and no share); concentration by underlying and currency; \
+margin used; what expires within 30 days and whether it is in the money.
+Give the numbers as IBKR does, with currency. Say what was missing, rounded or delayed."""
 
 
 def _check(symbol: str, side: str = "BUY", quantity: str = "") -> str:

@@ -16,6 +16,7 @@ from ib_mcp.server.resources import add_resources
 from ib_mcp.settings import McpSettings
 from ib_mcp.tools import (
     accounts,
+    alerts,
     contracts,
     diagnosis,
     endpoints,
@@ -52,7 +53,7 @@ TOOLS: tuple[Function, ...] = (
     history.get_price_history,
     scanner.run_scanner,
     lists.get_watchlists,
-    lists.get_alerts,
+    alerts.get_alerts,
     lists.get_notifications,
     orders.get_order_status,
     endpoints.find_endpoint,

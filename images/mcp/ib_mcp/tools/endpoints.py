@@ -13,12 +13,21 @@ from ib_mcp.formats.tables import offset
 from ib_mcp.tags import GENERAL
 from ib_mcp.tools.arguments import Cursor
 from ib_mcp.tools.base import Answer, read_tool
-from ibkr import catalogue
+from ibkr import catalogue, not_given
 from ibkr.errors import InvalidRequest, OperationForbidden, OperationUnknown
 from ibkr.operation import Operation, Parameter
 
 _MOST_CHARACTERS = 20_000
 _READING = frozenset({"read"})
+_NEVER = "No setting of this server permits it: use TWS, IBKR Mobile or Client Portal."
+# What to do instead of an operation that does not only read.
+_ELSEWHERE = {
+    "trade": "This server only reads, and no setting permits it: trade in TWS, IBKR Mobile or Client Portal.",
+    "write": "This server only reads, and no setting permits it: change it in TWS, IBKR Mobile or Client Portal.",
+    "preview": "This server only reads, and no setting permits it: preview the order in TWS or Client Portal.",
+    "session": "It changes the session for every agent, and no setting permits it; reopen_session opens a lost one.",
+    "stream": "Streams are not handed on: ask for single answers, such as get_price_snapshot.",
+}
 
 
 @read_tool(GENERAL)
@@ -30,6 +39,10 @@ async def find_endpoint(
     """Find operations of IBKR's Web API for call_endpoint, with their parameters (* required)."""
     known = catalogue.load()
     exact = known.get(words.strip())
+    gaps = [] if exact else not_given.about(words)
+    if gaps:
+        # The nearest operations would only look as if they gave it.
+        return {"endpoints": [], "not_given": [gap.answer for gap in gaps]}
     rows = [exact] if exact else known.search(words)
     found = [row for row in rows if is_offered(context, row)][:limit]
     if not found:
@@ -94,7 +107,10 @@ def _wanted(context: ToolContext, name: str) -> Operation:
     if not is_offered(context, endpoint):
         raise OperationForbidden(f"The owner does not offer operations like {endpoint.id}.")
     if endpoint.effect not in _READING:
-        raise OperationForbidden(f"{endpoint.id} is not a reading operation ({endpoint.effect}).")
+        raise OperationForbidden(
+            f"{endpoint.id} is not a reading operation ({endpoint.effect}).",
+            action=_ELSEWHERE.get(endpoint.effect, _NEVER),
+        )
     return endpoint
 
 

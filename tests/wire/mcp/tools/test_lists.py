@@ -59,6 +59,22 @@ async def test_find_endpoint_knows_words_and_ids() -> None:
         assert (await a.call("find_endpoint", words="xyzzy")).error["code"] == "operation_unknown"
 
 
+async def test_what_ibkr_does_not_give_is_said_in_place_of_what_looks_alike() -> None:
+    async with agent() as a:
+        for words, hint in (
+            ("earnings calendar", "Wall Street Horizon"),
+            ("margin interest paid", "Activity Statement"),
+            ("deposits and withdrawals", "Activity Statement"),
+            ("commissions this month", "get_account_trades"),
+            ("mutual fund expense ratio", "provider"),
+            ("dividends received by the account", "get_account_transactions"),
+            ("news on AAPL", "TWS"),
+        ):
+            answer = (await a.read("find_endpoint", words=words)).body
+            assert answer["endpoints"] == []
+            assert any(hint in sentence for sentence in answer["not_given"]), words
+
+
 async def test_call_endpoint_gives_ibkrs_own_answer() -> None:
     async with agent() as a:
         meta = (await a.read("call_endpoint", endpoint="get_account_meta", parameters={"accountId": PAPER})).body
@@ -78,8 +94,8 @@ async def test_call_endpoint_gives_ibkrs_own_answer() -> None:
         ("get_ledger", {}, "invalid_request", "accountId"),
         ("get_ledger", {"accountId": PAPER, "colour": "red"}, "invalid_request", "accountId"),
         ("get_ledger", {"accountId": "../../tickle"}, "invalid_request", "letters"),
-        ("place_orders", {"accountId": PAPER, "orders": []}, "operation_forbidden", "owner"),
-        ("unsubscribe_all_market_data", {}, "operation_forbidden", "owner"),
+        ("place_orders", {"accountId": PAPER, "orders": []}, "operation_forbidden", "trade in TWS"),
+        ("unsubscribe_all_market_data", {}, "operation_forbidden", "no setting"),
         ("get_regulatory_snapshot", {"conid": 265598}, "operation_unknown", ""),
     ],
 )
