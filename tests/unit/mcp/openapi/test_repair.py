@@ -263,6 +263,13 @@ def test_an_operation_takes_the_parameters_of_its_path_that_it_does_not_give_its
     assert repaired.document["paths"]["/a"]["get"]["parameters"] == [own, inherited[1]]
 
 
+def test_a_parameter_may_be_described_by_a_media_type() -> None:
+    content = {"application/json": {"schema": {"type": "int"}, "example": 1}}
+    repaired = repair(Document(operation(parameters=[{"name": "p", "in": "query", "content": content}])))
+    assert part(repaired.document, f"{P} content application/json schema type") == "integer"
+    assert errors(repaired) == []
+
+
 def test_a_method_that_is_at_a_path_twice_is_named_as_lost() -> None:
     item = {"get": {"operationId": "a", "responses": OK}}
     repaired = repair(Document(document({"/a": item, "a": item})))

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ib_mcp.openapi.repair import parameters, schemas
+from ib_mcp.openapi.repair import media
 from ib_mcp.openapi.repair.context import MISSING, Context
 from ib_mcp.openapi.repair.kinds import as_object, copied, said
 from ib_mcp.openapi.rules import Place
 
 _CODE = re.compile(r"[1-5](\d\d|XX)|default")
 _JSON = "application/json"
-_ENCODING = {"contentType": "text", "explode": "flag", "allowReserved": "flag"}
-_STYLES = ("form", "spaceDelimited", "pipeDelimited", "deepObject")
 
 
 def request(node: Any, at: Place, context: Context) -> dict[str, Any]:
@@ -23,7 +21,7 @@ def request(node: Any, at: Place, context: Context) -> dict[str, Any]:
         return {"content": {_JSON: {}}} if target is None else {"$ref": target}
     body = as_object(node, at, context)
     made = copied(body, at, context, {"description": "text", "required": "flag"}, ("content",))
-    made["content"] = content(body.get("content", {}), (*at, "content"), context)
+    made["content"] = media.content(body.get("content", {}), (*at, "content"), context)
     if not made["content"]:
         context.note("body-without-content", at)
         made["content"] = {_JSON: {}}
@@ -61,76 +59,14 @@ def response(node: Any, at: Place, context: Context) -> dict[str, Any]:
         context.note("response-without-description", at)
         made["description"] = ""
     if "content" in given:
-        made["content"] = content(given["content"], (*at, "content"), context)
+        made["content"] = media.content(given["content"], (*at, "content"), context)
     if "headers" in given:
         named = as_object(given["headers"], (*at, "headers"), context)
-        made["headers"] = {name: parameters.header(one, (*at, "headers", name), context) for name, one in named.items()}
+        made["headers"] = {name: media.header(one, (*at, "headers", name), context) for name, one in named.items()}
     if "links" in given:
         named = as_object(given["links"], (*at, "links"), context)
         links = ((name, link(one, (*at, "links", name), context)) for name, one in named.items())
         made["links"] = {name: one for name, one in links if one is not None}
-    return made
-
-
-def content(node: Any, at: Place, context: Context) -> dict[str, Any]:
-    """Media types and what each holds."""
-    return {name: _media(one, (*at, name), context) for name, one in as_object(node, at, context).items()}
-
-
-def _media(node: Any, at: Place, context: Context) -> dict[str, Any]:
-    given = as_object(node, at, context)
-    made = copied(given, at, context, {}, ("schema", "example", "examples", "encoding"))
-    if "schema" in given:
-        made["schema"] = schemas.repair(given["schema"], (*at, "schema"), context)
-    examples(given, made, at, context)
-    if "encoding" in given:
-        made["encoding"] = {
-            name: _encoding(one, (*at, "encoding", name), context)
-            for name, one in as_object(given["encoding"], (*at, "encoding"), context).items()
-        }
-    return made
-
-
-def _encoding(node: Any, at: Place, context: Context) -> dict[str, Any]:
-    given = as_object(node, at, context)
-    made = copied(given, at, context, _ENCODING, ("headers", "style"))  # type: ignore[arg-type]
-    if "headers" in given:
-        named = as_object(given["headers"], (*at, "headers"), context)
-        made["headers"] = {name: parameters.header(one, (*at, "headers", name), context) for name, one in named.items()}
-    if given.get("style") in _STYLES:
-        made["style"] = given["style"]
-    elif "style" in given:
-        context.note("parameter-style", (*at, "style"))
-    return made
-
-
-def examples(node: dict[str, Any], made: dict[str, Any], at: Place, context: Context) -> None:
-    """Put the examples of ``node`` into ``made``: either one or named ones."""
-    if "examples" in node:
-        given = node["examples"]
-        if isinstance(given, list):
-            context.note("kind-wrong", (*at, "examples"), "a list where an object belongs")
-            given = {str(index + 1): {"value": one} for index, one in enumerate(given)}
-        named = as_object(given, (*at, "examples"), context)
-        made["examples"] = {name: example(one, (*at, "examples", name), context) for name, one in named.items()}
-        if "example" in node:
-            context.note("example-twice", at)
-    elif "example" in node:
-        made["example"] = node["example"]
-
-
-def example(node: Any, at: Place, context: Context) -> dict[str, Any]:
-    if isinstance(node, dict) and "$ref" in node:
-        target = context.target(node["$ref"], "examples", at)
-        return {"summary": ""} if target is None else {"$ref": target}
-    if not isinstance(node, dict):
-        context.note("kind-wrong", at, f"{said(node)} where an example belongs")
-        return {"value": node}
-    made = copied(
-        node, at, context, {"summary": "text", "description": "text", "value": "any", "externalValue": "text"}
-    )
-    if "value" in made and made.pop("externalValue", None) is not None:
-        context.note("example-twice", at)
     return made
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ib_mcp.openapi.load import Document
-from ib_mcp.openapi.repair import bodies, operations, parameters, schemas, security
+from ib_mcp.openapi.repair import bodies, media, operations, parameters, schemas, security
 from ib_mcp.openapi.repair.context import SECTIONS, Context
 from ib_mcp.openapi.repair.kinds import as_list, as_object, copied, said
 from ib_mcp.openapi.repair.values import Fit
@@ -106,9 +106,9 @@ def _components(context: Context) -> dict[str, Any]:
         "schemas": schema,
         "responses": bodies.response,
         "parameters": parameter,
-        "examples": bodies.example,
+        "examples": media.example,
         "requestBodies": bodies.request,
-        "headers": parameters.header,
+        "headers": media.header,
         "securitySchemes": security.scheme,
         "links": bodies.link,
     }
