@@ -18,6 +18,22 @@ _SIDES = {"B": "BUY", "S": "SELL", "N": "NETTED", "X": "EXPIRED", "SSHORT": "SEL
 # The end of IBKR's text of size and fills, e.g. "2.4K CAD".
 _CURRENCY = re.compile(r"\b([A-Z]{3})$")
 _LEGS = re.compile(r"(\d+)/(-?\d+)")
+# The conids under which IBKR trades combos, one for each currency (its documentation of spread orders).
+_SPREADS = {
+    "28812380": "USD",
+    "58666491": "GBP",
+    "61227087": "CHF",
+    "61227082": "CAD",
+    "61227077": "AUD",
+    "61227072": "HKD",
+    "61227069": "JPY",
+    "136000429": "SEK",
+    "136000424": "KRW",
+    "136000441": "CNH",
+    "136000444": "INR",
+    "136000449": "MXN",
+    "426116555": "SGD",
+}
 _CASH_KEYS = ("totalCashSize", "total_cash_size", "cash_quantity", "cashQty")
 
 
@@ -116,9 +132,14 @@ def _near(amount: Decimal, other: Decimal) -> bool:
 
 def legs(row: dict[str, Any]) -> list[tuple[int, int]]:
     """Conid and signed ratio of each leg of a combo; none for anything else."""
-    conidex = str(row.get("conidex") or "")
+    conidex = str(pick(row, "conidex", "conidEx") or "")
     _, found, text = conidex.partition(";;;")
     return [(int(conid), int(ratio)) for conid, ratio in _LEGS.findall(text)] if found else []
+
+
+def combo_currency(row: dict[str, Any]) -> str | None:
+    """Of a combo, by the spread id that its conid is; None for anything else."""
+    return _SPREADS.get(str(pick(row, "conidex", "conidEx", "conid") or "").partition(";")[0])
 
 
 def own_text(row: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ib_mcp.context import ToolContext
+from ib_mcp.formats.tables import pick
 from ib_mcp.formats.text import untrusted
 from ib_mcp.market.contract import Contract
 from ib_mcp.portfolio import order
@@ -16,10 +17,31 @@ from ibkr.errors import IbError
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """``contracts`` by conid; ``note`` for the answer says what could not be described, and why."""
+    """``contracts`` and units of their prices by conid; ``note`` says what could not be described, and why."""
 
     contracts: dict[int, Contract]
+    units: dict[int, str | None]
     note: Answer
+
+    def of(self, row: dict[str, Any]) -> Contract | None:
+        """The contract of an order or trade; None for a combo and for what is not described."""
+        conid = str(row.get("conid") or "")
+        return self.contracts.get(int(conid)) if conid.isdecimal() else None
+
+    def unit(self, row: dict[str, Any]) -> str | None:
+        """Of its prices, where that is not the currency as such: ``GBP/100`` for pence."""
+        conid = str(row.get("conid") or "")
+        return self.units.get(int(conid)) if conid.isdecimal() else None
+
+    def currency(self, row: dict[str, Any]) -> str | None:
+        contract = self.of(row)
+        told = contract.currency if contract else order.combo_currency(row) or pick(row, "currency", "cashCcy")
+        return str(told) if told else None
+
+
+def conids_of(row: dict[str, Any]) -> list[Any]:
+    """Of its instrument, or of the legs of a combo."""
+    return [conid for conid, _ in order.legs(row)] or ([] if order.combo_currency(row) else [row.get("conid")])
 
 
 async def described(context: ToolContext, conids: Iterable[Any]) -> Described:
@@ -28,19 +50,18 @@ async def described(context: ToolContext, conids: Iterable[Any]) -> Described:
     try:
         known = await context.contracts.known(asked)
     except IbError as error:
-        return Described({}, {"not_described": f"Names are IBKR's own texts. {error.message}"})
+        return Described({}, {}, {"not_described": f"Names are IBKR's own texts. {error.message}"})
     unknown = [conid for conid in asked if conid not in known]
     note = {"not_described": f"IBKR no longer describes {', '.join(map(str, unknown[:10]))}"} if unknown else {}
-    return Described(known, note)
+    return Described(known, await context.contracts.units.of(known.values()), note)
 
 
-def symbol_of(row: dict[str, Any], known: dict[int, Contract]) -> str:
+def symbol_of(row: dict[str, Any], known: Described) -> str:
     """As the other tools take it; a combo by its legs; else IBKR's text of the row, never the underlying alone."""
     legs = order.legs(row)
     if legs:
-        return " ".join(_leg(conid, ratio, known) for conid, ratio in legs)
-    conid = str(row.get("conid") or "")
-    contract = known.get(int(conid)) if conid.isdecimal() else None
+        return " ".join(_leg(conid, ratio, known.contracts) for conid, ratio in legs)
+    contract = known.of(row)
     return contract.symbol if contract else untrusted(order.own_text(row), 120)
 
 

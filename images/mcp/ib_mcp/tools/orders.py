@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -12,11 +11,10 @@ from ib_mcp.formats.numbers import figure
 from ib_mcp.formats.tables import cut, pick, table, used
 from ib_mcp.formats.text import untrusted
 from ib_mcp.formats.times import iso_compact, iso_ms
-from ib_mcp.market.contract import Contract
 from ib_mcp.portfolio import order as orders
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Text
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.described import described, left_out_note, symbol_of
+from ib_mcp.tools.described import Described, conids_of, described, left_out_note, symbol_of
 from ibkr.errors import InvalidRequest, UpstreamError
 
 _ORDER = (
@@ -32,6 +30,7 @@ _ORDER = (
     "cash_currency",
     "filled_in",
     "currency",
+    "price_unit",
     "limit",
     "stop",
     "trail",
@@ -68,8 +67,8 @@ async def get_account_orders(
     found = await context.accounts.own_rows(chosen, listed)
     kept = [row for row in found.own if status == "all" or orders.state(row.get("status")) != "finished"]
     shown, more = cut(kept, cursor, limit)
-    known = await described(context, (conid for row in shown for conid in _conids(row)))
-    columns, rows = used(_ORDER, (_order(row, known.contracts) for row in shown), always=_ALWAYS)
+    known = await described(context, (conid for row in shown for conid in conids_of(row)))
+    columns, rows = used(_ORDER, (_order(row, known) for row in shown), always=_ALWAYS)
     answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "orders": table(columns, rows, more)}
     answer |= known.note | found.left_out
     inactive = sum(orders.state(row.get("status")) == "inactive" for row in kept)
@@ -82,13 +81,8 @@ async def get_account_orders(
     return answer
 
 
-def _conids(row: dict[str, Any]) -> Iterable[Any]:
-    """Of its instrument, or of the legs of a combo."""
-    return [conid for conid, _ in orders.legs(row)] or [row.get("conid")]
-
-
-def _order(row: dict[str, Any], known: dict[int, Contract]) -> list[Any]:
-    contract = known.get(int(row["conid"])) if str(row.get("conid") or "").isdecimal() else None
+def _order(row: dict[str, Any], known: Described) -> list[Any]:
+    contract = known.of(row)
     size, prices = orders.size(row), orders.prices(row)
     return [
         pick(row, "orderId", "order_id"),
@@ -102,7 +96,8 @@ def _order(row: dict[str, Any], known: dict[int, Contract]) -> list[Any]:
         size.cash_quantity,
         size.cash_currency,
         size.filled_in,
-        contract.currency if contract else pick(row, "currency", "cashCcy"),
+        known.currency(row),
+        known.unit(row),
         prices.limit,
         prices.stop,
         prices.trail,
@@ -130,7 +125,7 @@ async def get_order_status(
         raise _unknown(order_id) from error
     if body.get("error") or not body.get("order_status"):
         raise _unknown(order_id)
-    known = await described(context, _conids(body))
+    known = await described(context, conids_of(body))
     size, prices = orders.size(body), orders.prices(body)
     figures = {
         "quantity": size.quantity,
@@ -139,6 +134,7 @@ async def get_order_status(
         "cash_currency": size.cash_currency,
         "filled_in": size.filled_in,
         "currency": body.get("currency"),
+        "price_unit": known.unit(body),
         "limit": prices.limit,
         "stop": prices.stop,
         "trail": prices.trail,
@@ -153,7 +149,7 @@ async def get_order_status(
         "order_id": order_id,
         "status": body["order_status"],
         "state": orders.state(body["order_status"]),
-        "symbol": symbol_of(body, known.contracts),
+        "symbol": symbol_of(body, known),
         "conid": figure(body.get("conid")),
         "class": pick(body, "sec_type"),
         "description": untrusted(pick(body, "order_status_description", "order_description")),

@@ -10,11 +10,10 @@ from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import figure, plain
 from ib_mcp.formats.tables import cut, pick, table, used
 from ib_mcp.formats.times import iso_compact, iso_ms
-from ib_mcp.market.contract import Contract
 from ib_mcp.portfolio import order, trade
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.described import described, left_out_note, symbol_of
+from ib_mcp.tools.described import Described, conids_of, described, left_out_note, symbol_of
 
 _TRADE = (
     "time",
@@ -25,6 +24,7 @@ _TRADE = (
     "quantity",
     "price",
     "currency",
+    "price_unit",
     "proceeds",
     "commission",
     "commission_currency",
@@ -35,7 +35,7 @@ _TRADE = (
     "liquidation",
     "account",
 )
-_ALWAYS = _TRADE[:12]
+_ALWAYS = tuple(name for name in _TRADE[:13] if name != "price_unit")
 _MEANING = (
     "proceeds: received, negative where paid, without commission; net_cash: with it. IBKR does not tell a commission's "
     "currency: it is taken as the trade's, and as unknown for currency pairs."
@@ -55,11 +55,11 @@ async def get_account_trades(
     chosen = await context.accounts.resolve(account)
     reply = await context.guard.call("list_trades", account=chosen, query={"days": days})
     found = await context.accounts.own_rows(chosen, reply.rows)
-    known = await described(context, (row.get("conid") for row in found.own))
-    own = found.own if symbol is None else await _about(context, symbol, found.own, known.contracts)
+    known = await described(context, (conid for row in found.own for conid in conids_of(row)))
+    own = found.own if symbol is None else await _about(context, symbol, found.own, known)
     shown, more = cut(own, cursor, limit)
-    money = [_money(row, known.contracts) for row in own]
-    columns, rows = used(_TRADE, (_trade(row, known.contracts) for row in shown), always=_ALWAYS)
+    money = [_money(row, known) for row in own]
+    columns, rows = used(_TRADE, (_trade(row, known) for row in shown), always=_ALWAYS)
     answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "trades": table(columns, rows, more)}
     answer |= known.note | found.left_out
     if own:
@@ -70,38 +70,33 @@ async def get_account_trades(
 
 
 async def _about(
-    context: ToolContext, symbol: str, rows: list[dict[str, Any]], known: dict[int, Contract]
+    context: ToolContext, symbol: str, rows: list[dict[str, Any]], known: Described
 ) -> list[dict[str, Any]]:
-    """Trades in what ``symbol`` names; a bare ticker is looked for among the trades first, options on it included."""
+    """Trades in what ``symbol`` names; it is looked for among the trades first, options on a bare ticker included."""
     words = " ".join(symbol.upper().split())
-    on_ticker = [row for row in rows if words in _names(row, known)]
-    if on_ticker:
-        return on_ticker
+    found = [row for row in rows if words in _names(row, known)]
+    if found:
+        return found
     conid = (await context.contracts.resolve(symbol)).conid
     return [row for row in rows if str(row.get("conid")) == str(conid)]
 
 
-def _names(row: dict[str, Any], known: dict[int, Contract]) -> set[str]:
-    contract = _contract(row, known)
-    names = {str(pick(row, "symbol", "ticker") or ""), str(row.get("conid") or "")}
+def _names(row: dict[str, Any], known: Described) -> set[str]:
+    contract = known.of(row)
+    names = {str(pick(row, "symbol", "ticker") or ""), str(row.get("conid") or ""), symbol_of(row, known)}
     if contract is not None:
-        names |= {contract.symbol, contract.root}
+        names.add(contract.root)
     return {name.upper() for name in names if name}
 
 
-def _contract(row: dict[str, Any], known: dict[int, Contract]) -> Contract | None:
-    conid = str(row.get("conid") or "")
-    return known.get(int(conid)) if conid.isdecimal() else None
-
-
-def _money(row: dict[str, Any], known: dict[int, Contract]) -> tuple[str | None, str, trade.Money]:
-    contract = _contract(row, known)
+def _money(row: dict[str, Any], known: Described) -> tuple[str | None, str, trade.Money]:
+    contract = known.of(row)
     kind = str(pick(row, "sec_type", "secType") or (contract.kind if contract else ""))
-    currency = contract.currency if contract else pick(row, "currency")
+    currency = known.currency(row)
     return currency, kind, trade.money(row, order.side(row.get("side")), kind, currency)
 
 
-def _trade(row: dict[str, Any], known: dict[int, Contract]) -> list[Any]:
+def _trade(row: dict[str, Any], known: Described) -> list[Any]:
     currency, kind, money = _money(row, known)
     return [
         iso_ms(row.get("trade_time_r")) or iso_compact(row.get("trade_time")),
@@ -112,6 +107,7 @@ def _trade(row: dict[str, Any], known: dict[int, Contract]) -> list[Any]:
         figure(row.get("size")),
         figure(row.get("price")),
         currency,
+        known.unit(row),
         plain(money.proceeds),
         plain(money.commission),
         money.commission_currency,
