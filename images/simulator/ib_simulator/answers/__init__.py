@@ -26,6 +26,7 @@ from ib_simulator.answers import (
     schedules,
     search,
     snapshot,
+    transactions,
     watchlists,
 )
 from ib_simulator.call import Answer, Call
@@ -55,6 +56,7 @@ ANSWERS: dict[str, Answerer] = {
     **schedules.ANSWERS,
     **search.ANSWERS,
     **snapshot.ANSWERS,
+    **transactions.ANSWERS,
     **watchlists.ANSWERS,
 }
 """By operation id; the session's own operations are answered before this table is asked."""

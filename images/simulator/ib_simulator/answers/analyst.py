@@ -1,25 +1,24 @@
-"""Portfolio analyst: performance over periods and transactions of one instrument."""
+"""Portfolio analyst: performance over periods."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from ib_simulator.answers.refusals import as_conid, bad_request, body_of
+from ib_simulator.answers.refusals import bad_request, body_of
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Account
-from ib_simulator.world.hours import NEW_YORK
+from ib_simulator.world.hours import US_STOCKS
 from ib_simulator.world.market import today
 
 PERIODS = ("1D", "7D", "MTD", "1M", "YTD", "1Y")
-MAX_DAYS = 1825
 _SPY = 756733
 
 
-def _accounts(world: World, call: Call) -> list[Account]:
+def accounts_in(world: World, call: Call) -> list[Account]:
+    """The accounts that the body names, or 400."""
     ids = body_of(call).get("acctIds")
     if not isinstance(ids, list) or not ids:
         raise bad_request("acctIds is missing")
@@ -42,33 +41,38 @@ def _begin(period: str, day: date) -> date:
 
 
 def _worth(world: World, account: Account, day: date, now: float) -> float:
-    """Net liquidation at the end of ``day``: today's value moved back along the market."""
-    contract = world.contracts[_SPY]
-    path = world.market.path(contract)
-    number = path.market.number_of(day)
-    then = path.at(now) if day >= today(now) else path.day(number).close
-    wobble = Random(f"{world.seed}/{account.id}/{day}").uniform(-0.002, 0.002) if day < today(now) else 0.0
-    level: float = (then / path.at(now)) ** 0.7 * (1 + wobble)
-    return world.valuation(account, now).net_liquidation * level
+    """Net liquidation at the end of ``day``.
+
+    The day before is worth today's value without the day's profit, which balances show too; earlier days are that
+    moved back along the market.
+    """
+    value = world.valuation(account, now)
+    last = US_STOCKS.at(now)
+    if day >= last.date:
+        return value.net_liquidation
+    path = world.market.path(world.contracts[_SPY])
+    before = US_STOCKS.before(last)
+    then = path.day(path.market.number_of(day)).close / path.day(before.number).close
+    wobble = Random(f"{world.seed}/{account.id}/{day}").uniform(-0.002, 0.002) if day < before.date else 0.0
+    return float(value.previous_net_liquidation * then**0.7 * (1 + wobble))
 
 
 def _series(world: World, accounts: list[Account], period: str, now: float) -> dict[str, Any]:
     """Net values and cumulative returns by trading day; several accounts are taken together."""
-    last = today(now)
-    first = _begin(period, last)
-    hours = world.contracts[_SPY].market
-    days = [first + timedelta(days=step) for step in range((last - first).days + 1)]
-    days = [day for day in days if day.weekday() < 5 and not hours.trading_day(hours.number_of(day)).closed] or [last]
-    before = hours.before(hours.trading_day(hours.number_of(days[0]))).date
+    last = US_STOCKS.at(now)
+    first = _begin(period, last.date)
+    days, day = [last.date], last
+    while (day := US_STOCKS.before(day)).date >= first:
+        days.insert(0, day.date)
 
     def worth(day: date) -> float:
         return sum(_worth(world, account, day, now) for account in accounts)
 
-    start = worth(before)
-    values = [worth(day) for day in days]
+    start = worth(day.date)
+    values = [worth(one) for one in days]
     return {
         "days": days,
-        "before": before,
+        "before": day.date,
         "start": round(start, 4),
         "values": [round(value, 4) for value in values],
         "returns": [round(value / start - 1, 4) for value in values],
@@ -76,7 +80,7 @@ def _series(world: World, accounts: list[Account], period: str, now: float) -> d
 
 
 def get_performance(world: World, call: Call) -> Answer:
-    accounts = _accounts(world, call)
+    accounts = accounts_in(world, call)
     period = str(body_of(call).get("period", ""))
     if period not in PERIODS:
         raise bad_request("invalid period")
@@ -124,7 +128,7 @@ def _by_month(series: dict[str, Any]) -> dict[str, float]:
 
 
 def get_performance_all_periods(world: World, call: Call) -> Answer:
-    accounts = _accounts(world, call)
+    accounts = accounts_in(world, call)
     name = accounts[0].id if len(accounts) == 1 else "Consolidated"
     figures: dict[str, Any] = {"periods": list(PERIODS)}
     found: dict[str, Any] = {}
@@ -158,89 +162,7 @@ def get_performance_all_periods(world: World, call: Call) -> Answer:
     )
 
 
-def list_transactions(world: World, call: Call) -> Answer:
-    accounts, body = _accounts(world, call), body_of(call)
-    conids, currency, days = body.get("conids"), body.get("currency"), body.get("days", 90)
-    if not isinstance(conids, list) or len(conids) != 1:
-        raise bad_request("conids must hold one conid")
-    if not isinstance(currency, str) or not currency:
-        raise bad_request("currency is missing")
-    if not isinstance(days, int) or not 1 <= days <= MAX_DAYS:
-        raise bad_request("invalid days")
-    conid = as_conid(conids[0])
-    last = today(call.now)
-    rows = [row for account in accounts for row in _transactions(world, account, conid, last, days, call.now)]
-    rows.sort(key=lambda row: str(row["rawDate"]), reverse=True)
-    realized = [_gain(row) for row in rows if row["type"] == "Sell"]
-    total = sum(float(row["amt"]) * (1 if row["side"] == "G" else -1) for row in realized)
-    return Answer(
-        {
-            "rc": 0,
-            "nd": days,
-            "rpnl": {"data": realized, "amt": f"{total:.4f}"},
-            "currency": currency,
-            "from": int((call.now - days * 86400) * 1000),
-            "to": int(call.now * 1000),
-            "id": "getTransactions",
-            "includesRealTime": True,
-            "transactions": [{name: value for name, value in row.items() if name != "cost"} for row in rows],
-        }
-    )
-
-
-def _gain(row: dict[str, Any]) -> dict[str, Any]:
-    """What a sale realized, measured against the price of the purchases before it."""
-    gain = row["amt"] * (1 - row["cost"] / row["pr"])
-    return {
-        "date": row["rawDate"],
-        "cur": row["cur"],
-        "fxRate": row["fxRate"],
-        "side": "G" if gain >= 0 else "L",
-        "acctid": row["acctid"],
-        "amt": f"{abs(gain):.4f}",
-        "conid": str(row["conid"]),
-    }
-
-
-def _transactions(
-    world: World, account: Account, conid: int, last: date, days: int, now: float
-) -> list[dict[str, Any]]:
-    """About one a fortnight in what the account holds: buying twice, selling once."""
-    held = {holding.contract.conid: holding.contract for holding in world.holdings(account, now)}
-    contract = held.get(conid)
-    if contract is None:
-        return []
-    rows = []
-    for back in range(days):
-        day = last - timedelta(days=back)
-        trading_day = contract.market.trading_day(contract.market.number_of(day))
-        if (day.toordinal() + conid) % 14 or trading_day.date != day or trading_day.closed or trading_day.close > now:
-            continue
-        sells = day.toordinal() // 14 % 3 == 0
-        quantity = (5 + day.toordinal() % 4 * 5) * (-1 if sells else 1)
-        price = world.market.price(contract, trading_day.close - 3600)
-        moment = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(NEW_YORK))
-        rows.append(
-            {
-                "date": f"{moment:%a %b %d %H:%M:%S %Z %Y}",
-                "rawDate": f"{day:%Y%m%d}",
-                "cur": contract.currency,
-                "fxRate": 1,
-                "pr": price,
-                "cost": world.market.price(contract, trading_day.close - 14 * 86400),
-                "qty": quantity,
-                "acctid": account.id,
-                "amt": round(-quantity * price * contract.multiplier, 2),
-                "conid": conid,
-                "type": "Sell" if sells else "Buy",
-                "desc": contract.name,
-            }
-        )
-    return rows
-
-
 ANSWERS = {
     "get_performance": get_performance,
     "get_performance_all_periods": get_performance_all_periods,
-    "list_transactions": list_transactions,
 }

@@ -67,17 +67,17 @@ class _Segments:
 def get_available_funds(world: World, call: Call) -> Answer:
     segments = _Segments(_valuation(world, call))
     value, text = segments.value, segments.text
-    free = value.available_funds - segments.commodities * 0.2
+    available, excess = segments.commodities * 0.1, segments.commodities * 0.2
 
-    def funds(available: float, excess: float, **more: str) -> dict[str, str]:
+    def funds(free: float, surplus: float, **more: str) -> dict[str, str]:
         return {
-            "current_available": text(available),
-            "current_excess": text(excess),
+            "current_available": text(free),
+            "current_excess": text(surplus),
             "Prdctd Pst-xpry Excss": text(0),
-            "Lk Ahd Avlbl Fnds": text(available),
-            "Lk Ahd Excss Lqdty": text(excess),
-            "overnight_available": text(available),
-            "overnight_excess": text(excess),
+            "Lk Ahd Avlbl Fnds": text(free),
+            "Lk Ahd Excss Lqdty": text(surplus),
+            "overnight_available": text(free),
+            "overnight_excess": text(surplus),
             **more,
         }
 
@@ -95,8 +95,13 @@ def get_available_funds(world: World, call: Call) -> Answer:
                     "SMA": text(value.available_funds * 0.4),
                 },
             ),
-            "securities": funds(free, free, leverage=leverage, SMA=text(value.available_funds * 0.4)),
-            "commodities": funds(segments.commodities * 0.2, segments.commodities * 0.2),
+            "securities": funds(
+                value.available_funds - available,
+                value.excess_liquidity - excess,
+                leverage=leverage,
+                SMA=text(value.available_funds * 0.4),
+            ),
+            "commodities": funds(available, excess),
             "Crypto at Paxos": funds(0, 0),
         }
     )
@@ -117,7 +122,10 @@ def get_balances(world: World, call: Call) -> Answer:
             **more,
         }
 
-    positions = {"sec_gross_pos_val": text(value.gross), "Prvs Dy Eqty Wth Ln Vl": text(value.net_liquidation)}
+    positions = {
+        "sec_gross_pos_val": text(value.gross),
+        "Prvs Dy Eqty Wth Ln Vl": text(value.net_liquidation - value.daily_pnl),
+    }
     return Answer(
         {
             "total": balances(value.net_liquidation, value.cash, **positions, **{"Nt Lqdtn Uncrtnty": text(0)}),
@@ -180,7 +188,6 @@ def _market_values(value: Valuation, currency: str | None) -> dict[str, str]:
             "dividends_receivable",
             "funds",
             "money_market",
-            "realized_pnl",
         ),
         "0",
     )
@@ -204,6 +211,7 @@ def _market_values(value: Valuation, currency: str | None) -> dict[str, str]:
         "Cryptocurrency": text("CRYPTO"),
         "net_liquidation": f"{cash + worth:,.0f}",
         "unrealized_pnl": text(of="unrealized"),
+        "realized_pnl": text(of="realized"),
         "Exchange Rate": "1" if currency is None else f"{value.rates[currency]:.6g}",
     }
 

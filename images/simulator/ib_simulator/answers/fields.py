@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from ib_simulator.answers.quote import Quote
+from ib_simulator.world import dividends
 from ib_simulator.world.market import today
 from ib_simulator.world.valuation import Valued
 
@@ -168,7 +169,7 @@ FAST: dict[str, Callable[[Quote], str | None]] = {
     "76": _held(lambda quote, held: f"{held.holding.quantity:g}"),
     "77": _held(lambda quote, held: f"{held.unrealized:,.2f}"),
     "78": _held(lambda quote, held: f"{held.daily:,.2f}"),
-    "79": _held(lambda quote, held: "0.00"),
+    "79": _held(lambda quote, held: f"{held.realized:,.2f}"),
     "80": _held(_gain_percent),
     "82": lambda quote: quote.money(_change(quote)),
     "83": _percent,
@@ -183,7 +184,7 @@ FAST: dict[str, Callable[[Quote], str | None]] = {
     "7068": _stock(lambda quote: "KQZ"),
     "7292": _held(lambda quote, held: f"{held.paid:,.2f}"),
     "7295": _range(0),
-    "7296": lambda quote: quote.money(quote.prior if quote.is_open else quote.last),
+    "7296": lambda quote: quote.money(quote.close),
     "7635": lambda quote: quote.money(sum(quote.sides) / 2),
     "7639": _held(_share),
     "7682": lambda quote: None if quote.day is None else quote.money(quote.last - quote.day.open),
@@ -192,6 +193,17 @@ FAST: dict[str, Callable[[Quote], str | None]] = {
     "7920": _held(lambda quote, held: f"{held.daily:.2f}"),
     "7921": _held(lambda quote, held: f"{held.paid:.2f}"),
 }
+
+
+def _earnings(quote: Quote) -> float:
+    """A year's, of a share."""
+    return quote.contract.price / (8 + quote.trait(290, 400) / 10)
+
+
+def _ex_date(quote: Quote) -> str:
+    pays = dividends.yearly(quote.contract) > 0
+    return f"{dividends.next_ex_date(quote.contract, today(quote.now)):%Y%m%d}" if pays else ""
+
 
 SLOW: dict[str, Callable[[Quote], str | None]] = {
     "7084": lambda quote: f"{90 + quote.trait(84, 300) / 10:.1f}%",
@@ -204,12 +216,12 @@ SLOW: dict[str, Callable[[Quote], str | None]] = {
     "7283": lambda quote: f"{quote.contract.volatility * 100:.1f}%",
     "7284": lambda quote: f"{quote.contract.volatility * 97:.1f}%",
     "7285": _stock(lambda quote: f"{0.4 + quote.trait(285, 90) / 100:.2f}"),
-    "7286": _stock(lambda quote: f"{quote.contract.price * (quote.trait(286, 30) / 4000):.2f}"),
-    "7287": _stock(lambda quote: f"{quote.trait(286, 30) / 10:.2f}%"),
-    "7288": _stock(lambda quote: f"{today(quote.now) + timedelta(days=quote.trait(288, 80)):%Y%m%d}"),
+    "7286": _stock(lambda quote: f"{dividends.quarterly(quote.contract):.2f}"),
+    "7287": _stock(lambda quote: f"{dividends.yearly(quote.contract) / quote.last * 100:.2f}%"),
+    "7288": _stock(_ex_date),
     "7289": _stock(lambda quote: short(quote.last * (1 + quote.trait(289, 150)) * 1e8)),
-    "7290": _stock(lambda quote: f"{8 + quote.trait(290, 400) / 10:.2f}"),
-    "7291": _stock(lambda quote: f"{quote.contract.price / (8 + quote.trait(290, 400) / 10):.2f}"),
+    "7290": _stock(lambda quote: f"{quote.last / _earnings(quote):.2f}"),
+    "7291": _stock(lambda quote: f"{_earnings(quote):.2f}"),
     "7293": _year(0),
     "7294": _year(1),
     "7308": _greek("delta"),
@@ -223,8 +235,8 @@ SLOW: dict[str, Callable[[Quote], str | None]] = {
     "7638": lambda quote: f"{quote.trait(638, 9000):,}" if quote.contract.right else None,
     "7644": _stock(lambda quote: "3.0"),
     "7655": _stock(lambda quote: str(1 + quote.trait(655, 5))),
-    "7671": _stock(lambda quote: f"{quote.contract.price * (quote.trait(286, 30) / 1000):.2f}"),
-    "7672": _stock(lambda quote: f"{quote.contract.price * (quote.trait(286, 30) / 1050):.2f}"),
+    "7671": _stock(lambda quote: f"{dividends.yearly(quote.contract):.2f}"),
+    "7672": _stock(lambda quote: f"{dividends.yearly(quote.contract):.2f}"),
     "7674": _average(200),
     "7675": _average(100),
     "7676": _average(50),

@@ -39,7 +39,6 @@ def _ledger_row(value: Valuation, currency: str | None) -> dict[str, Any]:
             "cashbalancefxsegment",
             "dividends",
             "moneyfunds",
-            "realizedpnl",
         ),
         0.0,
     )
@@ -65,6 +64,7 @@ def _ledger_row(value: Valuation, currency: str | None) -> dict[str, Any]:
         "futuresonlypnl": total("FUT", of="unrealized"),
         "cryptocurrencyvalue": total("CRYPTO"),
         "unrealizedpnl": total(of="unrealized"),
+        "realizedpnl": total(of="realized"),
         "netliquidationvalue": round(cash + worth + interest, 2),
         "exchangerate": 1.0 if currency is None else round(value.rates[currency], 6),
         "sessionid": 1,
@@ -100,6 +100,17 @@ def _entry(amount: float, currency: str | None, text: str | None, stamp: int) ->
     }
 
 
+_COMMODITY_SHARES = {
+    "initmargin": 1.1,
+    "maintmargin": 1.0,
+    "availablefunds": 0.1,
+    "excessliquidity": 0.2,
+    "postexpirationmargin": 0.0,
+    "": 1.2,
+}
+"""What the commodity segment has of an amount, in parts of its maintenance margin."""
+
+
 def _amounts(account: Account, value: Valuation) -> dict[str, float]:
     """Totals, and the same for securities (-s) and commodities (-c)."""
     commodities = value.margin("FUT", "FOP")
@@ -122,7 +133,7 @@ def _amounts(account: Account, value: Valuation) -> dict[str, float]:
         "maintmarginreq": value.maintenance_margin,
         "netliquidation": value.net_liquidation,
         "totalcashvalue": value.cash,
-        "previousdayequitywithloanvalue": value.net_liquidation - value.daily_pnl,
+        "previousdayequitywithloanvalue": value.previous_net_liquidation,
         "accruedcash": value.accrued_interest(),
         "accrueddividend": 0.0,
         "netliquidationuncertainty": 0.0,
@@ -135,7 +146,7 @@ def _amounts(account: Account, value: Valuation) -> dict[str, float]:
     for name, amount in whole.items():
         if name in {"buyingpower", "cushion", "sma", "leverage"}:
             continue
-        part = commodities if "margin" in name else commodities * 1.2
+        part = commodities * _COMMODITY_SHARES[next(word for word in _COMMODITY_SHARES if word in name)]
         if name.startswith(("accrued", "postexp", "netliquidationunc", "grossposition")):
             part = 0.0
         found[f"{name}-c"], found[f"{name}-s"] = part, amount - part

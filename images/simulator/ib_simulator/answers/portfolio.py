@@ -81,7 +81,7 @@ def position_row(account: Account, row: Valued, *, detailed: bool = True, page: 
         "currency": contract.currency,
         "avgCost": round(paid, 4),
         "avgPrice": row.holding.cost,
-        "realizedPnl": 0.0,
+        "realizedPnl": round(row.realized, 2),
         "unrealizedPnl": round(row.unrealized, 2),
         "exchs": None,
         "expiry": None if contract.expiry is None else f"{contract.expiry:%Y%m%d}",
@@ -97,7 +97,7 @@ def position_row(account: Account, row: Valued, *, detailed: bool = True, page: 
         "baseMktPrice": round(row.price * rate, 6),
         "baseAvgCost": round(paid * rate, 4),
         "baseAvgPrice": round(row.holding.cost * rate, 6),
-        "baseRealizedPnl": 0.0,
+        "baseRealizedPnl": round(row.realized * rate, 2),
         "baseUnrealizedPnl": round(row.unrealized * rate, 2),
     }
     if not detailed:
@@ -179,7 +179,7 @@ def list_fresh_positions(world: World, call: Call) -> Answer:
                 "isLastToLoq": False,
                 "marketPrice": row.price,
                 "marketValue": round(row.value, 2),
-                "realizedPnl": 0.0,
+                "realizedPnl": round(row.realized, 2),
                 "secType": row.holding.contract.kind,
                 "timestamp": int(call.now),
                 "unrealizedPnl": round(row.unrealized, 2),

@@ -38,6 +38,14 @@ class Quote:
         return self.world.market.prior_close(self.contract, self.now)
 
     @cached_property
+    def close(self) -> float:
+        """Today's close once there is one, before that the close of the day before."""
+        market = self.world.market
+        if self.now < self.trading_day.close:
+            return self.prior
+        return market.price(self.contract, self.trading_day.close)
+
+    @cached_property
     def day(self) -> Range | None:
         """The regular hours so far; None before they begin."""
         start, end = self.trading_day.open, min(self.now, self.trading_day.close)
@@ -74,7 +82,7 @@ class Quote:
 
     def trait(self, salt: int, below: int) -> int:
         """A number under ``below`` that belongs to the instrument."""
-        return (self.contract.conid * 2654435761 + salt * 40503) % 1000003 % below
+        return self.contract.trait(salt, below)
 
     def money(self, price: float) -> str:
         return f"{price * self.contract.magnifier:.{self.contract.quoted_decimals}f}"

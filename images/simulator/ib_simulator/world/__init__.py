@@ -17,8 +17,10 @@ from datetime import date
 from functools import lru_cache
 
 from ib_simulator.world.accounts import ACCOUNTS, GROUPS, USER_NAMES, Account, UserKey
+from ib_simulator.world.bookings import Booking, bookings
 from ib_simulator.world.contracts import Contracts
 from ib_simulator.world.holdings import Holding, holdings_of
+from ib_simulator.world.hours import US_STOCKS
 from ib_simulator.world.market import Market, last_update, today
 from ib_simulator.world.orders import OrderStore
 from ib_simulator.world.stored import begin
@@ -54,6 +56,7 @@ class World:
         self.cold_notifications = 423
         self.orders = OrderStore(seed, self.accounts, self.groups, self.contracts, self.market)
         self.stored = begin(self.accounts)
+        self._booked: tuple[tuple[str, date, int] | None, list[Booking]] = None, []
         self._holdings: dict[tuple[str, date], list[Holding]] = {}
         self._valued: dict[str, Valuation] = {}
         self._portal: dict[str, Valuation] = {}
@@ -75,8 +78,31 @@ class World:
         moment = last_update(now)
         found = self._valued.get(account.id)
         if found is None or found.at != moment:
-            found = self._valued[account.id] = value(account, self.holdings(account, now), self.market, moment)
+            dealt = self._dealt(account, moment)
+            found = self._valued[account.id] = value(account, self.holdings(account, now), self.market, moment, dealt)
         return found
+
+    def _dealt(self, account: Account, now: float) -> dict[int, list[Booking]]:
+        """The bookings of the trading day that is on, or was the last."""
+        day = US_STOCKS.at(now).date
+        found: dict[int, list[Booking]] = {}
+        for booking in self.bookings(account, now, (today(now) - day).days + 1):
+            if booking.day == day:
+                found.setdefault(booking.holding.contract.conid, []).append(booking)
+        return found
+
+    def bookings(self, account: Account, now: float, days: int) -> list[Booking]:
+        """Of everything held, on the last ``days`` days."""
+        key = account.id, today(now), days
+        if self._booked[0] != key:
+            end_of_day = now + 86400.0
+            booked = [
+                booking
+                for holding in self.holdings(account, now)
+                for booking in bookings(account, holding, self.market, end_of_day, today(now), days)
+            ]
+            self._booked = key, booked
+        return [booking for booking in self._booked[1] if booking.at <= now]
 
     def cached_valuation(self, account: Account, now: float) -> Valuation:
         """As ``valuation``, but up to two minutes old: the portal's positions lag."""
@@ -90,4 +116,5 @@ class World:
 
     def trades(self, account: Account, now: float, days: int) -> list[Trade]:
         """Executions of ``account``, newest first: today's and those of ``days - 1`` days before."""
-        return trades(account, self.seed, self.contracts, self.market, self.orders.all(now), now, days)
+        booked = self.bookings(account, now, days)
+        return trades(account, booked, self.contracts, self.market, self.orders.all(now), now, days)

@@ -117,6 +117,10 @@ class Contract:
         name = f"{self.symbol:<6} {self.month[:3]}{year} {self.strike:g} {self.right}"
         return f"{name} [{osi} {self.multiplier:g}]"
 
+    def trait(self, salt: int, below: int) -> int:
+        """A number under ``below`` that belongs to the instrument."""
+        return (self.conid * 2654435761 + salt * 40503) % 1000003 % below
+
     def rounded(self, price: float) -> float:
         """``price`` on the contract's tick."""
         return round(round(price / self.tick) * self.tick, self.decimals)

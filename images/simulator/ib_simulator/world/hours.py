@@ -27,7 +27,10 @@ class TradingDay:
 
 @dataclass(frozen=True)
 class Hours:
-    """Trading hours in minutes after local midnight (negative: the evening before)."""
+    """Trading hours in minutes after local midnight (negative: the evening before).
+
+    ``half_day_close`` and ``half_day_post`` are the ends of New York's half days; 0 where there are none.
+    """
 
     zone: str
     pre: int
@@ -36,6 +39,8 @@ class Hours:
     post: int
     every_day: bool = False
     holidays: str = ""
+    half_day_close: int = 0
+    half_day_post: int = 0
     _days: dict[int, TradingDay] = field(default_factory=dict, compare=False, repr=False)
     _latest: list[tuple[float, float, TradingDay]] = field(default_factory=list, compare=False, repr=False)
 
@@ -59,9 +64,10 @@ class Hours:
 
     def _build(self, number: int, day: date) -> TradingDay:
         midnight = datetime.combine(day, time(), self.timezone)
-        pre, opening, close, post = (
-            _local(midnight, minutes) for minutes in (self.pre, self.open, self.close, self.post)
-        )
+        ends = (self.close, self.post)
+        if self.half_day_close and _is_half_day(day):
+            ends = (self.half_day_close, self.half_day_post or self.half_day_close)
+        pre, opening, close, post = (_local(midnight, minutes) for minutes in (self.pre, self.open, *ends))
         return TradingDay(number, day, pre, opening, close, post, day in _holidays(self.holidays, day.year))
 
     def at(self, now: float) -> TradingDay:
@@ -110,6 +116,13 @@ def _holidays(region: str, year: int) -> frozenset[date]:
     return frozenset(days)
 
 
+def _is_half_day(day: date) -> bool:
+    """In New York: the day after Thanksgiving, and the weekdays before Independence Day and Christmas."""
+    if (day.month, day.day) in {(7, 3), (12, 24)}:
+        return day.weekday() < 5
+    return day.month == 11 and day == nth_weekday(day.year, 11, 3, 4) + timedelta(days=1)
+
+
 def nth_weekday(year: int, month: int, weekday: int, nth: int) -> date:
     """E.g. the third Friday: ``nth_weekday(2026, 12, 4, 3)``."""
     first = date(year, month, 1)
@@ -117,10 +130,11 @@ def nth_weekday(year: int, month: int, weekday: int, nth: int) -> date:
 
 
 NEW_YORK = "America/New_York"
-US_STOCKS = Hours(NEW_YORK, 240, 570, 960, 1200, holidays="US")
-US_OPTIONS = Hours(NEW_YORK, 570, 570, 960, 960, holidays="US")
-US_FUTURES = Hours(NEW_YORK, -360, -360, 1020, 1020, holidays="main")
-US_BONDS = Hours(NEW_YORK, 480, 480, 1020, 1020, holidays="US")
+US_STOCKS = Hours(NEW_YORK, 240, 570, 960, 1200, holidays="US", half_day_close=780, half_day_post=1020)
+US_OPTIONS = Hours(NEW_YORK, 570, 570, 960, 960, holidays="US", half_day_close=780)
+# What is traded on a holiday counts as part of the next day.
+US_FUTURES = Hours(NEW_YORK, -360, -360, 1020, 1020, holidays="US", half_day_close=795)
+US_BONDS = Hours(NEW_YORK, 480, 480, 1020, 1020, holidays="US", half_day_close=840)
 FOREX = Hours(NEW_YORK, -405, -405, 1020, 1020, holidays="main")
 CRYPTO = Hours("Etc/UTC", 0, 0, 1440, 1440, every_day=True)
 

@@ -47,8 +47,15 @@ class Market:
         return found
 
     def price(self, contract: Contract, now: float) -> float:
-        """The last price on the contract's tick, in its currency (bonds: percent of par)."""
-        return contract.rounded(self.transformed(contract, self.path(contract).at(now), now))
+        """The last price on the contract's tick, in its currency (bonds: percent of par); the close when closed."""
+        moment = self.traded_at(contract, now)
+        return contract.rounded(self.transformed(contract, self.path(contract).at(moment), moment))
+
+    @staticmethod
+    def traded_at(contract: Contract, now: float) -> float:
+        """``now`` while the contract trades, else the close of its last day."""
+        day = contract.market.at(now)
+        return now if now < day.post else day.close
 
     def transformed(self, contract: Contract, base: float, now: float) -> float:
         """The contract's price when its path stands at ``base``."""
@@ -60,6 +67,7 @@ class Market:
         return base
 
     def greeks(self, contract: Contract, now: float) -> options.Greeks:
+        now = self.traded_at(contract, now)
         return self.greeks_at(contract, self.path(contract).at(now), now)
 
     @staticmethod

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from random import Random
 
 from ib_simulator.world.accounts import Account
+from ib_simulator.world.bookings import Booking
 from ib_simulator.world.contract import Contract
 from ib_simulator.world.contracts import Contracts
 from ib_simulator.world.futures import expiry_of
@@ -49,7 +49,13 @@ class Trade:
 
 
 def trades(
-    account: Account, seed: int, contracts: Contracts, market: Market, orders: list[Order], now: float, days: int
+    account: Account,
+    booked: list[Booking],
+    contracts: Contracts,
+    market: Market,
+    orders: list[Order],
+    now: float,
+    days: int,
 ) -> list[Trade]:
     """Executions of ``account`` today and on the ``days - 1`` days before, newest first."""
     found = [
@@ -68,36 +74,26 @@ def trades(
         for order in orders
         if order.status == "Filled" and order.account == account.id
     ]
-    found += _past(account, seed, contracts, market, now, days)
+    found += [_booked(account, booking) for booking in booked]
     found += _expired(account, contracts, market, now)
     first = today(now) - timedelta(days=days - 1)
     kept = [trade for trade in found if trade.at <= now and today(trade.at) >= first]
     return sorted(kept, key=lambda trade: trade.at, reverse=True)
 
 
-def _past(account: Account, seed: int, contracts: Contracts, market: Market, now: float, days: int) -> Iterator[Trade]:
-    choices = [c for c in contracts if c.kind in {"STK", "CASH"} and c.feed == "R" and c.currency == "USD"]
-    for back in range(days):
-        day = today(now) - timedelta(days=back)
-        random = Random(f"{seed}/{account.id}/{day}")
-        for place in range(random.randint(2, 5)):
-            contract = random.choice(choices)
-            traded = contract.market.trading_day(contract.market.number_of(day))
-            if traded.closed or traded.date != day:
-                continue
-            moment = float(int(random.uniform(max(traded.open, traded.close - 23_000), traded.close - 60)))
-            quantity = 10_000.0 if contract.kind == "CASH" else float(random.choice((5, 10, 20, 50)))
-            yield Trade(
-                f"0000e0d5.{day:%y%m%d}{place:02d}.01.01",
-                account.id,
-                contract,
-                random.choice("BS"),
-                quantity,
-                market.price(contract, moment),
-                moment,
-                1_100_000_000 + day.toordinal() % 10_000 * 10 + place,
-                "",
-            )
+def _booked(account: Account, booking: Booking) -> Trade:
+    contract, day = booking.holding.contract, booking.day
+    return Trade(
+        f"0000e0d5.{day:%y%m%d}{contract.conid:x}.01.01",
+        account.id,
+        contract,
+        "B" if booking.quantity > 0 else "S",
+        abs(booking.quantity),
+        booking.price,
+        booking.at,
+        1_100_000_000 + (day.toordinal() * 1000 + contract.conid) % 50_000_000,
+        "",
+    )
 
 
 def _expired(account: Account, contracts: Contracts, market: Market, now: float) -> Iterator[Trade]:

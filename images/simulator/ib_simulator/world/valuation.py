@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
 from ib_simulator.world.accounts import Account
+from ib_simulator.world.bookings import Booking
 from ib_simulator.world.holdings import Holding
 from ib_simulator.world.market import Market
 
@@ -37,13 +39,17 @@ _INTEREST = 0.031
 
 @dataclass(frozen=True, slots=True)
 class Valued:
-    """A holding at a price; money in the contract's currency, ``rate`` turns it into the account's."""
+    """A holding at a price; money in the contract's currency, ``rate`` turns it into the account's.
+
+    ``daily`` and ``realized`` are of the trading day, what was dealt in it included.
+    """
 
     holding: Holding
     price: float
     value: float
     unrealized: float
     daily: float
+    realized: float
     rate: float
 
     @property
@@ -62,7 +68,7 @@ class Valuation:
     at: float
 
     def total(self, *kinds: str, currency: str | None = None, of: str = "value") -> float:
-        """The sum of ``value``, ``unrealized`` or ``daily`` over kinds (all if none); in ``currency`` if given."""
+        """The sum of a figure of the rows over kinds (all if none); in ``currency`` if given."""
         return sum(
             float(getattr(row, of)) * (1.0 if currency else row.rate)
             for row in self.rows
@@ -124,6 +130,15 @@ class Valuation:
         return self.total(of="daily")
 
     @cached_property
+    def previous_net_liquidation(self) -> float:
+        """At the end of the trading day before."""
+        return self.net_liquidation - self.daily_pnl
+
+    @cached_property
+    def realized_pnl(self) -> float:
+        return self.total(of="realized")
+
+    @cached_property
     def maintenance_margin(self) -> float:
         return self.margin()
 
@@ -162,8 +177,10 @@ class Valuation:
         return self.net_liquidation - self.initial_margin
 
 
-def value(account: Account, holdings: list[Holding], market: Market, now: float) -> Valuation:
-    """``account`` with its ``holdings`` at the prices of ``now``."""
+def value(
+    account: Account, holdings: list[Holding], market: Market, now: float, dealt: Mapping[int, list[Booking]]
+) -> Valuation:
+    """``account`` with its ``holdings`` at the prices of ``now``; ``dealt`` are the trading day's bookings by conid."""
     rates = {currency: market.rate(currency, account.currency, now) for currency in account.cash}
     rows = []
     for holding in holdings:
@@ -172,13 +189,17 @@ def value(account: Account, holdings: list[Holding], market: Market, now: float)
             rates[contract.currency] = market.rate(contract.currency, account.currency, now)
         price = market.price(contract, now)
         units = holding.quantity * contract.multiplier
+        prior = market.prior_close(contract, now)
+        today = dealt.get(contract.conid, ())
+        since_close = sum(one.quantity * contract.multiplier * (prior - one.price) for one in today)
         rows.append(
             Valued(
                 holding,
                 price,
                 units * price,
                 units * (price - holding.cost),
-                units * (price - market.prior_close(contract, now)),
+                units * (price - prior) + since_close,
+                sum(one.gain for one in today),
                 rates[contract.currency],
             )
         )

@@ -96,9 +96,9 @@ def test_orders_of_an_adviser_may_be_for_a_group() -> None:
 
 def test_an_option_expires_with_a_trade_and_is_described_no_more() -> None:
     ask = Asker(now=utc("2026-11-24 15:00:00"))
-    bought, expired = sorted(
-        (row for row in trades(ask) if row["sec_type"] == "OPT"), key=lambda row: row["trade_time_r"]
-    )
+    rows = trades(ask)
+    (expired,) = (row for row in rows if row["side"] == "X")
+    (bought,) = (row for row in rows if row["conid"] == expired["conid"] and row is not expired)
     assert (bought["side"], expired["side"], expired["price"]) == ("B", "X", "0.00")
     assert bought["symbol"] == "AAPL"
     assert bought["contract_description_1"].startswith("AAPL   NOV2026")
