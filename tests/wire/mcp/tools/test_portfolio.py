@@ -218,7 +218,7 @@ async def test_an_account_is_compared_with_an_instrument_over_the_same_days() ->
 async def test_transactions_of_one_instrument_and_how_long_to_wait_for_the_next() -> None:
     async with agent() as a:
         answer = await a.read("get_account_transactions", symbol="AAPL", days=200, limit=3)
-        assert {row["type"] for row in answer.rows("transactions")} <= {"Buy", "Sell"}
+        assert {row["type"] for row in answer.rows("transactions")} <= {"Buy", "Sell", "Dividend Payment"}
         assert len(answer.rows("transactions")) == 3
         assert answer.body["transactions"]["more"] == "3"
         refused = await a.call("get_account_transactions", symbol="MSFT")
