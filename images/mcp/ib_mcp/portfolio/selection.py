@@ -118,6 +118,7 @@ class Sums:
     unrealized: Decimal | None
     daily: Decimal | None
     incomplete: int
+    without_daily: int
 
     def shown(self) -> dict[str, Any]:
         amounts = {
@@ -130,7 +131,7 @@ class Sums:
 
 
 def sums(holdings: Sequence[Holding]) -> Sums:
-    """Of all ``holdings``; ``incomplete`` counts those without a value in the base currency."""
+    """Of all ``holdings``; ``incomplete`` and ``without_daily`` count those without a value, or a profit of the day."""
     return Sums(
         len(holdings),
         _sum(holding.worth for holding in holdings),
@@ -138,6 +139,7 @@ def sums(holdings: Sequence[Holding]) -> Sums:
         _sum(holding.base_unrealized for holding in holdings),
         _sum(holding.base_daily for holding in holdings),
         sum(holding.base_value is None for holding in holdings),
+        sum(holding.base_daily is None for holding in holdings),
     )
 
 

@@ -127,6 +127,7 @@ def _totals(holdings: Sequence[Holding], whole: Decimal | None) -> Answer:
         **found.shown(),
         **({} if found.value is None or not whole else {"share": _share(found.value, whole)}),
         **({"without_base_value": found.incomplete} if found.incomplete else {}),
+        **({"without_daily_pnl": found.without_daily} if found.daily is not None and found.without_daily else {}),
         "net_liquidation": plain(whole),
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ib_simulator.faults.faults import FaultSpec
@@ -90,6 +92,57 @@ async def test_positions_come_in_portions_without_gap_or_repetition() -> None:
             if cursor is None:
                 break
         assert [row["conid"] for row in seen] == [row["conid"] for row in whole]
+
+
+def _shares(first: int, count: int) -> list[dict[str, Any]]:
+    about = {"assetClass": "STK", "currency": "USD", "position": 1, "mktPrice": 2, "mktValue": 2}
+    return [
+        {"conid": conid, "ticker": f"T{conid}", "contractDesc": f"T{conid}", **about}
+        for conid in range(first, first + count)
+    ]
+
+
+@pytest.mark.parametrize("size", [30, 100, 7])
+async def test_positions_are_read_to_the_end_whatever_the_size_of_a_page(size: int) -> None:
+    async with agent() as a:
+        for page in range(4):
+            rows = _shares(page * size + 1, size) if page < 3 else []
+            path = f"*/positions/{page}"
+            a.simulator.faults.add(
+                FaultSpec(kind="answer", endpoint="list_positions", path=path, status=200, body=rows)
+            )
+        rows = (await a.read("get_account_positions", limit=1000)).rows("positions")
+        assert [row["conid"] for row in rows] == list(range(1, 3 * size + 1))
+
+
+async def test_a_page_of_positions_that_repeats_is_the_end() -> None:
+    async with agent() as a:
+        body = _shares(1, 30)
+        a.simulator.faults.add(FaultSpec(kind="answer", endpoint="list_positions", status=200, body=body))
+        answer = await a.read("get_account_positions")
+        assert answer.body["totals"]["positions"] == 30
+
+
+async def test_margin_after_a_move_of_the_market_names_what_is_left_out() -> None:
+    async with agent("live") as a:
+        down = (await a.read("get_account_summary", account=MAIN, market_move=-10)).body
+        moved, figures = down["after_market_move"], down["figures"]
+        assert moved["excess_liquidity"] == pytest.approx(figures["excess_liquidity"] + moved["change"], abs=0.02)
+        assert moved["net_liquidation"] == pytest.approx(figures["net_liquidation"] + moved["change"], abs=0.02)
+        held = (await a.read("get_account_positions", account=MAIN)).body["totals"]["positions"]
+        assert moved["counted"] + len(moved["left_out"]) == held
+        assert any("CASH" in name for name in moved["left_out"])
+        up = (await a.read("get_account_summary", account=MAIN, market_move=10)).body["after_market_move"]
+        assert up["change"] == pytest.approx(-moved["change"], rel=0.02)
+
+
+async def test_without_a_brokerage_session_positions_have_no_quotes_and_say_why() -> None:
+    async with agent(brokerage=False) as a:
+        answer = (await a.read("get_account_positions", sort="daily_pnl", limit=3)).body
+        assert answer["quotes_missing"]
+        assert len(answer["positions"]["rows"]) == 3
+        moved = (await a.read("get_account_summary", market_move=-5)).body
+        assert moved["after_market_move_missing"]
 
 
 async def test_symbols_of_positions_are_understood_by_the_other_tools() -> None:
