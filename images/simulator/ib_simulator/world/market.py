@@ -20,6 +20,7 @@ _DRIFT = {"STK": 0.07, "CRYPTO": 0.1}
 _DAILY_VOLUME = {"STK": 1.4e9, "FUT": 4.5e9, "FOP": 4e5, "OPT": 4e5, "CRYPTO": 5e7, "BOND": 2e5}
 """Money traded in a contract's shares (units for bonds) on an ordinary day."""
 _NEW_YORK = ZoneInfo(NEW_YORK)
+_KEPT_CLOSES = 20_000
 
 
 def today(now: float) -> date:
@@ -34,6 +35,7 @@ class Market:
         self._seed = seed
         self.contracts = contracts
         self._paths: dict[int, Path] = {}
+        self._prior_closes: dict[int, tuple[int, float]] = {}
         self._figures: dict[tuple[int, int], tuple[int, tuple[float, float]]] = {}
 
     def path(self, contract: Contract) -> Path:
@@ -141,8 +143,13 @@ class Market:
         """The close of the trading day before the one that ``now`` belongs to."""
         path = self.path(contract)
         day = path.market.before(path.market.at(now))
-        close = self.transformed(contract, path.day(day.number).close, day.close)
-        return contract.rounded(close)
+        found = self._prior_closes.get(contract.conid)
+        if found is None or found[0] != day.number:
+            if len(self._prior_closes) > _KEPT_CLOSES:
+                self._prior_closes.clear()
+            close = contract.rounded(self.transformed(contract, path.day(day.number).close, day.close))
+            found = self._prior_closes[contract.conid] = (day.number, close)
+        return found[1]
 
     def day(self, contract: Contract, day: TradingDay) -> Range:
         """The regular hours of a whole trading day."""
