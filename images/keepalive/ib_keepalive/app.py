@@ -48,6 +48,7 @@ class Keepalive:
             status=self.keeper.status,
             reauthenticate=self.keeper.reauthenticate,
             probe_soon=self.keeper.probe_soon,
+            heard=self.keeper.note_answer,
             wall=wall,
         )
         self.data: ASGIApp = self.guard

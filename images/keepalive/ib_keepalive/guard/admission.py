@@ -27,7 +27,7 @@ def read_sign_in(header: bytes | None) -> int | None:
     """The number of the sign-in that a caller means, None for whichever there is."""
     if header is None:
         return None
-    if not header.isdigit() or len(header) > 9:
+    if not header.isdigit() or len(header) > 15:
         raise InvalidRequest("The header ib-sign-in is not the number of a sign-in.")
     return int(header)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Self
 
 import httpx
@@ -45,7 +46,6 @@ from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.upstream.api_request import PREFIX, ApiRequest
 from ib_keepalive.upstream.client import GatewayClient
 from ib_keepalive.upstream.paced_client import PacedClient
-from ib_keepalive.upstream.response import Response
 from ibkr import catalogue
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, LoginRequired, OperationUnknown, UpstreamError
@@ -65,8 +65,8 @@ class Guard:
     """An ASGI app; ``async with`` ends what it runs for callers.
 
     ``status`` is the keeper's view of the session and ``reauthenticate`` asks it to open the brokerage session.
-    ``probe_soon`` is called when IBKR denies that view, ``heard`` with every answer of IBKR. ``wall`` is the calendar's
-    clock (epoch seconds). ``operations`` are those that may be asked for, by default all.
+    ``probe_soon`` is called when IBKR denies that view, ``heard`` at every good answer of IBKR. ``wall`` is the
+    calendar's clock (epoch seconds). ``operations`` are those that may be asked for, by default all.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Guard:
         status: Callable[[], Status],
         reauthenticate: Callable[[], Awaitable[object]],
         probe_soon: Callable[[], None] = lambda: None,
-        heard: Callable[[Response], None] = lambda response: None,
+        heard: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
         operations: Catalogue | None = None,
     ) -> None:
@@ -227,7 +227,9 @@ class Guard:
         self._count["error"]()
         if isinstance(error, LoginRequired) and error.login is None:
             error.login = self._status().login.url_hint
-        return error_reply(error)
+        reply = error_reply(error)
+        number = (SIGN_IN_HEADER, str(self._status().sign_in.number).encode())
+        return replace(reply, headers=(*reply.headers, number))
 
 
 def _caller(scope: Scope, headers: Headers) -> str:

@@ -40,9 +40,27 @@ def open_transport(settings: KeepaliveSettings) -> httpx.AsyncBaseTransport:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=verification, limit=_CONNECTIONS, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(send_once,),
         )
 
     return Sockets(verify=verification, client=session)
+
+
+class ConnectionLost(aiohttp.ClientError):
+    """The connection broke after a request was sent on it, perhaps."""
+
+
+async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send a request once: aiohttp by itself sends all but POST again when the connection breaks.
+
+    IBKR would count it twice, or do twice what it asks for.
+    """
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise ConnectionLost(str(error)) from error
 
 
 class Sockets(AiohttpTransport):

@@ -14,9 +14,9 @@ from ibkr.errors import UpstreamTimeout, UpstreamUnreachable
 
 
 class PacedClient:
-    """The only way upstream for what callers ask. ``heard`` is called with each answer: IBKR is alive."""
+    """The only way upstream for what callers ask. ``heard`` is called at each good answer: IBKR is alive."""
 
-    def __init__(self, gateway: GatewayClient, pacer: Pacer, heard: Callable[[Response], None]) -> None:
+    def __init__(self, gateway: GatewayClient, pacer: Pacer, heard: Callable[[], None]) -> None:
         self._gateway = gateway
         self._pacer = pacer
         self._heard = heard
@@ -35,7 +35,8 @@ class PacedClient:
             call.is_sent, end = True, "answered"
             response = await self._gateway.send(made, made.endpoint.answers_within_s)
             self._pacer.note(ticket, response.status, response.retry_after_s)
-            self._heard(response)
+            if response.status == 200:
+                self._heard()
             if response.status == 429:
                 self._pacer.check_penalty(made.endpoint.id)
             return response

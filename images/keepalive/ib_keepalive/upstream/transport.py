@@ -5,7 +5,7 @@ On sockets aiohttp is used as it is: httpx's layer over it would take a tenth of
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import cast
@@ -15,7 +15,8 @@ import httpx
 from yarl import URL
 
 from ib_keepalive.upstream.connections import Sockets
-from ib_keepalive.upstream.response import LARGEST_ANSWER, FinalAnswer, Response
+from ib_keepalive.upstream.response import Response
+from ib_keepalive.upstream.unpacking import read_whole
 
 _CONNECT_S = 5.0
 _TIMEOUT = aiohttp.ClientTimeout(connect=_CONNECT_S, sock_connect=_CONNECT_S)
@@ -47,7 +48,7 @@ async def _by_sockets(transport: Sockets, method: str, url: str, body: bytes | N
         return Response(
             response.status,
             response.headers.get("content-type", "").lower(),
-            await _whole(response.content.iter_any()),
+            await read_whole(response.content.iter_any(), response.headers.get("content-encoding", "")),
             _seconds(response.headers.get("retry-after")),
         )
 
@@ -59,20 +60,12 @@ async def _by_transport(transport: httpx.AsyncBaseTransport, method: str, url: s
         return Response(
             response.status_code,
             response.headers.get("content-type", "").lower(),
-            await _whole(cast(httpx.AsyncByteStream, response.stream)),
+            await read_whole(
+                cast(httpx.AsyncByteStream, response.stream), response.headers.get("content-encoding", "")
+            ),
             _seconds(response.headers.get("retry-after")),
         )
 
 
-async def _whole(parts: AsyncIterable[bytes]) -> bytes:
-    read, size = [], 0
-    async for part in parts:
-        size += len(part)
-        if size > LARGEST_ANSWER:
-            raise FinalAnswer(f"IBKR's answer is larger than {LARGEST_ANSWER >> 20} MiB.")
-        read.append(part)
-    return b"".join(read)
-
-
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isdecimal() else None
+    return float(text) if text is not None and text.isascii() and text.isdecimal() else None

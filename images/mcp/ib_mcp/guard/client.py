@@ -15,14 +15,17 @@ import anyio
 from ib_mcp.formats.numbers import parse_json
 from ib_mcp.guard.transport import Answer, Send
 from ibkr import catalogue
-from ibkr.errors import TokenRequired, UpstreamError, UpstreamUnreachable, from_envelope
+from ibkr.errors import IbError, InvalidRequest, TokenRequired, UpstreamError, UpstreamUnreachable, from_envelope
 from ibkr.operation import Operation
 from ibkr.session import Status
 
 # Which agent the current tool call is for: an opaque name for the guard's fair queue, never a credential.
 caller: ContextVar[str] = ContextVar("caller", default="")
 
+LISTS_ACCOUNTS = "list_portfolio_accounts"
+SIGN_IN_HEADER = "ib-sign-in"
 _PREFIX = "/v1/api"
+_NAMES = ("accountId", "acctId")
 _ODD = "IBKR answered with something else than usual, which this version cannot read."
 # The guard's own refusal says more than our running out of time, so it gets a little less.
 _RETURN_S = 0.25
@@ -30,11 +33,15 @@ _RETURN_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """IBKR's JSON, its age in milliseconds and where the guard had it from (``upstream``, ``cache``, ...)."""
+    """IBKR's JSON, its age in milliseconds and where the guard had it from (``upstream``, ``cache``, ...).
+
+    ``sign_in`` is the number of the sign-in that it belongs to.
+    """
 
     body: Any
     age_ms: int
     source: str
+    sign_in: int = 0
 
     @property
     def object(self) -> dict[str, Any]:
@@ -63,18 +70,27 @@ class Guard(Protocol):
         operation: str,
         *,
         account: str | None = None,
+        gateway: str | None = None,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Reply:
         """IBKR's answer to ``operation`` (a catalogue id). Query values that are None are left out.
 
-        ``account`` is the one that the question is about where neither path nor body names it; it is not sent.
-        Raises the ``IbError`` of the guard's envelope.
+        ``account`` is the one that the question is about where nothing in it names one, ``gateway`` the name of one of
+        several; neither is sent. Raises the ``IbError`` of the guard's envelope.
         """
 
     def each(self) -> Mapping[str, GuardClient]:
         """The guards that this one stands for, by name."""
+
+    @property
+    def sign_ins(self) -> tuple[int, ...]:
+        """The numbers of the sign-ins seen last, by guard: what was learnt under others may not be true any more."""
+
+    @property
+    def untold(self) -> Mapping[str, IbError]:
+        """Gateways whose accounts are not known, and why."""
 
     async def status(self) -> Status:
         """What the keeper knows about the session; answered without IBKR."""
@@ -86,7 +102,11 @@ class Guard(Protocol):
 class GuardClient:
     """Calls operations of the catalogue by id at one guard."""
 
-    def __init__(self, send: Send, base_url: str, token: str) -> None:
+    def __init__(self, send: Send, base_url: str, token: str, name: str = "default") -> None:
+        self.name = name
+        # Of the answers that came last; an account is that of the sign-in under which it was listed.
+        self.sign_in = 0
+        self._accounts: dict[str, int] = {}
         self._request = send
         self._base_url = base_url
         self._headers = {
@@ -101,27 +121,55 @@ class GuardClient:
         operation: str,
         *,
         account: str | None = None,
+        gateway: str | None = None,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Reply:
+        if gateway not in (None, self.name):
+            raise InvalidRequest(f"There is no gateway {gateway!r}.", action=f"Give gateway {self.name!r}, or none.")
         endpoint = self._catalogue[operation]
+        about = [account] if account is not None else accounts_in(path, query, body)
+        meant = next((self._accounts[each] for each in about if each in self._accounts), None)
         answer = await self._send(
             endpoint.method,
             _PREFIX + _fill(endpoint, path or {}),
             query={name: _text(value) for name, value in (query or {}).items() if value is not None},
             body={} if body is None and endpoint.method == "POST" else body,
+            # An account of another sign-in is another user's: the guard refuses it.
+            more={} if meant is None else {SIGN_IN_HEADER: str(meant)},
         )
+        self._note_sign_in(_number(answer.headers.get(SIGN_IN_HEADER), self.sign_in))
         headers = answer.headers
-        return Reply(_decode(answer), int(headers.get("ib-age-ms", 0)), headers.get("ib-source", "upstream"))
+        reply = Reply(
+            _decode(answer), _number(headers.get("ib-age-ms"), 0), headers.get("ib-source", "upstream"), self.sign_in
+        )
+        if operation == LISTS_ACCOUNTS and isinstance(reply.body, list):
+            self._accounts |= {str(row.get("accountId")): reply.sign_in for row in reply.rows}
+        return reply
 
     def each(self) -> dict[str, GuardClient]:
-        return {"default": self}
+        return {self.name: self}
+
+    @property
+    def sign_ins(self) -> tuple[int, ...]:
+        return (self.sign_in,)
+
+    @property
+    def untold(self) -> Mapping[str, IbError]:
+        return {}
+
+    def _note_sign_in(self, number: int) -> None:
+        if number != self.sign_in:
+            self.sign_in = number
+            self._accounts = {}
 
     async def status(self) -> Status:
         content = _decode(await self._send("GET", "/status"))
         try:
-            return Status.from_json(content)
+            status = Status.from_json(content)
+            self._note_sign_in(status.sign_in.number)
+            return status
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UpstreamError("The guard's /status cannot be read by this version.") from error
 
@@ -130,15 +178,37 @@ class GuardClient:
         return Status.from_json(content["status"])
 
     async def _send(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        more: dict[str, str] | None = None,
     ) -> Answer:
-        headers = self._headers | _context_headers()
+        headers = self._headers | _context_headers() | (more or {})
         content = None
         if body is not None:
             content = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         url = f"{self._base_url}{path}?{urlencode(query)}" if query else f"{self._base_url}{path}"
         return await self._request(method, url, headers, content)
+
+
+def accounts_in(path: Mapping[str, Any] | None, query: Mapping[str, Any] | None, body: Any) -> list[str]:
+    """The accounts that a question names."""
+    found: list[Any] = [value for given in (path, query) if given for name in _NAMES if (value := given.get(name))]
+    if isinstance(body, dict):
+        found += [body[name] for name in _NAMES if body.get(name)]
+        listed = body.get("acctIds")
+        found += listed if isinstance(listed, list) else []
+    return list(dict.fromkeys(str(each) for each in found))
+
+
+def _number(header: str | None, otherwise: int) -> int:
+    return (
+        int(header) if header is not None and header.isascii() and header.isdigit() and len(header) < 16 else otherwise
+    )
 
 
 def _context_headers() -> dict[str, str]:

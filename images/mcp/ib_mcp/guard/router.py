@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
 
-from ib_mcp.guard.client import Guard, GuardClient, Reply
+from ib_mcp.gather import gather
+from ib_mcp.guard.client import LISTS_ACCOUNTS, Guard, GuardClient, Reply, accounts_in
+from ib_mcp.guard.gateway import Gateway
 from ib_mcp.guard.transport import by_sockets, by_transport
 from ib_mcp.settings import McpSettings
+from ibkr import catalogue
 from ibkr.errors import (
     IbError,
+    InvalidRequest,
     LoginRequired,
     Maintenance,
+    OperationForbidden,
     SessionCompeting,
     SessionReopening,
+    UpstreamTimeout,
     UpstreamUnreachable,
 )
 from ibkr.session import Status
 
-_LISTS_ACCOUNTS = "list_portfolio_accounts"
-_NO_SESSION = (LoginRequired, Maintenance, SessionCompeting, SessionReopening, UpstreamUnreachable)
+# With these another gateway may still answer.
+_ELSEWHERE = (LoginRequired, Maintenance, SessionCompeting, SessionReopening, UpstreamUnreachable, UpstreamTimeout)
+
+# Names of the gateways that answered what is about no account: a tool's answer tells them. Set for one tool call.
+answered_by: ContextVar[set[str] | None] = ContextVar("answered_by", default=None)
 
 
 @asynccontextmanager
@@ -33,81 +42,136 @@ async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | N
         send = await stack.enter_async_context(by_sockets() if transport is None else by_transport(transport))
         first = GuardClient(send, str(settings.guard_url).rstrip("/"), settings.guard_token.get_secret_value())
         more = {
-            extra.name: GuardClient(send, str(extra.url).rstrip("/"), extra.token.get_secret_value())
+            extra.name: GuardClient(send, str(extra.url).rstrip("/"), extra.token.get_secret_value(), extra.name)
             for extra in settings.extra_guards
         }
-        yield GuardRouter({"default": first, **more}) if more else first
+        if not more:
+            yield first
+            return
+        router = GuardRouter({"default": first, **more})
+        stack.push_async_callback(router.close)
+        yield router
 
 
 class GuardRouter:
-    """Answers like one guard. A question about no account goes to the first."""
+    """Answers like one guard. A question about no account goes to the first gateway that can answer it."""
 
     def __init__(self, named: Mapping[str, GuardClient]) -> None:
-        self._named = dict(named)
-        self._first = next(iter(self._named.values()))
-        self._owners: dict[str, GuardClient] = {}
+        self._gateways = {name: Gateway(name, client) for name, client in named.items()}
+        self._catalogue = catalogue.load()
+
+    async def close(self) -> None:
+        for gateway in self._gateways.values():
+            await gateway.close()
 
     def each(self) -> dict[str, GuardClient]:
-        return dict(self._named)
+        return {name: gateway.client for name, gateway in self._gateways.items()}
+
+    @property
+    def sign_ins(self) -> tuple[int, ...]:
+        return tuple(gateway.client.sign_in for gateway in self._gateways.values())
+
+    @property
+    def untold(self) -> Mapping[str, IbError]:
+        return {name: error for name, gateway in self._gateways.items() if (error := gateway.untold) is not None}
 
     async def call(
         self,
         operation: str,
         *,
         account: str | None = None,
+        gateway: str | None = None,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Reply:
-        if operation == _LISTS_ACCOUNTS:
+        if gateway is not None:
+            return await self._named(gateway).client.call(operation, path=path, query=query, body=body)
+        if operation == LISTS_ACCOUNTS:
             return await self._all_accounts()
-        about = account or _account(path, body)
-        if about is not None:
-            return await (await self._owner(about)).call(operation, path=path, query=query, body=body)
+        about = [account] if account is not None else accounts_in(path, query, body)
+        candidates = await (self._owners(about) if about else self._usable(operation))
         refused: list[IbError] = []
-        for guard in self._named.values():
+        for candidate in candidates:
             try:
-                return await guard.call(operation, path=path, query=query, body=body)
-            except _NO_SESSION as error:
+                reply = await candidate.client.call(operation, account=account, path=path, query=query, body=body)
+            except _ELSEWHERE as error:
                 refused.append(error)
+                continue
+            if not about and (names := answered_by.get()) is not None:
+                names.add(candidate.name)
+            return reply
         raise refused[0]
 
     async def status(self) -> Status:
-        return await self._first.status()
+        return await (await self._usable())[0].client.status()
 
     async def reauthenticate(self) -> Status:
-        return await self._first.reauthenticate()
+        return await next(iter(self._gateways.values())).client.reauthenticate()
 
-    async def _owner(self, account: str) -> GuardClient:
-        if account not in self._owners:
-            await self._all_accounts()
-        return self._owners.get(account, self._first)
+    def _named(self, name: str) -> Gateway:
+        if name not in self._gateways:
+            raise InvalidRequest(
+                f"There is no gateway {name[:40]!r}.", action=f"Give gateway, one of: {', '.join(self._gateways)}."
+            )
+        return self._gateways[name]
+
+    async def _usable(self, operation: str | None = None) -> list[Gateway]:
+        """All gateways, first those whose session is enough for ``operation``, silent ones last."""
+        tier = "brokerage" if operation is None else self._catalogue[operation].tier
+        ranks = await gather(gateway.rank(tier) for gateway in self._gateways.values())
+        ranked = sorted(zip(ranks, self._gateways.values(), strict=True), key=_rank)
+        # Those that cannot answer tell why, if it comes to that; a silent one would only cost its time.
+        return [gateway for rank, gateway in ranked if rank == 0] or [ranked[0][1]]
+
+    async def _owners(self, accounts: list[str]) -> list[Gateway]:
+        """The gateways that have these accounts, open ones first; their error is what a question about them gets."""
+        if not all(any(each.owns(account) for each in self._gateways.values()) for account in accounts):
+            await gather(each.accounts() for each in self._gateways.values())
+        for account in accounts:
+            if not any(each.owns(account) for each in self._gateways.values()):
+                return await self._stranger(account)
+        found = [each for each in self._gateways.values() if all(each.owns(account) for account in accounts)]
+        if not found:
+            raise InvalidRequest(
+                "These accounts belong to different gateways.", action="Ask for the accounts of each gateway alone."
+            )
+        if len(found) == 1:
+            return found
+        ranks = await gather(each.rank("sso") for each in found)
+        return [each for _, each in sorted(zip(ranks, found, strict=True), key=_rank)]
+
+    async def _stranger(self, account: str) -> list[Gateway]:
+        """For an account that no gateway lists, such as a group of them: who may know it."""
+        for name, error in self.untold.items():
+            raise not_told(f"No gateway that answers has the account {account[:40]!r}", name, error)
+        return await self._usable()
 
     async def _all_accounts(self) -> Reply:
-        """The accounts of every gateway that answers; the first one's refusal when none does."""
-        asked = (guard.call(_LISTS_ACCOUNTS) for guard in self._named.values())
-        replies = await asyncio.gather(*asked, return_exceptions=True)
-        rows: list[Any] = []
-        refused: list[IbError] = []
-        age = 0
-        for guard, reply in zip(self._named.values(), replies, strict=True):
-            if isinstance(reply, IbError):
-                refused.append(reply)
-            elif isinstance(reply, BaseException):
-                raise reply
-            else:
-                found = [row for row in reply.body if isinstance(row, dict)]
-                self._owners |= {str(row.get("accountId")): guard for row in found}
-                rows += found
-                age = max(age, reply.age_ms)
-        if len(refused) == len(replies):
-            raise refused[0]
-        return Reply(rows, age, "batch")
+        """The accounts of every gateway, as known of those that do not answer; their refusal when none is known."""
+        refused = await gather(gateway.accounts() for gateway in self._gateways.values())
+        rows: dict[str, Any] = {}
+        for gateway in self._gateways.values():
+            for row in gateway.rows or ():
+                rows.setdefault(str(row.get("accountId")), row)
+        errors = [error for error in refused if error is not None]
+        if not rows and errors:
+            raise errors[0]
+        return Reply(list(rows.values()), max(gateway.age_ms for gateway in self._gateways.values()), "batch")
 
 
-def _account(path: Mapping[str, Any] | None, body: Any) -> str | None:
-    """The account that a question names."""
-    if path and "accountId" in path:
-        return str(path["accountId"])
-    named = body.get("acctIds") if isinstance(body, dict) else None
-    return str(named[0]) if isinstance(named, list) and named else None
+def not_told(what: str, name: str, error: IbError) -> IbError:
+    """``error`` of the gateway ``name``, which is why ``what`` cannot be known."""
+    if isinstance(error, OperationForbidden):
+        return error
+    told = type(error)(
+        f"{what}, and the gateway {name!r} does not tell its own: {error.message}",
+        action=error.action,
+        retry_after_s=error.retry_after_s,
+    )
+    told.login = error.login
+    return told
+
+
+def _rank(pair: tuple[int, Gateway]) -> int:
+    return pair[0]

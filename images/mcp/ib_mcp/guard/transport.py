@@ -37,6 +37,18 @@ Send = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Answer]]
 """Method, URL (encoded), headers and body. UpstreamUnreachable or UpstreamTimeout when there is no answer."""
 
 
+async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send what changes something once: aiohttp by itself sends a PUT or DELETE again when the connection breaks."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method == "GET":
+            raise
+        raise aiohttp.ClientError(str(error)) from error
+
+
 @asynccontextmanager
 async def by_sockets() -> AsyncIterator[Send]:
     connector = aiohttp.TCPConnector(
@@ -55,7 +67,11 @@ async def by_sockets() -> AsyncIterator[Send]:
             raise _unreachable() from error
 
     async with aiohttp.ClientSession(
-        connector=connector, timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        connector=connector,
+        timeout=_TIMEOUT,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        middlewares=(_send_once,),
     ) as session:
         yield send
 

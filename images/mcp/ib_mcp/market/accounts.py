@@ -9,9 +9,10 @@ from typing import Any
 
 from ib_mcp.formats.tables import pick
 from ib_mcp.guard.client import Guard
+from ib_mcp.guard.router import not_told
 from ibkr.errors import IbError, InvalidRequest, UpstreamError
 
-# A person signing in with another user changes the list; a wrong account is refused by IBKR anyway.
+# Of one sign-in; another one has another list.
 _REMEMBER_S = 30.0
 # An id or alias is the account's own; other names may be shared by several.
 _OWN_NAMES = ("accountId", "id", "accountVan", "accountAlias")
@@ -41,14 +42,16 @@ class Accounts:
         self._default = default
         self._known: list[dict[str, Any]] = []
         self._known_until = 0.0
+        self._sign_ins: tuple[int, ...] = ()
 
     async def all(self) -> list[dict[str, Any]]:
         """IBKR's account objects, remembered for some seconds."""
         now = asyncio.get_running_loop().time()
-        if now >= self._known_until:
+        if now >= self._known_until or self._guard.sign_ins != self._sign_ins:
             reply = await self._guard.call("list_portfolio_accounts")
             self._known = [row for row in reply.rows if row.get("accountId")]
-            self._known_until = now + _REMEMBER_S if self._known else 0.0
+            self._known_until = now + _REMEMBER_S if self._known and not self._guard.untold else 0.0
+            self._sign_ins = self._guard.sign_ins
         return self._known
 
     async def default(self) -> str | None:
@@ -56,6 +59,10 @@ class Accounts:
         try:
             return await self.resolve(None)
         except InvalidRequest:
+            return None
+        except IbError:
+            if not self._guard.untold:
+                raise
             return None
 
     async def currency(self, account: str) -> str | None:
@@ -80,6 +87,8 @@ class Accounts:
         ids = [str(row["accountId"]) for row in known]
         wanted = account or self._default or None
         if wanted is None:
+            for name, error in self._guard.untold.items():
+                raise not_told("Which account is meant is not known", name, error)
             if len(ids) == 1:
                 return ids[0]
             if not ids:
@@ -93,6 +102,8 @@ class Accounts:
                 action=f"Give account by its id, one of: {', '.join(found)}.",
             )
         if not found:
+            for name, error in self._guard.untold.items():
+                raise not_told(f"No gateway that answers has the account {wanted[:40]!r}", name, error)
             raise InvalidRequest(
                 f"There is no account {wanted[:40]!r}.", action=f"Give account, one of: {', '.join(ids)}."
             )

@@ -54,7 +54,9 @@ async def list_accounts(context: ToolContext) -> Answer:
     gateways = context.guard.each()
     found: list[tuple[list[dict[str, Any]], str, str | None]]
     if len(gateways) == 1:
-        found = [(await context.accounts.all(), await _mode(context.guard), None)]
+        # The mode first: it tells of another sign-in, and then the accounts are asked for anew.
+        mode = await _mode(context.guard)
+        found = [(await context.accounts.all(), mode, None)]
     else:
         found = [
             (rows, mode, name)
@@ -83,11 +85,12 @@ async def list_accounts(context: ToolContext) -> Answer:
 
 async def _accounts_of(guard: Guard) -> tuple[list[dict[str, Any]], str]:
     """One gateway's accounts and whether it is live or paper; none where it does not answer."""
+    mode = await _mode(guard)
     try:
         rows = (await guard.call("list_portfolio_accounts")).rows
     except IbError:
         return [], "unknown"
-    return [row for row in rows if row.get("accountId")], await _mode(guard)
+    return [row for row in rows if row.get("accountId")], mode
 
 
 async def _mode(guard: Guard) -> str:

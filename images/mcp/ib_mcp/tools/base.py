@@ -13,6 +13,7 @@ from pydantic import PrivateAttr, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from ib_mcp.context import ToolContext
+from ib_mcp.guard.router import answered_by
 from ibkr.errors import InvalidRequest
 
 _MOST_PROBLEMS = 3
@@ -107,8 +108,13 @@ class BoundTool(Tool):
         except ValidationError as error:
             names = ", ".join(self.parameters["properties"]) or "none"
             raise InvalidRequest(f"Wrong arguments: {_said(error)}.", action=f"The arguments are: {names}.") from None
+        gateways: set[str] = set()
+        answered_by.set(gateways)
         answer = await pending
-        return answer if isinstance(answer, ToolResult) else result(answer)
+        if isinstance(answer, ToolResult):
+            return answer
+        # Of several gateways, those that answered what is about no account.
+        return result(answer | {"gateway": ", ".join(sorted(gateways))} if gateways else answer)
 
     def to_mcp_tool(self, **overrides: Any) -> mcp_types.Tool:
         # FastMCP would repeat the tags here. The title stays: some clients drop tools without one.
