@@ -12,6 +12,7 @@ from ib_mcp.formats.tables import cut, pick, table, used
 from ib_mcp.formats.text import untrusted
 from ib_mcp.formats.times import iso_compact, iso_ms
 from ib_mcp.portfolio import order as orders
+from ib_mcp.tools.among import about, none_about
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Text
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.described import Described, conids_of, described, left_out_note, symbol_of
@@ -52,6 +53,7 @@ _INACTIVE = (
 async def get_account_orders(
     context: ToolContext,
     account: Account = None,
+    symbol: Text | None = None,
     status: Literal["working", "all"] = "working",
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -66,11 +68,15 @@ async def get_account_orders(
     listed = [row for row in body.get("orders") or () if isinstance(row, dict)]
     found = await context.accounts.own_rows(chosen, listed)
     kept = [row for row in found.own if status == "all" or orders.state(row.get("status")) != "finished"]
+    known = await described(context, (conid for row in kept for conid in conids_of(row)))
+    if symbol is not None:
+        kept = about(symbol, kept, known)
     shown, more = cut(kept, cursor, limit)
-    known = await described(context, (conid for row in shown for conid in conids_of(row)))
     columns, rows = used(_ORDER, (_order(row, known) for row in shown), always=_ALWAYS)
     answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "orders": table(columns, rows, more)}
     answer |= known.note | found.left_out
+    if symbol is not None and not kept:
+        answer |= none_about(symbol, "orders" if status == "all" else "working orders")
     inactive = sum(orders.state(row.get("status")) == "inactive" for row in kept)
     if inactive:
         answer |= {"inactive": inactive, "note": _INACTIVE}

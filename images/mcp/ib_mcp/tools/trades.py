@@ -11,7 +11,8 @@ from ib_mcp.formats.numbers import figure, plain
 from ib_mcp.formats.tables import cut, pick, table, used
 from ib_mcp.formats.times import iso_compact, iso_ms
 from ib_mcp.portfolio import order, trade
-from ib_mcp.tools.arguments import Account, Cursor, Limit, Symbol
+from ib_mcp.tools.among import about, none_about
+from ib_mcp.tools.arguments import Account, Cursor, Limit, Text
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.described import Described, conids_of, described, left_out_note, symbol_of
 
@@ -46,7 +47,7 @@ _MEANING = (
 async def get_account_trades(
     context: ToolContext,
     account: Account = None,
-    symbol: Symbol | None = None,
+    symbol: Text | None = None,
     days: Annotated[int, Field(ge=1, le=7, description="back from today at IBKR")] = 1,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -56,37 +57,19 @@ async def get_account_trades(
     reply = await context.guard.call("list_trades", account=chosen, query={"days": days})
     found = await context.accounts.own_rows(chosen, reply.rows)
     known = await described(context, (conid for row in found.own for conid in conids_of(row)))
-    own = found.own if symbol is None else await _about(context, symbol, found.own, known)
+    own = found.own if symbol is None else about(symbol, found.own, known)
     shown, more = cut(own, cursor, limit)
     money = [_money(row, known) for row in own]
     columns, rows = used(_TRADE, (_trade(row, known) for row in shown), always=_ALWAYS)
     answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "trades": table(columns, rows, more)}
     answer |= known.note | found.left_out
+    if symbol is not None and not own:
+        answer |= none_about(symbol, "trades")
     if own:
         answer |= {"totals": table(trade.TOTALS, trade.totals(money)), "remark": _MEANING}
     if len(await context.accounts.all()) > 1:
         answer |= await left_out_note(context, chosen, "trades")
     return answer
-
-
-async def _about(
-    context: ToolContext, symbol: str, rows: list[dict[str, Any]], known: Described
-) -> list[dict[str, Any]]:
-    """Trades in what ``symbol`` names; it is looked for among the trades first, options on a bare ticker included."""
-    words = " ".join(symbol.upper().split())
-    found = [row for row in rows if words in _names(row, known)]
-    if found:
-        return found
-    conid = (await context.contracts.resolve(symbol)).conid
-    return [row for row in rows if str(row.get("conid")) == str(conid)]
-
-
-def _names(row: dict[str, Any], known: Described) -> set[str]:
-    contract = known.of(row)
-    names = {str(pick(row, "symbol", "ticker") or ""), str(row.get("conid") or ""), symbol_of(row, known)}
-    if contract is not None:
-        names.add(contract.root)
-    return {name.upper() for name in names if name}
 
 
 def _money(row: dict[str, Any], known: Described) -> tuple[str | None, str, trade.Money]:

@@ -180,6 +180,18 @@ async def test_orders_are_the_working_ones_unless_all_are_asked_for() -> None:
         assert all(row["side"] in ("BUY", "SELL") for row in everything)
 
 
+async def test_orders_in_one_instrument_are_found_by_ticker_name_and_leg() -> None:
+    async with agent("odd") as a:
+        every = (await a.read("get_account_orders", account="U7430001", status="all")).rows("orders")
+        for name, kinds in (("QQQ", {"BAG"}), ("HSBA@LSE", {"STK"}), ("AAPL", {"STK", "CFD"}), ("8314", {"STK"})):
+            answer = await a.read("get_account_orders", account="U7430001", status="all", symbol=name)
+            rows = answer.rows("orders")
+            assert {row["class"] for row in rows} == kinds
+            assert {row["order_id"] for row in rows} < {row["order_id"] for row in every}
+        none = await a.read("get_account_orders", account="U7430001", symbol="TSLA")
+        assert (none.rows("orders"), "TSLA" in none.body["note"]) == ([], True)
+
+
 async def test_status_of_an_order_that_is_listed_and_of_none() -> None:
     async with agent() as a:
         listed = (await a.read("get_account_orders")).rows("orders")[0]
@@ -197,7 +209,8 @@ async def test_trades_of_some_days_and_of_one_instrument() -> None:
         assert [row["time"] for row in trades] == sorted((row["time"] for row in trades), reverse=True)
         one = trades[0]
         same = (await a.read("get_account_trades", days=5, symbol=str(one["conid"]))).rows("trades")
-        assert same == [row for row in trades if row["conid"] == one["conid"]]
+        ids = [(row["time"], row["order_id"]) for row in trades if row["conid"] == one["conid"]]
+        assert [(row["time"], row["order_id"]) for row in same] == ids
         assert (await a.call("get_account_trades", days=8)).error["code"] == "invalid_request"
 
 
