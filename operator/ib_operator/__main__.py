@@ -10,7 +10,6 @@ import structlog
 from ib_operator.app import Operator
 from ib_operator.health import Health
 from ib_operator.settings import OperatorSettings
-from ib_operator.watch import quieten
 from ib_service import logs
 from ib_service.http.limits import Limits
 from ib_service.http.server import Listener, PortTaken, open_sockets, serve
@@ -23,7 +22,6 @@ def main() -> None:
     """Exit codes: 0 after a signal, 2 for wrong settings or a taken port."""
     settings = read(OperatorSettings)
     logs.configure()
-    quieten()
     asyncio.run(_run(settings))
 
 

@@ -11,7 +11,7 @@ log = structlog.get_logger("ib_operator.background")
 
 # Seconds before each new try; a stopped API server is waited for.
 WAITS_S = (2.0, 10.0, 30.0, 60.0, 120.0)
-_MOST_AT_ONCE = 500
+_MOST_AT_ONCE = 2000
 _LAST_CHANCE_S = 2.0
 
 

@@ -24,10 +24,13 @@ def open_client(transport: httpx.AsyncBaseTransport | None = None, *, base_url: 
 
 
 def sockets(verify: ssl.SSLContext | None = None, *, reuse: bool = True) -> httpx.AsyncBaseTransport:
-    """Real connections. ``reuse=False``: one per request, since a thousand idle ones would cost their memory."""
+    """Real connections. ``reuse=False``: one per request, since a thousand idle ones would cost their memory.
+
+    Their number is the caller's to bound, before the time limit of a request begins.
+    """
 
     def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(ssl=verify or True, limit=64, force_close=not reuse)
+        connector = aiohttp.TCPConnector(ssl=verify or True, limit=0, force_close=not reuse)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     return _Transport(client=session)

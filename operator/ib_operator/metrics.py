@@ -29,6 +29,12 @@ class Metrics:
         self.writes = Counter(
             "ibmcp_operator_writes", "Requests that change Kubernetes objects", ["object", "result"], registry=registry
         )
+        self.watched = Gauge(
+            "ibmcp_operator_watched",
+            "Whether a kind of a namespace is watched: 1, or 0 while that fails",
+            ["namespace", "kind"],
+            registry=registry,
+        )
         self.notifications = Counter(
             "ibmcp_operator_notifications", "Messages by channel", ["channel", "result"], registry=registry
         )

@@ -22,6 +22,16 @@ class OperatorSettings(BaseSettings):
     api_token_file: Path = Field(
         _ACCOUNT / "token", description="File with the bearer token, read afresh because it is rotated"
     )
+    deployment: str | None = Field(
+        None, description="NAMESPACE/NAME of the operator's own Deployment, for Events about the operator itself"
+    )
+    name: str | None = Field(
+        None, description="Value of the label ib-mcp.dev/operator of the gateways to supervise; unset: all gateways"
+    )
+    own_gateway: str = Field(
+        "", description="NAMESPACE/NAME of the StatefulSet that is supervised without the label, the release's own"
+    )
+    sessions: bool = Field(True, description="Whether BrokerageSessions are watched; without them the defaults hold")
     host: str = Field("0.0.0.0", description="Address of /livez, /readyz and /metrics")
     port: int = Field(8080, ge=0, le=65535, description="Port of /livez, /readyz and /metrics")
     control_port: int = Field(8081, gt=0, le=65535, description="Port of the gateway pods' /status")

@@ -1,4 +1,4 @@
-"""Asking a gateway pod's keepalive: ``GET /status`` and ``POST /reauthenticate`` on its control port."""
+"""Asking a gateway pod's keepalive on its control port: the status, to open the session, to keep the owner's word."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from ib_operator.decision.policy import Policy
 from ibkr.errors import from_envelope
 from ibkr.session import Status
 
@@ -51,11 +52,15 @@ async def read_status(client: httpx.AsyncClient, base: str) -> Status:
         raise NoStatus("its /status cannot be read; keepalive and operator may be of different versions") from None
 
 
-async def reauthenticate(client: httpx.AsyncClient, base: str) -> Answer:
-    """Ask for the session to be opened again, once; an answer that got lost is not asked for again."""
+async def reauthenticate(client: httpx.AsyncClient, base: str, *, instance: str, is_person: bool) -> Answer:
+    """Ask for the session to be opened again, once; an answer that got lost is not asked for again.
+
+    ``instance`` is the uid of the pod that is meant: another one at its address refuses. ``is_person``: a person asks.
+    """
     try:
         async with asyncio.timeout(_REAUTHENTICATE_S):
-            response = await client.post(f"{base}/reauthenticate", timeout=_REAUTHENTICATE_S)
+            body = {"instance": instance, "person": is_person}
+            response = await client.post(f"{base}/reauthenticate", json=body, timeout=_REAUTHENTICATE_S)
     except httpx.ConnectError:
         return Answer("unreachable", is_refused=True)
     except (TimeoutError, httpx.TransportError):
@@ -69,3 +74,14 @@ async def reauthenticate(client: httpx.AsyncClient, base: str) -> Answer:
     if error is None:
         return Answer("lost")
     return Answer(error.code, is_refused=True, delay_s=error.retry_after_s or 0.0)
+
+
+async def set_policy(client: httpx.AsyncClient, base: str, policy: Policy) -> bool:
+    """Hand over the owner's word, which binds the keeper until the next; whether it was taken."""
+    body = {"paused": policy.paused, "reopen": policy.reauth_enabled, "max_attempts": policy.max_attempts}
+    try:
+        async with asyncio.timeout(_STATUS_S):
+            response = await client.put(f"{base}/policy", json=body)
+    except (TimeoutError, httpx.TransportError):
+        return False
+    return response.is_success

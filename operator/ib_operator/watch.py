@@ -1,170 +1,156 @@
-"""Watching pods and BrokerageSessions through kopf, again and again.
+"""Watching pods and BrokerageSessions: for each namespace and kind a list, then what changes, again and again.
 
-Only ``on.event`` is used: timers, daemons and the other handlers write finalizers or annotations, and an object that
-waits for a finalizer of an uninstalled operator never goes. kopf looks for kinds once when it starts and ends when a
-watched kind disappears; both are cured by starting it again inside this process, while supervision goes on.
+Each stream fails and recovers by itself, so that a refused list in one namespace costs nothing in another.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import ssl
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import kopf
 import structlog
-from kopf._core.engines.peering import Identity
 
-from ib_operator.kubernetes.api import Api, ApiError, read_token, trust
-from ib_operator.kubernetes.names import GROUP, MANAGER, PLURAL, POD_LABELS, VERSION
-from ib_operator.reconcile.controller import Controller
+from ib_operator.background import BackgroundJobs, TryLater
+from ib_operator.kubernetes import bodies
+from ib_operator.kubernetes.api import Api, ApiError, Expired
+from ib_operator.kubernetes.names import GROUP, PLURAL, POD_LABELS, VERSION
+from ib_operator.metrics import Metrics
+from ib_operator.reconcile.controller import Controller, Kind
 from ib_operator.settings import OperatorSettings
 
 log = structlog.get_logger("ib_operator.watch")
 
-_KINDS_LOOK_S = 15.0
-_RESTART_S = 2.0
-# What cannot work ends sooner.
-_STANDS_S = 1.5
-_GOODBYE_S = 0.25
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
+# A definition may come at any time.
+_NOT_SERVED_WAIT_S = 15.0
 _SELECTOR = ",".join(f"{name}={value}" for name, value in POD_LABELS.items())
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Connection(kopf.ConnectionInfo):
-    """kopf's connection with our trust in the API server."""
-
-    context: ssl.SSLContext | None
-
-    def as_ssl_context(self) -> ssl.SSLContext:
-        return self.context or super().as_ssl_context()
-
-
 class Watch:
-    """``run`` until cancelled; ``is_ready`` while the watch stands."""
+    """``run`` until cancelled; ``is_ready`` once every list has come."""
 
-    def __init__(self, settings: OperatorSettings, api: Api, controller: Controller) -> None:
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        api: Api,
+        controller: Controller,
+        metrics: Metrics,
+        jobs: BackgroundJobs,
+        wall: Callable[[], float],
+    ) -> None:
         self._settings = settings
         self._api = api
-        self._controller = controller
-        self._loop = asyncio.get_running_loop()
-        self.is_ready = False
+        self._jobs = jobs
+        self._wall = wall
+        self._streams = [
+            _Stream(kind, namespace, api, controller, metrics, self._tell)
+            for namespace in settings.namespaces
+            for kind in (("pods", "sessions") if settings.sessions else ("pods",))
+        ]
+
+    @property
+    def is_ready(self) -> bool:
+        return all(stream.is_listed for stream in self._streams)
 
     async def run(self) -> None:
-        while True:
-            serves = await self._serves_sessions(before=None)
+        async with asyncio.TaskGroup() as group:
+            for stream in self._streams:
+                group.create_task(stream.run(), name=f"watch {stream.kind} of {stream.namespace}")
+
+    def _tell(self, problem: str) -> None:
+        """Post an Event about the operator's own Deployment, the one object that is sure to be there."""
+        if self._settings.deployment is None:
+            return
+        namespace, _, name = self._settings.deployment.partition("/")
+        event = bodies.operator_event(namespace, name, problem, self._wall())
+
+        async def post() -> None:
             try:
-                await self._watch(serves)
-            # kopf ends with whatever ended one of its tasks: a kind that is gone, a refused watch, a lost server.
-            except Exception as error:
-                log.warning("the watch ended and begins anew", problem=repr(error))
-            await asyncio.sleep(_RESTART_S)
-
-    async def _watch(self, serves: bool) -> None:
-        """Watch until there is another set of kinds to watch."""
-        # A thread and a loop of its own: kopf cancels every task that its loop got meanwhile when it ends, and takes
-        # over the signals of the main thread.
-        stop = threading.Event()
-        with ThreadPoolExecutor(1, thread_name_prefix="kopf") as thread:
-            watching = self._loop.run_in_executor(thread, self._run_kopf, serves, stop)
-            kinds = asyncio.create_task(self._watch_kinds(serves, stop), name="kinds")
-            stands = self._loop.call_later(_STANDS_S, self._stand)
-            try:
-                await asyncio.shield(watching)
-            finally:
-                stop.set()
-                stands.cancel()
-                self.is_ready = False
-                kinds.cancel()
-                await asyncio.gather(kinds, watching, return_exceptions=True)
-
-    def _run_kopf(self, serves: bool, stop: threading.Event) -> None:
-        async def operate() -> None:
-            try:
-                await kopf.operator(
-                    registry=self._registry(serves),
-                    settings=self._kopf_settings(),
-                    namespaces=list(self._settings.namespaces),
-                    # Otherwise it looks for the name of the user, whom a container need not have.
-                    identity=Identity(MANAGER),
-                    standalone=True,
-                    stop_flag=stop,
-                )
-            finally:
-                # kopf waits for it in a thread that would hold this loop up.
-                stop.set()
-                # TLS connections say goodbye after they are closed; a loop that ends before leaks their sockets.
-                await asyncio.sleep(_GOODBYE_S)
-
-        asyncio.run(operate())
-
-    def _stand(self) -> None:
-        self.is_ready = True
-
-    async def _watch_kinds(self, serves: bool, again: threading.Event) -> None:
-        while True:
-            await asyncio.sleep(_KINDS_LOOK_S)
-            if await self._serves_sessions(before=serves) != serves:
-                break
-        log.info("BrokerageSessions appeared" if not serves else "BrokerageSessions disappeared")
-        again.set()
-
-    async def _serves_sessions(self, before: bool | None) -> bool:
-        """Whether there are BrokerageSessions; while nobody can tell: as ``before``, or wait where it is None."""
-        while True:
-            try:
-                return await self._api.serves_sessions(self._settings.namespaces[0])
+                await self._api.create_event(event)
             except ApiError as error:
-                if before is not None:
-                    return before
-                log.warning("cannot look for BrokerageSessions", problem=str(error))
-                await asyncio.sleep(_RESTART_S)
+                raise TryLater(str(error)) from error
 
-    def _registry(self, serves_sessions: bool) -> kopf.OperatorRegistry:
-        registry = kopf.OperatorRegistry()
-        controller, loop, settings = self._controller, self._loop, self._settings
-
-        @kopf.on.login(registry=registry)
-        async def login(**_: Any) -> kopf.ConnectionInfo:
-            return _Connection(
-                server=settings.api_url,
-                context=trust(settings),
-                scheme="Bearer",
-                token=read_token(settings.api_token_file),
-            )
-
-        @kopf.on.event("v1", "pods", labels=POD_LABELS, registry=registry)
-        async def pod(event: kopf.RawEvent, **_: Any) -> None:
-            loop.call_soon_threadsafe(controller.on_pod, event["type"], event["object"])
-
-        if serves_sessions:
-
-            @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-            async def session(event: kopf.RawEvent, **_: Any) -> None:
-                loop.call_soon_threadsafe(controller.on_session, event["type"], event["object"])
-
-        return registry
-
-    def _kopf_settings(self) -> kopf.OperatorSettings:
-        settings = kopf.OperatorSettings()
-        settings.scanning.disabled = True
-        settings.posting.enabled = False
-        settings.posting.reporting_component = MANAGER
-        settings.watching.label_selectors["v1", "pods"] = _SELECTOR
-        # A thousand pods at once would be the process's peak of memory.
-        settings.watching.chunk_size = 100
-        settings.queueing.worker_limit = 20
-        # A worker waits so long for more of its object; others wait for the worker.
-        settings.queueing.idle_timeout = 0.1
-        settings.networking.request_timeout = 30
-        settings.process.ultimate_exiting_timeout = None
-        return settings
+        self._jobs.submit("event", post, lambda why: log.warning("an Event is lost", reason="WatchFailed", why=why))
 
 
-def quieten() -> None:
-    """kopf tells of every event and every retry; what ends it is told by us."""
-    logging.getLogger("kopf").setLevel(logging.CRITICAL)
+class _Stream:
+    """One kind in one namespace."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        namespace: str,
+        api: Api,
+        controller: Controller,
+        metrics: Metrics,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.kind = kind
+        self.namespace = namespace
+        self.is_listed = False
+        self._api = api
+        self._controller = controller
+        self._is_watched = metrics.watched.labels(namespace, kind)
+        self._tell = tell
+        self._version = ""
+        self._selector: str | None = None
+        self._problem: str | None = None
+        if kind == "pods":
+            self._path, self._selector = f"/api/v1/namespaces/{namespace}/pods", _SELECTOR
+        else:
+            self._path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
+        self._is_watched.set(0)
+
+    async def run(self) -> None:
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                await self._list()
+                wait_s = _FIRST_WAIT_S
+                while True:
+                    await self._follow()
+            except Expired:
+                log.info("a watch is too old and begins anew", kind=self.kind, namespace=self.namespace)
+            except ApiError as error:
+                self._note(error)
+                pause_s = _NOT_SERVED_WAIT_S if error.is_gone else wait_s
+                await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    async def _list(self) -> None:
+        uids: set[str] = set()
+        self._version = ""
+        async for items, version in self._api.list_all(self._path, self._selector):
+            for item in items:
+                uids.add(item["metadata"]["uid"])
+                self._controller.on_object(self.kind, None, item)
+            self._version = version
+        self._controller.on_listed(self.kind, self.namespace, uids)
+        self.is_listed, self._problem = True, None
+        self._is_watched.set(1)
+
+    async def _follow(self) -> None:
+        """Hand on what changes until the server ends the watch, as it does every few minutes."""
+        began = asyncio.get_running_loop().time()
+        async for event in self._api.watch(self._path, self._selector, self._version):
+            self._take(event)
+        if asyncio.get_running_loop().time() - began < _FIRST_WAIT_S:
+            await asyncio.sleep(_FIRST_WAIT_S)
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        body = event["object"]
+        self._version = body["metadata"].get("resourceVersion", self._version)
+        if event["type"] != "BOOKMARK":
+            self._controller.on_object(self.kind, event["type"], body)
+
+    def _note(self, error: ApiError) -> None:
+        self._is_watched.set(0)
+        problem = f"The {self.kind} of the namespace {self.namespace} cannot be watched: {error}."
+        if problem != self._problem:
+            self._problem = problem
+            log.warning("a watch failed", kind=self.kind, namespace=self.namespace, problem=str(error))
+            # A lost server is no news about a namespace, and nobody would take the Event.
+            if error.status is not None:
+                self._tell(problem)

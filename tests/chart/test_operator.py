@@ -28,12 +28,18 @@ def _reopens(objects: list[Object]) -> str:
 
 
 @pytest.mark.parametrize(
-    "option", [ON, "--set=operator.enabled=false,operator.supervisedFrom=elsewhere,simulator.enabled=true"]
+    "option", [ON, "--set=operator.enabled=false,operator.supervisedFrom=elsewhere/its-operator,simulator.enabled=true"]
 )
-def test_a_supervised_gateway_has_the_gate_and_leaves_opening_to_the_operator(render: Render, option: str) -> None:
+def test_a_supervised_gateway_has_the_gate_and_leaves_the_first_half_minute_to_the_operator(
+    render: Render, option: str
+) -> None:
     objects = render(option)
     assert _gateway(objects)["readinessGates"] == [{"conditionType": "ib-mcp.dev/session-authenticated"}]
-    assert _reopens(objects) == "false"
+    keepalive = next(c for c in _gateway(objects)["initContainers"] if c["name"] == "keepalive")
+    variables = {one["name"]: one for one in keepalive["env"]}
+    assert variables["IB_KEEPALIVE_REOPEN_AFTER_S"]["value"] == "30"
+    assert variables["IB_KEEPALIVE_INSTANCE"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
+    assert _reopens(objects) == "true"
     assert one(objects, "BrokerageSession", "demo")["spec"]["gatewayRef"] == {"name": "demo-ib-mcp-gateway"}
 
 
@@ -95,6 +101,26 @@ def test_an_installation_with_the_rights_of_a_namespace_makes_nothing_of_the_clu
     assert not kinds & {"BrokerageSession", "ClusterRole"}
     with_session = {item["kind"] for item in render(ON, "--set=brokerageSession.aggregateRoles=false")}
     assert with_session - kinds == {"BrokerageSession"}
+
+
+def test_a_gateway_and_its_session_name_the_one_operator_that_supervises_them(render: Render) -> None:
+    def named(objects: list[Object]) -> set[str]:
+        template = one(objects, "StatefulSet", "-gateway")["spec"]["template"]["metadata"]
+        session = one(objects, "BrokerageSession", "")["metadata"]
+        return {where["labels"]["ib-mcp.dev/operator"] for where in (template, session)}
+
+    first, second = render(ON), render(ON, release="other")
+    assert named(first) == {"home.demo-ib-mcp-operator"}
+    assert named(second) == {"home.other-ib-mcp-operator"}
+    operator = one(first, "Deployment", "-operator")["spec"]["template"]["spec"]["containers"][0]
+    variables = {variable["name"]: variable["value"] for variable in operator["env"]}
+    assert {variables["IB_OPERATOR_NAME"]} == named(first)
+    assert variables["IB_OPERATOR_OWN_GATEWAY"] == "home/demo-ib-mcp-gateway"
+    away = "--set=operator.enabled=false,simulator.enabled=true,operator.supervisedFrom=home/demo-ib-mcp-operator"
+    assert named(render(away, release="away")) == named(first)
+    long = render(ON, f"--set=namespaceOverride={'n' * 63}", release="r" * 53)
+    (label,) = named(long)
+    assert len(label) == 63
 
 
 def test_no_condition_is_called_ready(render: Render) -> None:

@@ -53,6 +53,7 @@ def test_helm_finds_nothing_to_complain_about(helm: Helm, values: Path) -> None:
         "networkPolicy=null",
         "simulator.enabled=null",
         "mcp.token.existingSecretKey=null",
+        "operator.supervisedFrom=elsewhere",
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str) -> None:
@@ -74,7 +75,7 @@ def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str) -> None:
         ("mcp.autoscaling.enabled=true,mcp.autoscaling.minReplicas=5", "lower the one or raise the other"),
         ("gateway.backend=https://example.com", 'use a name with "api" in it'),
         ("simulator.enabled=true,gateway.extraJvmOptions={-Da=b}", "unset one of them"),
-        ("operator.supervisedFrom=elsewhere", "set operator.enabled to false"),
+        ("operator.supervisedFrom=elsewhere/its-operator", "set operator.enabled to false"),
         ("keepalive.compete=true,operator.reauth.enabled=false", "set operator.reauth.enabled"),
         ("brokerageSession.enabled=false,operator.paused=true", "set brokerageSession.enabled"),
     ],
@@ -165,6 +166,7 @@ OTHER = {
     "excludeTags": ["Portfolio"],
     "channelSecrets": ["unusual"],
     "maxAttempts": 1,
+    "supervisedFrom": "elsewhere/its-operator",
     "cpu": "77m",
     "memory": "77Mi",
 }
@@ -172,7 +174,6 @@ OTHER = {
 NEEDS = {
     "simulator": {("simulator", "enabled"): True},
     "supervisedFrom": {("operator", "enabled"): False},
-    "autoReopen": {("operator", "enabled"): False},
     "autoscaling": {("mcp", "autoscaling", "enabled"): True},
 }
 

@@ -11,7 +11,7 @@ from e2e.kube import Release, ready, run, until
 
 AWAY = (
     "--set=simulator.enabled=true,simulator.signedIn=paper,mcp.replicas=0",
-    "--set=operator.enabled=false,operator.supervisedFrom=e2e-keeper",
+    "--set=operator.enabled=false,operator.supervisedFrom=e2e-keeper/keeper-ib-mcp-operator",
 )
 KEEPER = ("--set=simulator.enabled=true,mcp.replicas=0", "--set=operator.scope={e2e-away}")
 

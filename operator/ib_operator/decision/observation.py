@@ -29,7 +29,7 @@ class Observation:
     """``wall``: epoch second of the poll. ``status`` is None with ``problem`` in words when /status gave none.
 
     ``pod_age_s``: since the pod was made, None without a pod. ``requested_at``: epoch second of an attempt that the
-    owner asked for. ``chance``: a random number from 0 to 1 for this poll's jitter.
+    owner asked for.
     """
 
     wall: float
@@ -38,12 +38,6 @@ class Observation:
     pod: Literal["missing", "pending", "running"] = "running"
     pod_age_s: float | None = None
     requested_at: float | None = None
-    chance: float = 0.5
-
-    @property
-    def jitter(self) -> float:
-        """-1 to 1."""
-        return 2 * self.chance - 1
 
 
 def maintenance_until(observation: Observation, policy: Policy) -> tuple[bool, float | None]:

@@ -10,9 +10,6 @@ from zoneinfo import ZoneInfo
 
 from ib_operator.decision.spans import DAYS, Span
 
-# IBKR may lock a user name after repeated tries; five spread over a quarter of an hour are harmless.
-MOST_ATTEMPTS = 5
-
 Rollout = Literal["Never", "WhenIdle", "Immediate"]
 ChannelKind = Literal["webhook", "ntfy", "apprise"]
 
@@ -30,12 +27,13 @@ class Channel:
 class Policy:
     """``problems`` are sentences about parts of the spec that could not be read and count as absent.
 
-    ``is_known``: False while no BrokerageSession was seen, which may still come and forbid what this allows.
+    ``max_attempts`` in one bad spell; None: as many as it takes, farther and farther apart. ``is_known``: False while
+    a BrokerageSession may still come and forbid what this allows.
     """
 
     paused: bool = False
     reauth_enabled: bool = True
-    max_attempts: int = MOST_ATTEMPTS
+    max_attempts: int | None = None
     compete: bool = False
     windows: tuple[Span, ...] = ()
     quiet: tuple[Span, ...] = ()
@@ -49,13 +47,13 @@ def parse(spec: Mapping[str, Any]) -> Policy:
     """The policy that ``spec`` asks for."""
     problems: list[str] = []
     reauth = _mapping(spec.get("reauth"))
-    attempts = reauth.get("maxAttempts", MOST_ATTEMPTS)
+    attempts = reauth.get("maxAttempts")
     quiet = spec.get("quietHours")
     rollout = _mapping(spec.get("rollout")).get("policy", "Never")
     return Policy(
         paused=spec.get("paused") is True,
         reauth_enabled=reauth.get("enabled") is not False,
-        max_attempts=min(max(attempts, 0), MOST_ATTEMPTS) if isinstance(attempts, int) else MOST_ATTEMPTS,
+        max_attempts=max(attempts, 0) if isinstance(attempts, int) and not isinstance(attempts, bool) else None,
         compete=reauth.get("compete") is True,
         windows=_spans(spec.get("maintenanceWindows") or [], "maintenanceWindows", problems),
         quiet=_spans([quiet] if quiet else [], "quietHours", problems),

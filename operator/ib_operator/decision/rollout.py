@@ -1,4 +1,4 @@
-"""When an outdated gateway pod may be replaced. Pure."""
+"""When a gateway pod may be replaced. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ib_operator.decision.policy import Policy
 
 
 def may_replace(policy: Policy, decision: Decision) -> bool:
-    """Whether the owner lets the pod go now: at once, or when no session would end by it."""
+    """Whether the owner lets an outdated pod go now: at once, or when no session would end by it."""
     if policy.paused:
         return False
     match policy.rollout:
@@ -17,3 +17,8 @@ def may_replace(policy: Policy, decision: Decision) -> bool:
             return decision.is_idle
         case "Never":
             return False
+
+
+def must_replace(policy: Policy, decision: Decision) -> bool:
+    """Whether the pod goes for its age, which costs nothing while nobody is signed in."""
+    return policy.is_known and not policy.paused and decision.is_aged

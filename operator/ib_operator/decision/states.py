@@ -50,7 +50,7 @@ class Row:
     """What is reported for one reason.
 
     ``reachable``, ``competing``, ``authenticated``: condition values; the readiness gate is ``authenticated``, with
-    Unknown counting as False. ``message`` may use {login}, {attempts}, {most}, {until} and {problem}.
+    Unknown counting as False. ``message`` may use {login}, {attempts}, {until} and {problem}.
     ``notify_after_s``: how long it must last before a person is told; None: nobody is.
     """
 
@@ -75,7 +75,7 @@ ROWS: dict[Reason, Row] = {
         "Nobody is signed in at IBKR: {login}."),
     Reason.SESSION_LOST: Row(
         Phase.REAUTHENTICATING, "True", "False", "False", "Warning", None,
-        "The brokerage session is not open and is being opened: wait ({attempts} of {most} attempts made)."),
+        "The brokerage session is not open and is being opened: wait ({attempts} attempts made)."),
     Reason.REAUTH_EXHAUSTED: Row(
         Phase.REAUTHENTICATING, "True", "False", "False", "Warning", _NOW,
         "The brokerage session stays closed after {attempts} attempts: sign in again, {login}."),

@@ -1,10 +1,12 @@
-"""The five things the operator does at the Kubernetes API beside watching: each one request."""
+"""What the operator does at the Kubernetes API."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,16 @@ from ib_operator.settings import OperatorSettings
 
 log = structlog.get_logger("ib_operator.kubernetes.api")
 
+# What waits for a slow server must not hold supervision up.
+_WRITE_S = 3.0
+_READ_S = 10.0
+# A thousand pods at once would be the process's peak of memory.
+_PAGE = 100
+# The server ends a watch after this, and sends a bookmark about every minute before.
+_WATCH_S = 240
+_SILENCE_S = 100.0
+_WRITES_AT_ONCE = 64
+
 
 class ApiError(Exception):
     """The API server refused or could not be reached. ``status``: its HTTP status, None without an answer."""
@@ -32,8 +44,15 @@ class ApiError(Exception):
         return self.status == 404
 
 
+class Expired(ApiError):
+    """The server no longer knows the version that a watch should begin at."""
+
+
 class Api:
-    """``transport`` stands in for the sockets to the API server."""
+    """Requests that change something have three seconds from the moment they are sent.
+
+    ``transport`` stands in for the sockets to the API server.
+    """
 
     def __init__(
         self, settings: OperatorSettings, metrics: Metrics, transport: httpx.AsyncBaseTransport | None = None
@@ -43,9 +62,15 @@ class Api:
         self._client = http_client.open_client(
             transport or http_client.sockets(trust(settings)), base_url=settings.api_url
         )
+        # Watches are never done, so they share no pool with what is.
+        self._watches = http_client.open_client(
+            transport or http_client.sockets(trust(settings)), base_url=settings.api_url
+        )
+        self._writing = asyncio.Semaphore(_WRITES_AT_ONCE)
 
     async def close(self) -> None:
         await self._client.aclose()
+        await self._watches.aclose()
 
     async def patch_pod(self, pod: Pod, condition: Mapping[str, Any]) -> None:
         """Set one condition of the pod; the list merges by type, so those of others stay."""
@@ -58,9 +83,9 @@ class Api:
             params={"fieldManager": MANAGER},
         )
 
-    async def apply_status(self, session: BrokerageSession, body: Mapping[str, Any]) -> None:
-        """Own the whole status of a BrokerageSession."""
-        await self._write(
+    async def apply_status(self, session: BrokerageSession, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Own the whole status of a BrokerageSession; the status as it was stored."""
+        stored = await self._write(
             "brokeragesession",
             "PATCH",
             f"/apis/{GROUP}/{VERSION}/namespaces/{session.namespace}/{PLURAL}/{session.name}/status",
@@ -68,6 +93,8 @@ class Api:
             kind="application/apply-patch+yaml",
             params={"fieldManager": MANAGER, "force": "true"},
         )
+        found = stored.get("status")
+        return found if isinstance(found, dict) else {}
 
     async def create_event(self, event: Mapping[str, Any]) -> None:
         await self._write("event", "POST", f"/api/v1/namespaces/{event['metadata']['namespace']}/events", event)
@@ -91,20 +118,46 @@ class Api:
             },
         )
 
-    async def serves_sessions(self, namespace: str) -> bool:
-        """Whether the API server knows BrokerageSessions at present."""
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
-        try:
-            await self._read(path, params={"limit": "1"})
-        except ApiError as error:
-            if error.is_gone:
-                return False
-            raise
-        return True
+    async def list_all(self, path: str, selector: str | None) -> AsyncIterator[tuple[list[dict[str, Any]], str]]:
+        """The objects at ``path`` in pages, each with the version that a watch of all goes on from."""
+        params = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
+        while True:
+            page = await self._read(path, params)
+            meta = page.get("metadata") or {}
+            yield page.get("items") or [], str(meta.get("resourceVersion", ""))
+            if not meta.get("continue"):
+                return
+            params = {**params, "continue": meta["continue"]}
+
+    async def watch(self, path: str, selector: str | None, version: str) -> AsyncIterator[dict[str, Any]]:
+        """Events since ``version``, bookmarks included, until the server ends it. Expired when that is too old."""
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(_WATCH_S),
+        } | ({"labelSelector": selector} if selector else {})
+        timeout = httpx.Timeout(_READ_S, read=_SILENCE_S)
+        async with (
+            _named(),
+            self._watches.stream("GET", path, params=params, headers=self._headers(), timeout=timeout) as got,
+        ):
+            if not got.is_success:
+                await got.aread()
+                raise _error("GET", path, got)
+            async for line in got.aiter_lines():
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise _ended(path, event["object"])
+                yield event
 
     async def _read(self, path: str, params: dict[str, str] | None = None) -> dict[str, Any]:
-        body: dict[str, Any] = (await self._send("GET", path, params=params)).json()
-        return body
+        async with _named(), asyncio.timeout(_READ_S):
+            response = await self._client.get(path, headers=self._headers(), params=params)
+            if not response.is_success:
+                raise _error("GET", path, response)
+            body: dict[str, Any] = response.json()
+            return body
 
     async def _write(
         self,
@@ -115,32 +168,50 @@ class Api:
         *,
         kind: str = "application/json",
         params: dict[str, str] | None = None,
-    ) -> None:
+    ) -> dict[str, Any]:
+        headers = self._headers() | {"Content-Type": kind}
         try:
-            await self._send(method, path, json.dumps(body), kind, params)
+            async with self._writing, _named():
+                async with asyncio.timeout(_WRITE_S):
+                    response = await self._client.request(
+                        method, path, content=json.dumps(body), headers=headers, params=params
+                    )
+                if not response.is_success:
+                    raise _error(method, path, response)
+                stored: dict[str, Any] = response.json()
         except ApiError as error:
             self._metrics.writes.labels(name, str(error.status or "lost")).inc()
             raise
         self._metrics.writes.labels(name, "ok").inc()
+        return stored
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        content: str | None = None,
-        kind: str = "application/json",
-        params: dict[str, str] | None = None,
-    ) -> httpx.Response:
-        headers = {"Accept": "application/json"} | ({"Content-Type": kind} if content is not None else {})
-        if token := self._token():
-            headers["Authorization"] = f"Bearer {token}"
-        try:
-            response = await self._client.request(method, path, content=content, headers=headers, params=params)
-        except httpx.TransportError as error:
-            raise ApiError(f"the Kubernetes API cannot be reached: {error or type(error).__name__}") from error
-        if response.is_success:
-            return response
-        raise ApiError(f"{method} {path}: {response.status_code} {_reason(response)}", response.status_code)
+    def _headers(self) -> dict[str, str]:
+        token = self._token()
+        return {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+
+
+@asynccontextmanager
+async def _named() -> AsyncIterator[None]:
+    """Errors of transport and form inside as ApiError."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise ApiError("the Kubernetes API does not answer in time") from error
+    except httpx.TransportError as error:
+        raise ApiError(f"the Kubernetes API cannot be reached: {error or type(error).__name__}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ApiError(f"the Kubernetes API gives an answer that cannot be read: {error!r}") from error
+
+
+def _error(method: str, path: str, response: httpx.Response) -> ApiError:
+    kind = Expired if response.status_code == 410 else ApiError
+    return kind(f"{method} {path}: {response.status_code} {_reason(response)}", response.status_code)
+
+
+def _ended(path: str, status: Mapping[str, Any]) -> ApiError:
+    code = status.get("code")
+    kind = Expired if code == 410 else ApiError
+    return kind(f"the watch of {path} ended: {status.get('message', '')}", code if isinstance(code, int) else None)
 
 
 def read_token(file: Path) -> str:

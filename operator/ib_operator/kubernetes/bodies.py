@@ -28,17 +28,18 @@ class Report(NamedTuple):
     session: BrokerageSession | None
     observation: Observation
     decision: Decision
+    policy: Policy
     reported: str
     confirmed: str
+    troubles: tuple[tuple[str, str], ...] = ()
 
 
-def message(reason: Reason, decision: Decision, observation: Observation, policy: Policy) -> str:
+def message(reason: Reason, decision: Decision, observation: Observation) -> str:
     """The sentence that says what to do."""
     status, ends = observation.status, decision.maintenance_until
     return ROWS[reason].message.format(
         login=(status.login.url_hint if status else None) or _NO_HINT,
-        attempts=decision.history.budget.attempts,
-        most=policy.max_attempts,
+        attempts=status.reauth.attempts if status else 0,
         until="" if ends is None else f" until about {utc(ends)}",
         problem=observation.problem or "it has not answered yet",
     )
@@ -60,7 +61,7 @@ def session_status(session: BrokerageSession, before: Mapping[str, Any], report:
     """The whole ``status`` for a server-side apply; ``before`` is the present one."""
     decision, observation = report.decision, report.observation
     history, wall = decision.history, observation.wall
-    status, budget, confirmed = observation.status, history.budget, decision.history.confirmed
+    status, confirmed = observation.status, decision.history.confirmed
     reauth_before = before.get("reauth") or {}
 
     def moment(name: str, at: float | None) -> str | None:
@@ -83,10 +84,12 @@ def session_status(session: BrokerageSession, before: Mapping[str, Any], report:
             "lastProbeTime": utc(wall),
             "reauth": _dense(
                 {
-                    "attempts": budget.attempts,
-                    "nextAttemptTime": moment("nextAttemptTime", budget.next_at)
-                    if confirmed is Reason.SESSION_LOST
-                    else None,
+                    "attempts": status.reauth.attempts if status else reauth_before.get("attempts"),
+                    "nextAttemptTime": _steady(
+                        reauth_before.get("nextAttemptTime"),
+                        status.reauth.next_attempt_at if status and confirmed is Reason.SESSION_LOST else None,
+                        _CLOCK_STEP_S,
+                    ),
                     "lastAttemptTime": moment("lastAttemptTime", history.attempted_at),
                     "handledRequest": None if history.handled is None else utc(history.handled),
                 }
@@ -96,19 +99,43 @@ def session_status(session: BrokerageSession, before: Mapping[str, Any], report:
                 {
                     "type": kind,
                     "status": value,
-                    "reason": confirmed.value,
-                    "message": report.confirmed,
+                    "reason": reason,
+                    "message": text,
                     "observedGeneration": session.generation,
                     "lastTransitionTime": _since(condition_of(before, kind), value, wall),
                 }
-                for kind, value in (
-                    ("Reachable", decision.reachable),
-                    ("Authenticated", decision.authenticated),
-                    ("Competing", decision.competing),
+                for kind, value, reason, text in (
+                    ("Reachable", decision.reachable, confirmed.value, report.confirmed),
+                    ("Authenticated", decision.authenticated, confirmed.value, report.confirmed),
+                    ("Competing", decision.competing, confirmed.value, report.confirmed),
+                    ("SpecAccepted", *_spec_accepted(session)),
+                    ("OwnerTold", *_owner_told(report.troubles)),
                 )
             ],
         }
     )
+
+
+def ignored_status(session: BrokerageSession, used: BrokerageSession, wall: float) -> dict[str, Any]:
+    """The status of a session that has no effect, since ``used`` is about the same gateway."""
+    text = f"The BrokerageSession {used.name} is used for the gateway {session.gateway}: delete one of the two."
+    return {
+        "observedGeneration": session.generation,
+        "phase": "Ignored",
+        "reason": "AnotherSessionIsUsed",
+        "message": text,
+        "since": session.status.get("since") if session.status.get("phase") == "Ignored" else utc(wall),
+        "conditions": [
+            {
+                "type": "SpecAccepted",
+                "status": "False",
+                "reason": "AnotherSessionIsUsed",
+                "message": text,
+                "observedGeneration": session.generation,
+                "lastTransitionTime": _since(condition_of(session.status, "SpecAccepted"), "False", wall),
+            }
+        ],
+    }
 
 
 def applied(session: BrokerageSession, status: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,23 +158,46 @@ def is_worth_writing(wanted: Mapping[str, Any], written: Mapping[str, Any] | Non
     }
 
 
+def _spec_accepted(session: BrokerageSession) -> tuple[str, str, str]:
+    """Status, reason and message of the condition."""
+    if session.problems:
+        return "False", "InvalidSpec", " ".join(session.problems)
+    return "True", "Accepted", "Everything in spec is used: nothing to do."
+
+
+def _owner_told(troubles: tuple[tuple[str, str], ...]) -> tuple[str, str, str]:
+    if troubles:
+        told = "; ".join(f"{name}: {why}" for name, why in troubles)
+        return "False", "Undelivered", f"A message to the owner does not arrive, and is tried again ({told})."
+    return "True", "NothingPending", "Every message to the owner was delivered: nothing to do."
+
+
+def operator_event(namespace: str, deployment: str, text: str, wall: float) -> dict[str, Any]:
+    """An Event about the operator itself."""
+    return _event(("apps/v1", "Deployment", namespace, deployment, None), "Warning", "WatchFailed", text, wall)
+
+
 def event(involved: BrokerageSession | Pod, kind: str, reason: str, text: str, wall: float) -> dict[str, Any]:
     """A core/v1 Event; the server makes its name."""
     is_session = isinstance(involved, BrokerageSession)
+    version, what = (f"{GROUP}/{VERSION}", KIND) if is_session else ("v1", "Pod")
+    return _event((version, what, involved.namespace, involved.name, involved.uid), kind, reason, text, wall)
+
+
+def _event(
+    about: tuple[str, str, str, str, str | None], kind: str, reason: str, text: str, wall: float
+) -> dict[str, Any]:
+    version, what, namespace, name, uid = about
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{MANAGER}-", "namespace": involved.namespace},
+        "metadata": {"generateName": f"{MANAGER}-", "namespace": namespace},
         "type": kind,
         "reason": reason,
         "message": text[:1024],
-        "involvedObject": {
-            "apiVersion": f"{GROUP}/{VERSION}" if is_session else "v1",
-            "kind": KIND if is_session else "Pod",
-            "namespace": involved.namespace,
-            "name": involved.name,
-            "uid": involved.uid,
-        },
+        "involvedObject": _dense(
+            {"apiVersion": version, "kind": what, "namespace": namespace, "name": name, "uid": uid}
+        ),
         "source": {"component": MANAGER},
         "reportingComponent": MANAGER,
         "reportingInstance": MANAGER,
@@ -177,6 +227,9 @@ def _notified(notified: Notified) -> dict[str, Any]:
         "lastTime": utc(notified.last_at),
         "count": notified.count,
         "open": notified.is_open,
+        "kind": notified.kind,
+        "pending": list(notified.pending),
+        "delivered": notified.is_delivered,
     }
 
 

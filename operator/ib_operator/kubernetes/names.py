@@ -10,3 +10,5 @@ GATE = "ib-mcp.dev/session-authenticated"
 REQUEST = "ib-mcp.dev/reauthenticate-at"
 """Annotation of a BrokerageSession: the time of a request to open the session once more."""
 POD_LABELS = {"app.kubernetes.io/component": "gateway", "app.kubernetes.io/part-of": "ib-mcp"}
+OPERATOR = "ib-mcp.dev/operator"
+"""Label of gateway pods and BrokerageSessions: the one operator that supervises them."""

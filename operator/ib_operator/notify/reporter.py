@@ -1,30 +1,47 @@
-"""Telling about one gateway: Events in Kubernetes and notifications to the owner, both as jobs."""
+"""Telling about one gateway: Events in Kubernetes and messages to the owner, both in the background."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
 from ib_operator.background import TryLater
 from ib_operator.decision.policy import Channel
+from ib_operator.decision.reminders import Due
 from ib_operator.decision.spans import utc
 from ib_operator.decision.states import ROWS
 from ib_operator.kubernetes import bodies
 from ib_operator.kubernetes.api import ApiError
-from ib_operator.kubernetes.objects import Key
+from ib_operator.kubernetes.objects import BrokerageSession, Key
 from ib_operator.notify import channels
 from ib_operator.services import Services
 
 log = structlog.get_logger("ib_operator.notify.reporter")
 
+# Seconds before each new try of a message at a channel; the last one again and again.
+_WAITS_S = (2.0, 10.0, 30.0, 60.0)
+
 
 class Reporter:
-    def __init__(self, key: Key, services: Services) -> None:
+    """``delivered`` is told of each message that a channel has got."""
+
+    def __init__(self, key: Key, services: Services, delivered: Callable[[Due, str], None]) -> None:
         self._key = key
         self._services = services
+        self._delivered = delivered
         self._problems: tuple[str, ...] = ()
+        self._sending: set[str] = set()
+        self._failures: dict[str, int] = {}
+        self._retry_at: dict[str, float] = {}
+        self._troubles: dict[str, str] = {}
+        self._stuck: tuple[str, ...] = ()
+
+    def trouble(self, channel: str) -> str:
+        """Why the last try at a channel failed."""
+        return self._troubles.get(channel, "no answer yet")
 
     def publish(self, report: bodies.Report) -> None:
         session, decision, observation = report.session, report.decision, report.observation
@@ -35,27 +52,13 @@ class Reporter:
             log.info("reported", gateway="/".join(self._key), phase=decision.phase, reason=decision.reason)
         if session is None:
             return
-        problems = session.problems
-        if problems != self._problems:
-            for problem in problems:
-                self.post_event(bodies.event(session, "Warning", "InvalidSpec", problem, observation.wall))
-            self._problems = problems
+        if decision.refusal is not None:
+            text = f"The request to open the session is not served: {decision.refusal}."
+            self.post_event(bodies.event(session, "Warning", "RequestRefused", text, observation.wall))
+        self._tell_problems(session, observation.wall)
+        self._tell_stuck(session, report)
         if decision.notification is not None:
-            status = observation.status
-            deadline = status.login.deadline if status is not None else None
-            notification = channels.Notification(
-                kind=decision.notification.kind,
-                namespace=session.namespace,
-                name=session.name,
-                phase=decision.phase.value,
-                reason=decision.notification.reason.value,
-                message=report.confirmed,
-                login=status.login.url_hint if status is not None else None,
-                deadline=None if deadline is None else utc(deadline),
-                at=utc(observation.wall),
-            )
-            for channel in session.policy.channels:
-                self._send(channel, notification)
+            self._send_all(report, session, decision.notification)
 
     def post_event(self, event: Mapping[str, Any]) -> None:
         async def post() -> None:
@@ -69,20 +72,67 @@ class Reporter:
 
         self._services.jobs.submit("event", post, lost)
 
-    def _send(self, channel: Channel, notification: channels.Notification) -> None:
-        counted = self._services.metrics.notifications
+    def _tell_problems(self, session: BrokerageSession, wall: float) -> None:
+        if session.problems == self._problems:
+            return
+        for problem in session.problems:
+            self.post_event(bodies.event(session, "Warning", "InvalidSpec", problem, wall))
+        self._problems = session.problems
 
-        def lost(why: str) -> None:
-            counted.labels(channel.kind, "lost").inc()
-            log.error("a notification is lost", gateway="/".join(self._key), channel=channel.name, why=why)
+    def _tell_stuck(self, session: BrokerageSession, report: bodies.Report) -> None:
+        names = tuple(name for name, _ in report.troubles)
+        for name, why in report.troubles:
+            if name not in self._stuck:
+                text = f"The channel {name} does not take the message ({why}): it is tried again and again."
+                self.post_event(bodies.event(session, "Warning", "OwnerNotTold", text, report.observation.wall))
+        self._stuck = names
+
+    def _send_all(self, report: bodies.Report, session: BrokerageSession, message: Due) -> None:
+        status = report.observation.status
+        deadline = status.login.deadline if status is not None else None
+        notification = channels.Notification(
+            kind=message.kind,
+            namespace=session.namespace,
+            name=session.name,
+            phase=report.decision.phase.value,
+            reason=message.reason.value,
+            message=report.confirmed,
+            login=status.login.url_hint if status is not None else None,
+            deadline=None if deadline is None else utc(deadline),
+            at=utc(report.observation.wall),
+        )
+        now = asyncio.get_running_loop().time()
+        for channel in session.policy.channels:
+            is_free = channel.name not in self._sending and now >= self._retry_at.get(channel.name, now)
+            if channel.name in message.channels and is_free:
+                self._send(channel, notification, message)
+
+    def _send(self, channel: Channel, notification: channels.Notification, message: Due) -> None:
+        services, name = self._services, channel.name
+        self._sending.add(name)
+
+        def failed(why: str) -> None:
+            self._sending.discard(name)
+            number = self._failures.get(name, 0)
+            wait_s = _WAITS_S[min(number, len(_WAITS_S) - 1)]
+            self._failures[name] = number + 1
+            self._retry_at[name] = asyncio.get_running_loop().time() + wait_s
+            services.metrics.notifications.labels(channel.kind, "failed").inc()
+            if self._troubles.get(name) != why:
+                log.error("a message is not delivered", gateway="/".join(self._key), channel=name, why=why)
+            self._troubles[name] = why
 
         async def deliver() -> None:
-            services = self._services
             try:
-                await channels.send(services.client, services.channels_dir, channel, notification, services.wall())
-            except channels.Misconfigured as problem:
-                lost(str(problem))
-            else:
-                counted.labels(channel.kind, "delivered").inc()
+                await channels.send(services.channels, services.channels_dir, channel, notification, services.wall())
+            except (TryLater, channels.Misconfigured) as problem:
+                failed(str(problem))
+                return
+            self._sending.discard(name)
+            self._failures.pop(name, None)
+            self._retry_at.pop(name, None)
+            self._troubles.pop(name, None)
+            services.metrics.notifications.labels(channel.kind, "delivered").inc()
+            self._delivered(message, name)
 
-        self._services.jobs.submit(f"notification {channel.name}", deliver, lost)
+        services.jobs.submit(f"message to {name}", deliver, failed)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
-from ib_operator.decision.budget import Budget
 from ib_operator.decision.decide import History
-from ib_operator.decision.reminders import Notified
+from ib_operator.decision.reminders import Kind, Notified
 from ib_operator.decision.spans import epoch
-from ib_operator.decision.states import ROWS, Reason
+from ib_operator.decision.states import Reason
 from ib_operator.kubernetes.objects import BrokerageSession, Pod
 
 
@@ -21,17 +20,10 @@ def history_of(pod: Pod | None, session: BrokerageSession | None, now: float, wa
         return History(reported=reported)
     status = session.status
     reauth = _mapping(status.get("reauth"))
-    attempts = reauth.get("attempts")
     since = _loop(status.get("since"), now, wall)
-    reported = _reason(status.get("reason"))
     return History(
-        reported=reported,
+        reported=_reason(status.get("reason")),
         reported_since=since,
-        good_since=since if reported is not None and ROWS[reported].authenticated == "True" else None,
-        budget=Budget(
-            attempts=attempts if isinstance(attempts, int) else 0,
-            next_at=_loop(reauth.get("nextAttemptTime"), now, wall),
-        ),
         attempted_at=_loop(reauth.get("lastAttemptTime"), now, wall),
         handled=epoch(reauth.get("handledRequest")),
         notified=tuple(
@@ -49,7 +41,6 @@ def join(known: History, restored: History) -> History:
         known,
         reported=restored.reported,
         reported_since=known.reported_since if restored.reported is known.reported else restored.reported_since,
-        budget=known.budget if known.budget.attempts >= restored.budget.attempts else restored.budget,
         attempted_at=restored.attempted_at if known.attempted_at is None else known.attempted_at,
         handled=restored.handled if known.handled is None else known.handled,
         notified=known.notified or restored.notified,
@@ -70,7 +61,20 @@ def _notified(one: object) -> Notified | None:
     reason, first, last = _reason(given.get("reason")), epoch(given.get("firstTime")), epoch(given.get("lastTime"))
     if reason is None or first is None or last is None:
         return None
-    return Notified(reason, first, last, given.get("count", 1), given.get("open") is not False)
+    kind, pending = given.get("kind"), given.get("pending")
+    return Notified(
+        reason,
+        first,
+        last,
+        given.get("count", 1),
+        given.get("open") is not False,
+        kind=_KINDS.get(kind, "needed"),
+        pending=tuple(str(name) for name in pending) if isinstance(pending, list) else (),
+        is_delivered=given.get("delivered") is not False,
+    )
+
+
+_KINDS: dict[object, Kind] = {kind: kind for kind in get_args(Kind)}
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

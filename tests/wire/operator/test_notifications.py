@@ -234,11 +234,85 @@ async def test_a_dead_channel_is_tried_again_and_holds_nothing_up(secrets: Path)
         assert b'notifications_total{channel="webhook",result="delivered"} 1.0' in operated.operator.metrics.render()
 
 
-async def test_a_channel_without_its_secret_is_counted_as_lost(tmp_path: Path) -> None:
+async def test_a_channel_without_its_secret_is_tried_again_and_counted(tmp_path: Path) -> None:
     async with operating(says("login_required"), channels=tmp_path, notifications=[_NTFY, _WEBHOOK]) as operated:
-        await asyncio.sleep(30)
+        await asyncio.sleep(150)
         assert not operated.notifications
-        assert b'notifications_total{channel="ntfy",result="lost"} 1.0' in operated.operator.metrics.render()
+        assert b'notifications_total{channel="ntfy",result="failed"}' in operated.operator.metrics.render()
+        assert "operator.channelSecrets" in operated.condition("OwnerTold")["message"]
+        told = [event["message"] for event in operated.kubernetes.events if event["reason"] == "OwnerNotTold"]
+        assert len(told) == 2
+        for secret in ("phone", "home"):
+            (tmp_path / secret).mkdir()
+            (tmp_path / secret / "url").write_text(f"http://{secret}.test/")
+        await eventually(lambda: len(operated.notifications) == 2, within=90)
+        await eventually(lambda: operated.condition("OwnerTold")["status"] == "True")
+
+
+async def test_a_line_that_is_down_for_five_minutes_delays_the_message_by_no_more(secrets: Path) -> None:
+    came: list[float] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if asyncio.get_running_loop().time() < 300:
+            raise httpx.ConnectError("no line", request=request)
+        came.append(asyncio.get_running_loop().time())
+        return httpx.Response(200)
+
+    hooks = httpx.MockTransport(answer)
+    async with operating(says("login_required"), channels=secrets, hooks=hooks, notifications=[_WEBHOOK]) as operated:
+        await eventually(lambda: bool(came), within=600)
+        assert came[0] <= 300 + 60 + 15 * 1.1
+        await asyncio.sleep(1800)
+        assert len(came) == 1
+        # The reminder counts from the delivery.
+        await asyncio.sleep(came[0] + 3600 + 30 - asyncio.get_running_loop().time())
+        assert len(came) == 2
+        assert operated.status["notifications"][0]["count"] == 2
+
+
+async def test_a_message_that_did_not_arrive_goes_out_after_a_restart_and_one_that_did_does_not(
+    secrets: Path,
+) -> None:
+    down = httpx.MockTransport(lambda request: httpx.Response(503))
+    given: dict[str, Any] = {"channels": secrets, "notifications": [_WEBHOOK]}
+    async with operating(says("login_required"), hooks=down, **given) as operated:
+        await operated.reaches("AwaitingLogin")
+        await asyncio.sleep(30)
+        session, seconds = operated.kubernetes.sessions["demo"], asyncio.get_running_loop().time()
+    assert session["status"]["notifications"][0]["pending"] == ["home"]
+    async with operating(says("login_required"), with_session=False, start=NOON + seconds, channels=secrets) as again:
+        again.show_session(session, None)
+        await eventually(lambda: bool(again.notifications), within=10)
+        await asyncio.sleep(30)
+        session, seconds = again.kubernetes.sessions["demo"], seconds + asyncio.get_running_loop().time()
+    async with operating(says("login_required"), with_session=False, start=NOON + seconds, channels=secrets) as third:
+        third.show_session(session, None)
+        await asyncio.sleep(600)
+        assert not third.notifications
+
+
+async def test_what_is_true_no_longer_is_not_sent_when_the_line_is_back(secrets: Path) -> None:
+    is_down = [True]
+    hooks = httpx.MockTransport(lambda _: httpx.Response(503 if is_down[0] else 200))
+    async with operating(says("login_required"), channels=secrets, hooks=hooks, notifications=[_WEBHOOK]) as operated:
+        await asyncio.sleep(120)
+        operated.sidecar.status = says("authenticated")
+        await operated.reaches("Authenticated")
+        is_down[0] = False
+        tried = len(operated.notifications)
+        await asyncio.sleep(1800)
+        assert len(operated.notifications) == tried
+
+
+async def test_quiet_hours_that_cannot_be_read_are_a_condition(secrets: Path) -> None:
+    quiet = {"start": "23:00", "end": "07:00", "timeZone": "Europe/Zurick"}
+    async with operating(says("authenticated"), channels=secrets, quietHours=quiet) as operated:
+        await operated.reaches("Authenticated")
+        accepted = operated.condition("SpecAccepted")
+        assert (accepted["status"], accepted["reason"]) == ("False", "InvalidSpec")
+        assert "spec.quietHours" in accepted["message"]
+        operated.specify(quietHours=quiet | {"timeZone": "Europe/Zurich"})
+        await eventually(lambda: operated.condition("SpecAccepted")["status"] == "True")
 
 
 @pytest.mark.parametrize("secret", ["../home", "home/..", "", "Home", ".home"])

@@ -128,4 +128,7 @@ async def test_a_watch_that_shows_nothing_of_what_was_written_is_a_problem() -> 
         assert operated.operator.controller.problem() == "the watch of pods does not show what was written"
         show("demo-ib-mcp-gateway-0")
         await asyncio.sleep(1)
+        assert operated.operator.controller.problem() == "the watch of sessions does not show what was written"
+        show("demo")
+        await asyncio.sleep(1)
         assert operated.operator.controller.problem() is None

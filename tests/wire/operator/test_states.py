@@ -22,7 +22,7 @@ TABLE: dict[Reason, tuple[Any, dict[str, Any], str, str, str, str]] = {
     Reason.LOGIN_REQUIRED: (says("login_required"), {}, "AwaitingLogin", "False", "True False False",
         f"Nobody is signed in at IBKR: {HINT}."),
     Reason.SESSION_LOST: (_LOST, {}, "Reauthenticating", "False", "True False False",
-        "The brokerage session is not open and is being opened: wait (0 of 5 attempts made)."),
+        "The brokerage session is not open and is being opened: wait (0 attempts made)."),
     Reason.REAUTH_EXHAUSTED: (_LOST, {"reauth": {"maxAttempts": 0}}, "Reauthenticating", "False", "True False False",
         f"The brokerage session stays closed after 0 attempts: sign in again, {HINT}."),
     Reason.REAUTH_DISABLED: (_LOST, {"reauth": {"enabled": False}}, "Reauthenticating", "False", "True False False",
@@ -46,6 +46,8 @@ TABLE: dict[Reason, tuple[Any, dict[str, Any], str, str, str, str]] = {
         "The gateway program or IBKR is out of reach: look at the gateway's logs and the pod's network."),
     Reason.GATEWAY_HUNG: (says("hung"), {}, "Hung", "False", "False Unknown Unknown",
         "The gateway program runs but IBKR's answers do not arrive: check its network; a restart costs the sign-in."),
+    Reason.PORTFOLIO_ONLY: (says("portfolio_only"), {}, "PortfolioOnly", "True", "True True False",
+        "Somebody is signed in and the brokerage session is left to other programs: nothing to do."),
     Reason.PAUSED_BY_OWNER: (says("authenticated"), {"paused": True}, "Paused", "True", "True True False",
         "spec.paused is true: the session is watched, but not opened again and nobody is told."),
 }  # fmt: skip
@@ -91,9 +93,9 @@ async def test_one_look_opens_the_gate_and_two_close_it() -> None:
         assert operated.gate["status"] == "True"
         assert operated.status["mode"] == "paper"
         operated.sidecar.status = _LOST
-        looks = len(operated.sidecar.looks)
+        looks = len(operated.sidecar.polls)
         await operated.reaches("Reauthenticating", within=30)
-        assert len(operated.sidecar.looks) == looks + 2
+        assert len(operated.sidecar.polls) == looks + 2
 
 
 async def test_only_changes_are_written_and_a_heartbeat_every_five_minutes() -> None:
@@ -104,7 +106,7 @@ async def test_only_changes_are_written_and_a_heartbeat_every_five_minutes() -> 
     assert 12 <= kinds.count("pods") <= 13
     assert 12 <= kinds.count("brokeragesessions") <= 13
     assert len(operated.kubernetes.events) == 1
-    assert len(operated.sidecar.looks) > 200
+    assert len(operated.sidecar.polls) > 200
 
 
 async def test_a_transition_time_moves_with_its_condition_only() -> None:

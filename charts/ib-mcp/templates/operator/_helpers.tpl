@@ -14,6 +14,22 @@ prefix of its objects. */}}
 {{- ternary .Release.Name (include "ib-mcp.fullname" .) (eq .Chart.Name "ib-mcp") -}}
 {{- end -}}
 
+{{/* Value of the label by which a gateway names its one operator: (list "namespace" "name of its Deployment"). */}}
+{{- define "ib-mcp.operatorLabel" -}}
+{{- $name := printf "%s.%s" (index . 0) (index . 1) -}}
+{{- if gt (len $name) 63 }}{{ $name = printf "%s-%s" (trunc 54 $name | trimAll "-.") (sha256sum $name | trunc 8) }}{{ end -}}
+{{- $name -}}
+{{- end -}}
+
+{{/* The label of this release's gateway, if an operator supervises it. */}}
+{{- define "ib-mcp.supervisor" -}}
+{{- if .Values.operator.enabled -}}
+{{- include "ib-mcp.operatorLabel" (list (include "ib-mcp.namespace" .) (include "ib-mcp.name" (list . "operator"))) -}}
+{{- else if .Values.operator.supervisedFrom -}}
+{{- include "ib-mcp.operatorLabel" (splitList "/" .Values.operator.supervisedFrom) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Namespaces that the operator supervises, as a JSON list. */}}
 {{- define "ib-mcp.scope" -}}
 {{- prepend (default list .Values.operator.scope) (include "ib-mcp.namespace" .) | uniq | toJson -}}
