@@ -30,9 +30,7 @@ def _reopens(objects: list[Object]) -> str:
 @pytest.mark.parametrize(
     "option", [ON, "--set=operator.enabled=false,operator.supervisedFrom=elsewhere/its-operator,simulator.enabled=true"]
 )
-def test_a_supervised_gateway_has_the_gate_and_leaves_the_first_half_minute_to_the_operator(
-    render: Render, option: str
-) -> None:
+def test_a_supervised_gateway_has_the_gate_and_lets_the_operator_ask_first(render: Render, option: str) -> None:
     objects = render(option)
     assert _gateway(objects)["readinessGates"] == [{"conditionType": "ib-mcp.dev/session-authenticated"}]
     keepalive = next(c for c in _gateway(objects)["initContainers"] if c["name"] == "keepalive")

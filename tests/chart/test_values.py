@@ -172,6 +172,7 @@ OTHER = {
 }
 # What must be on for a value to matter, besides everything that can be on together.
 NEEDS = {
+    "brokerageSession": {("operator", "notifications"): []},
     "simulator": {("simulator", "enabled"): True},
     "supervisedFrom": {("operator", "enabled"): False},
     "autoscaling": {("mcp", "autoscaling", "enabled"): True},
