@@ -82,10 +82,18 @@ class Finder:
             case Cfd():
                 return await self._cfd(want)
             case Identifier():
-                rows = await lookups.matches(self._guard, symbol=want.code)
-                return Found(tuple(dict.fromkeys(int(row["conid"]) for row in rows)))
+                return await self._identifier(want)
             case Words():
                 return Found()
+
+    async def _identifier(self, want: Identifier) -> Found:
+        """Of the listings of one security the only one in the United States, else all."""
+        rows = await lookups.matches(self._guard, symbol=want.code)
+        known = await self._book.known(int(row["conid"]) for row in rows)
+        american = [conid for conid, contract in known.items() if exchanges.is_us(contract.exchange)]
+        if len(american) != 1:
+            return Found(tuple(known))
+        return Found(tuple(american), tuple(known[conid].symbol for conid in known if conid not in american))
 
     async def _number(self, want: Number, listed: Listed) -> Found:
         """A conid and a ticker alike: asked where both exist."""
@@ -166,13 +174,12 @@ class Finder:
             months = await self._months(want, rows, futures)
             fitting = [future for future in futures if fnmatchcase(months[future.conid], want.expiry)]
         if not fitting:
-            listed = ", ".join(dict.fromkeys(future.month or future.expiry for future in futures))
-            raise InvalidRequest(f"There is no {want.symbol} future of {want.expiry}.", action=f"Choose of {listed}.")
+            raise _no_future(want, futures)
         chosen = {future.conid for future in fitting}
         also = (
             f"{future.symbol} (expires {future.expiry})"
             for future in futures
-            if len(want.expiry) == 6 and future.conid not in chosen and fnmatchcase(future.expiry[:6], want.expiry)
+            if future.conid not in chosen and _expires_in(future, want.expiry)
         )
         return Found(tuple(chosen), tuple(also), lasting="?" not in want.expiry)
 
@@ -214,7 +221,8 @@ class Finder:
         if plain and on_futures and underlying is not None:
             await self._on_both(want, underlying, plain, on_futures)
         if not plain and not on_futures and refusals:
-            raise refusals[-1] if only_future or underlying is None else refusals[0]
+            # Which expiries there are says more than that there are no options.
+            raise max(refusals, key=lambda error: error.action.startswith("Choose of"))
         return Found((*plain, *on_futures))
 
     async def _options_on(self, conid: int, root: str, want: Option, kind: str | None = None) -> list[int]:
@@ -253,6 +261,20 @@ def _others(symbol: str, chosen: Listing | None, listings: Iterable[Listing]) ->
         for listing in rest
     ]
     return (*names[:_MOST_ALSO], *((f"{len(names) - _MOST_ALSO} more",) if len(names) > _MOST_ALSO else ()))
+
+
+def _no_future(want: Future, futures: Sequence[Contract]) -> InvalidRequest:
+    """Names the months that there are, and the future that expires in the month that may have been meant."""
+    listed = ", ".join(dict.fromkeys(future.month or future.expiry for future in futures))
+    expiring = [f"{future.symbol} expires on {future.expiry}" for future in futures if _expires_in(future, want.expiry)]
+    told = f" But {' and '.join(expiring)}." if expiring else ""
+    return InvalidRequest(
+        f"There is no {want.symbol} future with the contract month {want.expiry}.{told}", action=f"Choose of {listed}."
+    )
+
+
+def _expires_in(future: Contract, month: str) -> bool:
+    return len(month) == 6 and fnmatchcase(future.expiry[:6], month)
 
 
 def _with_expiry(contract: Contract, row: dict[str, Any]) -> Contract:
