@@ -1,141 +1,157 @@
-"""Which price history IBKR can be asked for, and what its answer holds."""
+"""Price history: where its window ends, and what IBKR's answer holds."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cache
 from math import isfinite
 from typing import Any
 
 from ib_mcp.formats.numbers import decimal, figure, plain
-from ib_mcp.formats.times import iso_ms
+from ib_mcp.formats.times import iso
+from ib_mcp.market.periods import is_intraday, seconds
+from ib_mcp.market.sessions import Schedule
 from ibkr.errors import InvalidRequest
 from ibkr.field_values import Timing, availability
 
 # Below this every whole float is the number that it was written as.
 _EXACT = 2**53
-COLUMNS = ("time", "open", "high", "low", "close", "volume")
+PRICES = ("open", "high", "low", "close", "volume")
+# IBKR's bars of bid and ask: averages and extremes of two prices, not of one.
+BID_ASK = ("average_bid", "highest_ask", "lowest_bid", "average_ask", "volume")
+MOST_BARS = 1000
+_DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
+_DELAY_S = 900
 
-_SECONDS = {"min": 60, "h": 3600, "d": 86400, "w": 604800, "m": 2592000, "y": 31536000}
-_PERIODS = {"min": 30, "h": 8, "d": 1000, "w": 792, "m": 182, "y": 15}
-BARS = ("1min", "2min", "3min", "5min", "10min", "15min", "30min", "1h", "2h", "3h", "4h", "8h", "1d", "1w", "1m")
-_SIZE = re.compile(r"([1-9][0-9]{0,3})(min|h|d|w|m|y)")
 
-# From this period on: smallest and largest bar (IBKR's step-size table), and what we take when none is asked for.
-_STEPS = (
-    ("1min", "1min", "1min", "1min"),
-    ("1h", "1min", "8h", "1min"),
-    ("1d", "1min", "8h", "5min"),
-    ("1w", "10min", "1w", "1h"),
-    ("1m", "1h", "1m", "1d"),
-    ("3m", "2h", "1m", "1d"),
-    ("6m", "4h", "1m", "1d"),
-    ("1y", "8h", "1m", "1d"),
-    ("2y", "1d", "1m", "1w"),
-    ("15y", "1w", "1m", "1w"),
-)
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """``start`` in epoch seconds; the figures as answers show them."""
+
+    start: float
+    open: Any
+    high: Any
+    low: Any
+    close: Any
+    volume: Any
+
+    @property
+    def figures(self) -> tuple[Any, ...]:
+        return self.open, self.high, self.low, self.close, self.volume
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """``bars`` are oldest first; ``timing`` is that of their availability, whose letters are those of a quote's."""
+    """Oldest first. ``lots``: the volume is in lots of unknown size, since IBKR's units cannot be parts of a share."""
 
-    bars: list[tuple[Any, ...]]
+    bars: list[Bar]
     timing: Timing
+    lots: bool = False
 
 
-def choose(period: str, bar: str | None) -> tuple[str, str]:
-    """The period and bar to ask for; InvalidRequest says what IBKR would take."""
-    length, unit = _size(period)
-    if length > _PERIODS[unit]:
-        allowed = ", ".join(f"1-{most}{unit}" for unit, most in _PERIODS.items())
-        raise InvalidRequest(f"There is no history of {period}.", action=f"Choose a period of {allowed} (m is month).")
-    usual, fitting = _steps(period)
-    chosen = bar.strip().lower() if bar else usual
-    if chosen not in fitting:
-        raise InvalidRequest(
-            f"There are no bars of {chosen[:20]} for {period}.", action=f"Choose bar of {', '.join(fitting)}."
-        )
-    return period, chosen
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a window ends: at a moment, or with a day of the exchange. ``moment`` in epoch seconds."""
+
+    moment: float
+    day: date | None = None
+
+    @property
+    def text(self) -> str:
+        """As IBKR's ``startTime``, which is where the window ends."""
+        return datetime.fromtimestamp(self.moment, UTC).strftime("%Y%m%d-%H:%M:%S")
 
 
-def is_intraday(bar: str) -> bool:
-    return _seconds(bar) < _seconds("1d")
-
-
-def intraday(period: str, bar: str) -> str:
-    """``bar``, or the largest below a day that ``period`` may have; ``bar`` again where all are longer."""
-    shorter = [size for size in _steps(period)[1] if is_intraday(size)]
-    return bar if is_intraday(bar) or not shorter else shorter[-1]
-
-
-def _steps(period: str) -> tuple[str, list[str]]:
-    """The bar that is usual for a period, and all that IBKR takes."""
-    smallest, largest, usual = next(step[1:] for step in reversed(_STEPS) if _seconds(step[0]) <= _seconds(period))
-    return usual, [size for size in BARS if _seconds(smallest) <= _seconds(size) <= _seconds(largest)]
-
-
-def _size(text: str) -> tuple[int, str]:
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise InvalidRequest(
-            f"{text[:20]!r} is no length of time.", action="Write it like 30min, 8h, 5d, 2w, 3m (months) or 1y."
-        )
-    return int(found[1]), found[2]
-
-
-@cache
-def _seconds(text: str) -> int:
-    count, unit = _size(text)
-    return count * _SECONDS[unit]
-
-
-def end_text(end: str) -> str:
-    """An ISO time (UTC when it has no offset) as IBKR's ``startTime``, which is where the window ends."""
+def parse_end(text: str, schedule: Schedule | None) -> End:
+    """An ISO time (UTC when it has no offset); a date means to the end of that day at the exchange."""
+    words = text.strip()
     try:
-        moment = datetime.fromisoformat(end.strip())
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if _DAY.fullmatch(words):
+            day = date.fromisoformat(words)
+            zone = schedule.zone if schedule else UTC
+            return End(datetime.combine(day + timedelta(days=1), time(), zone).timestamp(), day)
+        moment = datetime.fromisoformat(words)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return End(moment.astimezone(UTC).timestamp())
     except (ValueError, OverflowError):
-        raise InvalidRequest(f"{end[:40]!r} is no time.", action="Write end like 2026-11-20T15:30:00Z.") from None
-    return moment.strftime("%Y%m%d-%H:%M:%S")
+        raise InvalidRequest(
+            f"{text[:40]!r} is no time.", action="Write end like 2026-11-20 or 2026-11-20T15:30:00Z."
+        ) from None
 
 
 def parse(body: dict[str, Any]) -> Bars:
-    """IBKR's answer as rows of ``COLUMNS``. Volume is in units (shares), which IBKR divides by a factor."""
+    """Of IBKR's answer. Volume is in units (shares), which IBKR divides by a factor."""
     factor = decimal(body.get("volumeFactor")) or Decimal(1)
+    rows = [bar for bar in body.get("data") or () if isinstance(bar, dict) and _start(bar) is not None]
     bars = [
-        (
-            iso_ms(bar["t"]),
+        Bar(
+            float(_start(bar) or 0),
             figure(bar.get("o")),
             figure(bar.get("h")),
             figure(bar.get("l")),
             figure(bar.get("c")),
             _volume(bar.get("v"), factor),
         )
-        for bar in body.get("data") or ()
         # An empty window is answered with one bar without a time.
-        if isinstance(bar, dict) and bar.get("t")
+        for bar in rows
     ]
-    return Bars(bars, availability(str(body.get("mdAvailability") or "")).timing)
+    # IBKR's examples with the factor 1 have parts of a unit: then the unit is a lot.
+    lots = factor == 1 and any(isinstance(bar.volume, float) for bar in bars)
+    return Bars(bars, availability(str(body.get("mdAvailability") or "")).timing, lots)
+
+
+def _start(bar: dict[str, Any]) -> float | None:
+    # Bars come by the hundred with plain integers.
+    value = bar.get("t")
+    known = value if type(value) is int else decimal(value)
+    return float(known) / 1000 if known is not None and 0 < known < 10**14 else None
 
 
 def _volume(value: Any, factor: Decimal) -> Any:
-    # Bars come by the hundred, and reading text as a number takes three times as long.
+    # Reading text as a number takes three times as long.
     known = Decimal(repr(value)) if isinstance(value, float) and isfinite(value) else decimal(value)
-    if known is None:
+    # IBKR writes -1 for an unknown one.
+    if known is None or known < 0:
         return None
     units = known * factor
     whole = int(units)
     return whole if whole == units and abs(whole) <= _EXACT else plain(units.normalize())
 
 
-def extremes(bars: Sequence[tuple[Any, ...]]) -> tuple[Any, Any]:
-    """Highest high and lowest low, as they came."""
-    return max((bar[2] for bar in bars), key=_exact), min((bar[3] for bar in bars), key=_exact)
+def when(bar: Bar, size: str, schedule: Schedule | None) -> str | None:
+    """The time of a bar within the day; of a longer one the exchange's date of its first session, if known."""
+    if is_intraday(size) or schedule is None:
+        return iso(bar.start)
+    return schedule.session_day(bar.start).isoformat()
+
+
+def is_unfinished(
+    bar: Bar, size: str, schedule: Schedule | None, *, now: float, timing: Timing, extended: bool
+) -> bool:
+    """Whether trading in the newest bar goes on."""
+    seen = now - _DELAY_S if timing == "delayed" else now
+    if is_intraday(size):
+        return seen < bar.start + seconds(size) and (schedule is None or schedule.is_open(now, extended=True))
+    if schedule is None:
+        return seen < bar.start + seconds(size)
+    first = schedule.session_day(bar.start)
+    if size == "1d":
+        ends = schedule.end_of(first, extended=extended)
+        return ends is not None and seen < ends
+    today = datetime.fromtimestamp(now, schedule.zone).date()
+    if size == "1w":
+        return today.isocalendar()[:2] == first.isocalendar()[:2] and today.weekday() < 5
+    return (today.year, today.month) == (first.year, first.month)
+
+
+def extremes(bars: Sequence[Bar]) -> tuple[Any, Any]:
+    """Highest high and lowest low, as they came; None where no bar has one."""
+    highs = [bar.high for bar in bars if decimal(bar.high) is not None]
+    lows = [bar.low for bar in bars if decimal(bar.low) is not None]
+    return max(highs, key=_exact, default=None), min(lows, key=_exact, default=None)
 
 
 def _exact(value: Any) -> Decimal:

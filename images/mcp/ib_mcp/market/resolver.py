@@ -23,6 +23,7 @@ from ib_mcp.market.choices import Ambiguous, NotFound
 from ib_mcp.market.contract import Contract, class_in, contract_month, from_definition, undescribed
 from ib_mcp.market.finder import Finder, Found, Listed, tickers_of
 from ib_mcp.market.notation import parse
+from ib_mcp.market.sessions import Sessions
 from ib_mcp.market.units import Units
 from ib_mcp.market.wanted import Conid, Identifier, Number, Option, Stock, Wanted
 from ibkr.errors import IbError, InvalidRequest
@@ -43,6 +44,7 @@ class Contracts:
         self._guard = guard
         self._finder = Finder(guard, self)
         self.units = Units(guard)
+        self.sessions = Sessions(guard)
         self._listings = Batch(partial(lookups.stocks, guard), lookups.MOST_SYMBOLS)
         self._definitions = Batch(self._ask_definitions, lookups.MOST_DEFINITIONS)
         self._found: dict[str, Found] = {}

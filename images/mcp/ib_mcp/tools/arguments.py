@@ -23,7 +23,9 @@ def _worded(value: Any) -> Any:
 Account = str | None
 Text = Annotated[str, BeforeValidator(_worded)]
 Symbol = Annotated[str, BeforeValidator(_worded), Field(min_length=1, max_length=80, description=EXAMPLES)]
-Symbols = Annotated[list[Text], BeforeValidator(_listed), Field(max_length=100, description=f"each {EXAMPLES}")]
+Symbols = Annotated[
+    list[Text], BeforeValidator(_listed), Field(min_length=1, max_length=100, description=f"each {EXAMPLES}")
+]
 Names = Annotated[list[str], BeforeValidator(_listed)]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 # 'more' of the last answer; the server's instructions say so once for all tools.

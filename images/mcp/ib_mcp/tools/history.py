@@ -1,9 +1,13 @@
-"""Prices of the past, as bars or as a picture of them."""
+"""Prices of the past, as bars or as a picture of them; of several instruments their closes side by side."""
 
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
 import anyio
 import mcp_types
@@ -11,69 +15,293 @@ from fastmcp.tools.base import ToolResult
 from pydantic import Field
 
 from ib_mcp.context import ToolContext
-from ib_mcp.formats.tables import table
-from ib_mcp.market import bars
-from ib_mcp.market.chart import draw
-from ib_mcp.tools.arguments import Limit, Symbol
+from ib_mcp.formats.numbers import decimal, plain
+from ib_mcp.formats.tables import compact, table
+from ib_mcp.formats.times import iso
+from ib_mcp.gather import gather
+from ib_mcp.market import bars, chart, periods
+from ib_mcp.market.bars import Bar, Bars
+from ib_mcp.market.contract import Contract
+from ib_mcp.market.periods import Span
+from ib_mcp.market.sessions import Schedule
+from ib_mcp.tools.arguments import Symbols
 from ib_mcp.tools.base import Answer, read_tool, result
-from ibkr.errors import UpstreamError
+from ib_mcp.tools.prices import unknown
+from ibkr.errors import IbError, UpstreamError
 
-_OPTIONS = ("OPT", "FOP", "WAR")
+Source = Literal["trades", "midpoint", "bid_ask"]
+_MOST_SYMBOLS = 20
+_SUMMARY = (
+    "symbol",
+    "conid",
+    "name",
+    "class",
+    "exchange",
+    "currency",
+    "unit",
+    "from",
+    "to",
+    "first",
+    "last",
+    "change_percent",
+    "high",
+    "low",
+    "timing",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Bars of one instrument, as far as they were meant; ``size`` is that of a bar."""
+
+    contract: Contract
+    size: str
+    found: Bars
+    schedule: Schedule | None
+    age_ms: int
+    unit: str | None
+    is_whole: bool
+
+    @property
+    def bars(self) -> list[Bar]:
+        return self.found.bars
+
+    def when(self, bar: Bar) -> str | None:
+        return bars.when(bar, self.size, self.schedule)
 
 
 @read_tool("Market Data")
 async def get_price_history(
     context: ToolContext,
-    symbol: Symbol,
-    period: Annotated[str, Field(description="30min, 8h, 5d, 2w, 3m (months), 1y")] = "1m",
+    symbol: Annotated[Symbols, Field(min_length=1, max_length=_MOST_SYMBOLS)],
+    period: Annotated[str, Field(description="30min, 8h, 5d, 2w, 3m (months), 1y, YTD")] = "1m",
     bar: Annotated[str | None, Field(description="1min 5min 1h 1d 1w 1m ...")] = None,
-    end: Annotated[str | None, Field(description="ISO time; also 'more' of the last answer")] = None,
+    end: Annotated[
+        str | None, Field(description="date (its whole day) or ISO time; also 'more' of the last answer")
+    ] = None,
     outside_hours: bool = False,
-    source: Literal["trades", "midpoint", "bid_ask"] = "trades",
-    limit: Limit = 200,
-    chart: Annotated[bool, Field(description="a picture instead of rows")] = False,
+    source: Source = "trades",
+    limit: Annotated[int, Field(ge=1, le=1000)] = 300,
+    chart: Annotated[bool, Field(description="a picture instead of rows; several are rebased")] = False,
 ) -> Answer | ToolResult:
-    """Bars of the past, oldest first."""
-    period, size = bars.choose(period.strip().lower(), bar)
-    contract = await context.contracts.resolve(symbol)
-    is_option = contract.kind in _OPTIONS
-    if is_option and bar is None:
-        size = bars.intraday(period, size)
-    query = {
-        "conid": contract.conid,
-        "exchange": contract.asked_exchange,
-        "period": period,
-        "bar": size,
-        "outsideRth": outside_hours,
-        "source": None if source == "trades" else source,
-        "startTime": bars.end_text(end) if end else None,
-    }
-    try:
-        reply = await context.guard.call("get_price_history", query=query)
-    except UpstreamError as error:
-        if is_option and not bars.is_intraday(size):
-            error.action = "IBKR keeps no bars of a day or more of options: ask for bar 8h or less, period up to 1y."
-        raise
-    history = bars.parse(reply.object)
-    rows = history.bars[-limit:]
-    answer: Answer = {
+    """Bars of the past, oldest first; of several symbols the closes and what they changed."""
+    span = periods.choose(period, bar, datetime.fromtimestamp(context.wall(), UTC).date())
+    found, refused = await context.contracts.resolve_each(symbol)
+    if not found:
+        raise next(iter(refused.values()))
+    asked = _Question(context, span, bar is not None, end, outside_hours, source)
+    contracts = list({contract.conidex: contract for contract in found.values()}.values())
+    if len(contracts) == 1 and not refused:
+        return await _one(asked, contracts[0], period, limit, chart)
+    return await _several(asked, contracts, period, limit, chart, refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    context: ToolContext
+    span: Span
+    has_bar: bool
+    end: str | None
+    outside_hours: bool
+    source: Source
+
+    async def load(self, contract: Contract) -> History:
+        size = self.span.bar
+        if contract.is_option and not self.has_bar:
+            size = periods.intraday(self.span)
+        schedule = await self._schedule(contract, size)
+        end = bars.parse_end(self.end, schedule) if self.end else None
+        query = {
+            "conid": contract.conid,
+            "exchange": contract.asked_exchange,
+            "period": self.span.period,
+            "bar": size,
+            "outsideRth": self.outside_hours,
+            "source": None if self.source == "trades" else self.source,
+            "startTime": end.text if end else None,
+        }
+        try:
+            reply = await self.context.guard.call("get_price_history", query=query)
+        except UpstreamError as error:
+            if contract.is_option and not periods.is_intraday(size):
+                raise UpstreamError(
+                    error.message,
+                    status=error.status,
+                    action="IBKR keeps no bars of a day or more of options: ask for bar 8h or less, period up to 1y.",
+                ) from error
+            raise
+        answered = bars.parse(reply.object)
+        unit = (await self.context.contracts.units.of([contract])).get(contract.conid)
+        kept = self._meant(answered.bars, schedule, end)
+        is_whole = len(answered.bars) < bars.MOST_BARS
+        return History(
+            contract, size, Bars(kept, answered.timing, answered.lots), schedule, reply.age_ms, unit, is_whole
+        )
+
+    async def _schedule(self, contract: Contract, size: str) -> Schedule | None:
+        """For the exchange's dates; without it they are UTC's."""
+        if periods.is_intraday(size) and not self.end:
+            return None
+        try:
+            return await self.context.contracts.sessions.of(contract)
+        except IbError:
+            return None
+
+    def _meant(self, found: Sequence[Bar], schedule: Schedule | None, end: bars.End | None) -> list[Bar]:
+        kept = list(found)
+        if schedule is not None and end is not None and end.day is not None:
+            kept = [each for each in kept if schedule.session_day(each.start) <= end.day]
+        since = self.span.since
+        if since is not None:
+            first = datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()
+            kept = [
+                each
+                for each in kept
+                if (schedule.session_day(each.start) >= since if schedule else each.start >= first)
+            ]
+        return kept[-self.span.newest :] if self.span.newest else kept
+
+    def is_unfinished(self, history: History) -> bool:
+        return bool(history.bars) and bars.is_unfinished(
+            history.bars[-1],
+            history.size,
+            history.schedule,
+            now=self.context.wall(),
+            timing=history.found.timing,
+            extended=self.outside_hours,
+        )
+
+
+async def _one(asked: _Question, contract: Contract, period: str, limit: int, picture: bool) -> Answer | ToolResult:
+    history = await asked.load(contract)
+    shown = history.bars if picture else history.bars[-limit:]
+    answer = _about(asked, history, period)
+    columns = ("time" if periods.is_intraday(history.size) or history.schedule is None else "date",)
+    prices = bars.BID_ASK if asked.source == "bid_ask" else bars.PRICES
+    if not history.bars:
+        return answer | {"bars": table((*columns, *prices), []), "note": "IBKR has no bars for this time."}
+    omitted = len(history.bars) - len(shown)
+    if omitted:
+        answer["omitted"] = f"{omitted} older bars of the period; 'more' as end has them"
+    elif not history.is_whole:
+        answer["omitted"] = f"what is older: IBKR gives {bars.MOST_BARS} bars at most; 'more' as end has them"
+    if not picture:
+        has_more = bool(omitted) or not history.is_whole
+        rows = ((history.when(each), *each.figures) for each in shown)
+        return answer | {
+            "bars": table((*columns, *prices), rows, more=iso(shown[0].start) if has_more else None),
+        }
+    high, low = bars.extremes(shown)
+    answer |= {"bars": len(shown), "high": high, "low": low}
+    answer |= {"first_open": shown[0].open, "last_close": shown[-1].close}
+    about = f"{contract.symbol}  {contract.name}  {history.unit or contract.currency}"
+    title = f"{about}  {history.size} bars  {history.when(shown[0])} to {history.when(shown[-1])}"
+    candles = [chart.Candle(_label(history.when(each)), *each.figures) for each in shown]
+    return _with_picture(answer, await anyio.to_thread.run_sync(chart.draw, title, candles))
+
+
+def _about(asked: _Question, history: History, period: str) -> Answer:
+    contract, found = history.contract, history.bars
+    unfinished = asked.is_unfinished(history)
+    told = {
         "symbol": contract.symbol,
         "conid": contract.conid,
+        "name": contract.name,
+        "class": contract.kind,
+        "exchange": contract.exchange,
         "currency": contract.currency,
+        "unit": history.unit,
+        "multiplier": plain(contract.multiplier) if contract.multiplier not in (None, 1) else None,
+        "also": list(contract.also) or None,
         "period": period,
-        "bar": size,
-        "timing": history.timing,
-        "age_ms": reply.age_ms,
+        "bar": history.size,
+        "from": history.when(found[0]) if found else None,
+        "to": history.when(found[-1]) if found else None,
+        "time_zone": _zone(history),
+        "hours": "all" if asked.outside_hours else "regular",
+        "source": None if asked.source == "trades" else asked.source,
+        "adjusted": "for splits, not for dividends" if contract.kind == "STK" else None,
+        "volume_in": "lots of unknown size" if history.found.lots else None,
+        "timing": history.found.timing,
+        "age_ms": history.age_ms,
+        "last_bar": "unfinished" if unfinished else None,
     }
-    if not rows:
-        return answer | {"bars": table(bars.COLUMNS, []), "note": "IBKR has no bars for this time."}
-    if not chart:
-        return answer | {"bars": table(bars.COLUMNS, rows, more=str(rows[0][0]))}
-    high, low = bars.extremes(rows)
-    answer |= {"from": rows[0][0], "to": rows[-1][0], "bars": len(rows), "high": high, "low": low}
-    answer |= {"first_open": rows[0][1], "last_close": rows[-1][4]}
-    title = f"{contract.symbol}  {contract.name}  {size} bars, {period}, {contract.currency}"
-    picture = await anyio.to_thread.run_sync(draw, title, rows)
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _zone(history: History) -> str:
+    """Of the times, or of the exchange whose dates they are."""
+    if periods.is_intraday(history.size) or history.schedule is None:
+        return "UTC"
+    return history.schedule.zone.key
+
+
+async def _several(
+    asked: _Question,
+    contracts: Sequence[Contract],
+    period: str,
+    limit: int,
+    picture: bool,
+    refused: Mapping[str, IbError],
+) -> Answer | ToolResult:
+    found: dict[str, History] = {}
+    problems = dict(refused)
+
+    async def load(contract: Contract) -> None:
+        try:
+            found[contract.symbol] = await asked.load(contract)
+        except IbError as error:
+            problems[contract.symbol] = error
+
+    await gather(map(load, contracts))
+    histories = [found[contract.symbol] for contract in contracts if contract.symbol in found]
+    if not histories:
+        raise next(iter(problems.values()))
+    closes = {
+        history.contract.symbol: {history.when(each): each.close for each in history.bars} for history in histories
+    }
+    labels = sorted({label for line in closes.values() for label in line if label is not None})
+    shown = labels if picture else labels[-limit:]
+    answer: Answer = {"period": period, "bar": histories[0].size}
+    if len(shown) < len(labels):
+        answer["omitted"] = f"{len(labels) - len(shown)} older rows of the period"
+    answer["summary"] = compact(_SUMMARY, map(_summary, histories))
+    answer["change"] = "of the closes, in each instrument's own currency; dividends are not in it"
+    answer |= unknown(problems)
+    if any(asked.is_unfinished(history) for history in histories):
+        answer["last_bar"] = "unfinished"
+    if not picture:
+        rows = ([label, *(line.get(label) for line in closes.values())] for label in shown)
+        return answer | {"closes": table(("time", *closes), rows)}
+    title = f"Change in percent since {shown[0] if shown else '?'}  {histories[0].size} bars  own currencies"
+    lines = {name: [line.get(label) for label in shown] for name, line in closes.items()}
+    return _with_picture(answer, await anyio.to_thread.run_sync(chart.compare, title, list(map(_label, shown)), lines))
+
+
+def _summary(history: History) -> tuple[Any, ...]:
+    contract, found = history.contract, history.bars
+    first = next((each.close for each in found if decimal(each.close)), None)
+    last = next((each.close for each in reversed(found) if decimal(each.close)), None)
+    high, low = bars.extremes(found)
+    about = (contract.symbol, contract.conid, contract.name, contract.kind, contract.exchange, contract.currency)
+    return (
+        *(*about, history.unit),
+        *((history.when(found[0]), history.when(found[-1])) if found else (None, None)),
+        *(first, last, _change(first, last), high, low, history.found.timing),
+    )
+
+
+def _change(first: Any, last: Any) -> Any:
+    """In percent, to the hundredth."""
+    before, after = decimal(first), decimal(last)
+    return None if not before or after is None else plain(round((after / before - 1) * 100, 2) + Decimal(0))
+
+
+def _label(text: str | None) -> str:
+    return (text or "")[:16].replace("T", " ")
+
+
+def _with_picture(answer: Answer, picture: bytes) -> ToolResult:
     shown = result(answer)
     image = mcp_types.ImageContent(type="image", data=base64.b64encode(picture).decode(), mime_type="image/png")
     return ToolResult(content=[image, *shown.content], structured_content=answer)

@@ -1,49 +1,27 @@
-"""Which history can be asked for, and reading it."""
+"""Where history ends, and what IBKR's bars hold."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from ib_mcp.market import bars
+from ib_mcp.market.bars import Bar
+from ib_mcp.market.sessions import Schedule, Window
 from ibkr.errors import InvalidRequest
 
-
-@pytest.mark.parametrize(
-    ("period", "bar", "chosen"),
-    [
-        ("1d", None, "5min"),
-        ("1w", None, "1h"),
-        ("1m", None, "1d"),
-        ("5y", None, "1w"),
-        ("1d", "1min", "1min"),
-        ("1y", "1m", "1m"),
-        ("15y", "1w", "1w"),
-        ("30min", "1MIN", "1min"),
-    ],
-)
-def test_a_bar_is_chosen_that_ibkr_has_for_the_period(period: str, bar: str | None, chosen: str) -> None:
-    assert bars.choose(period, bar) == (period, chosen)
+SYDNEY = Schedule(ZoneInfo("Australia/Sydney"), (), ())
 
 
-@pytest.mark.parametrize(
-    ("period", "bar"),
-    [
-        ("1y", "1min"),
-        ("15y", "1d"),
-        ("1d", "1w"),
-        ("1d", "7min"),
-        ("31min", None),
-        ("9h", None),
-        ("16y", None),
-        ("0d", None),
-        ("d", None),
-        ("", None),
-    ],
-)
-def test_what_ibkr_does_not_have_is_refused(period: str, bar: str | None) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        bars.choose(period, bar)
-    assert refused.value.action
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def bar(start: str) -> Bar:
+    return Bar(at(start), 1, 1, 1, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -52,11 +30,17 @@ def test_what_ibkr_does_not_have_is_refused(period: str, bar: str | None) -> Non
         ("2026-11-20T15:30:00Z", "20261120-15:30:00"),
         ("2026-11-20T16:30:00+01:00", "20261120-15:30:00"),
         ("2026-11-20 15:30", "20261120-15:30:00"),
-        ("2026-11-20", "20261120-00:00:00"),
+        # A date holds its whole day at the exchange.
+        ("2026-11-20", "20261120-13:00:00"),
+        ("20261120", "20261120-13:00:00"),
     ],
 )
 def test_the_end_is_sent_in_utc(end: str, text: str) -> None:
-    assert bars.end_text(end) == text
+    assert bars.parse_end(end, SYDNEY).text == text
+
+
+def test_a_date_without_a_known_exchange_is_one_in_utc() -> None:
+    assert bars.parse_end("2026-11-20", None).text == "20261121-00:00:00"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +48,7 @@ def test_the_end_is_sent_in_utc(end: str, text: str) -> None:
 )
 def test_an_end_that_is_no_time_is_refused_with_an_example(end: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        bars.end_text(end)
+        bars.parse_end(end, None)
     assert "2026-11-20T15:30:00Z" in refused.value.action
 
 
@@ -79,30 +63,81 @@ def test_an_end_that_is_no_time_is_refused_with_an_example(end: str) -> None:
         (2.0**53, 4, str(2**55)),
         (float("inf"), 1, None),
         (None, 1, None),
+        (-1, 1, None),
+        ("-1", 100, None),
     ],
 )
 def test_a_volume_is_exactly_what_was_sent_times_the_factor(sent: object, factor: int, units: object) -> None:
-    (bar,) = bars.parse({"volumeFactor": factor, "data": [{"t": 1700000000000, "v": sent}]}).bars
-    assert bar[-1] == units
+    (found,) = bars.parse({"volumeFactor": factor, "data": [{"t": 1700000000000, "v": sent}]}).bars
+    assert found.volume == units
+
+
+def test_parts_of_a_unit_with_the_factor_one_betray_lots() -> None:
+    assert bars.parse({"volumeFactor": 1, "data": [{"t": 1, "v": 472117.45}]}).lots
+    assert not bars.parse({"volumeFactor": 40, "data": [{"t": 1, "v": 17219.125}]}).lots
 
 
 def test_bars_are_read_with_volume_in_units_and_without_ibkrs_filler() -> None:
     body = {
         "volumeFactor": 40,
-        "mktDataDelay": 900,
-        "mdAvailability": "D",
         "data": [{"t": 1700000000000, "o": 1.1, "h": 1.2, "l": 1.0, "c": 1.15, "v": 12.5}, {"o": 0, "v": 0}],
     }
-    history = bars.parse(body)
-    assert history.bars == [("2023-11-14T22:13:20Z", 1.1, 1.2, 1.0, 1.15, 500)]
-    assert history.timing == "delayed"
-    assert bars.parse({"mdAvailability": "RpB", "mktDataDelay": 500}).timing == "live"
-    assert bars.parse({"mdAvailability": "S"}).timing == "unknown"
-    assert bars.parse({}) == bars.Bars([], "unknown")
+    assert bars.parse(body).bars == [Bar(1700000000.0, 1.1, 1.2, 1.0, 1.15, 500)]
+    assert bars.parse({}).bars == []
 
 
 @pytest.mark.parametrize(
-    ("period", "bar", "shorter"), [("1d", "5min", "5min"), ("1m", "1d", "8h"), ("1y", "1d", "8h"), ("2y", "1w", "1w")]
+    ("body", "timing"),
+    [
+        ({"mdAvailability": "RpB", "mktDataDelay": 500}, "live"),
+        ({"mdAvailability": "DPB", "mktDataDelay": 0}, "delayed"),
+        ({"mdAvailability": "ZB"}, "frozen"),
+        ({"mdAvailability": "YPB"}, "frozen_delayed"),
+        ({"mdAvailability": "S", "mktDataDelay": 0}, "unknown"),
+        ({"mktDataDelay": 900}, "unknown"),
+    ],
 )
-def test_bars_below_a_day_are_the_largest_that_the_period_has(period: str, bar: str, shorter: str) -> None:
-    assert bars.intraday(period, bar) == shorter
+def test_timing_is_ibkrs_availability_never_the_time_that_the_answer_took(body: dict[str, Any], timing: str) -> None:
+    assert bars.parse(body).timing == timing
+
+
+def test_bars_of_a_day_have_the_exchanges_date_shorter_ones_the_time() -> None:
+    assert bars.when(bar("2026-01-04T23:00"), "1d", SYDNEY) == "2026-01-05"
+    assert bars.when(bar("2026-01-04T23:00"), "1h", SYDNEY) == "2026-01-04T23:00:00Z"
+    assert bars.when(bar("2026-01-04T23:00"), "1d", None) == "2026-01-04T23:00:00Z"
+
+
+DAY = datetime(2026, 11, 24, tzinfo=UTC).date()
+TUESDAY = Schedule(ZoneInfo("US/Eastern"), (Window(DAY, at("2026-11-24T14:30"), at("2026-11-24T21:00")),), ())
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "now", "timing", "unfinished"),
+    [
+        ("2026-11-24T14:30", "1d", "2026-11-24T17:00", "live", True),
+        ("2026-11-24T14:30", "1d", "2026-11-24T21:01", "live", False),
+        ("2026-11-24T14:30", "1d", "2026-11-24T21:01", "delayed", True),
+        ("2026-11-23T14:30", "1d", "2026-11-24T12:00", "live", False),
+        ("2026-11-23T14:30", "1w", "2026-11-24T17:00", "live", True),
+        ("2026-11-16T14:30", "1w", "2026-11-24T17:00", "live", False),
+        ("2026-11-02T14:30", "1m", "2026-11-24T17:00", "live", True),
+        ("2026-10-01T13:30", "1m", "2026-11-24T17:00", "live", False),
+    ],
+)
+def test_a_bar_in_which_trading_goes_on_is_unfinished(
+    start: str, size: str, now: str, timing: Literal["live", "delayed"], unfinished: bool
+) -> None:
+    said = bars.is_unfinished(bar(start), size, TUESDAY, now=at(now), timing=timing, extended=False)
+    assert said is unfinished
+
+
+def test_short_bars_are_unfinished_until_their_time_is_over() -> None:
+    short = bar("2026-11-24T17:00")
+    for now, unfinished in (("2026-11-24T17:04", True), ("2026-11-24T17:06", False)):
+        assert bars.is_unfinished(short, "5min", None, now=at(now), timing="live", extended=False) is unfinished
+
+
+def test_extremes_pass_over_prices_that_are_not_known() -> None:
+    known = Bar(0, 1, "2.5", 0.5, 1, 1)
+    assert bars.extremes([Bar(0, None, None, None, None, None), known]) == ("2.5", 0.5)
+    assert bars.extremes([]) == (None, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -156,6 +157,83 @@ async def test_history_is_oldest_first_and_goes_on_backwards() -> None:
             "get_price_history", symbol="AAPL", period="5d", bar="1h", limit=10, end=newest.body["bars"]["more"]
         )
         assert earlier.rows("bars")[-1]["time"] < rows[0]["time"]
+
+
+async def test_a_whole_period_is_answered_and_a_cut_is_said_before_the_rows() -> None:
+    async with agent() as a:
+        whole = await a.read("get_price_history", symbol="NVDA", period="1y")
+        assert len(whole.rows("bars")) > 240
+        assert "more" not in whole.body["bars"]
+        assert "omitted" not in whole.body
+        cut = await a.read("get_price_history", symbol="NVDA", period="1y", limit=50)
+        assert list(cut.body).index("omitted") < list(cut.body).index("bars")
+        assert f"{len(whole.rows('bars')) - 50} older bars" in cut.body["omitted"]
+        earlier = await a.read("get_price_history", symbol="NVDA", period="1y", end=cut.body["bars"]["more"])
+        assert earlier.rows("bars")[-1]["date"] == whole.rows("bars")[-51]["date"]
+
+
+async def test_daily_bars_have_the_exchanges_date_and_its_zone() -> None:
+    async with agent("odd") as a:
+        sydney = await a.read("get_price_history", symbol="BHP@ASX", period="1w", bar="1d")
+        assert sydney.body["time_zone"] == "Australia/Sydney"
+        dates = [row["date"] for row in sydney.rows("bars")]
+        assert dates[-1] == "2026-11-24"
+        assert not any(date.fromisoformat(day).weekday() > 4 for day in dates)
+        euro = await a.read("get_price_history", symbol="EUR.USD", period="1w", bar="1d", outside_hours=True)
+        assert not any(date.fromisoformat(row["date"]).weekday() > 4 for row in euro.rows("bars"))
+
+
+async def test_the_running_bar_is_called_unfinished() -> None:
+    async with agent() as a:
+        assert (await a.read("get_price_history", symbol="AAPL")).body["last_bar"] == "unfinished"
+        assert "last_bar" not in (await a.read("get_price_history", symbol="AAPL", end="2026-11-20")).body
+
+
+async def test_an_end_without_a_time_holds_that_day() -> None:
+    async with agent() as a:
+        rows = (await a.read("get_price_history", symbol="AAPL", end="2026-11-20")).rows("bars")
+        assert rows[-1]["date"] == "2026-11-20"
+
+
+async def test_a_period_is_taken_as_people_write_it() -> None:
+    async with agent() as a:
+        five = await a.read("get_price_history", symbol="AAPL", period="5d", bar="1d")
+        assert [row["date"] for row in five.rows("bars")][-1] == "2026-11-24"
+        assert len(five.rows("bars")) == 5
+        year = (await a.read("get_price_history", symbol="AAPL", period="YTD")).rows("bars")
+        assert year[0]["date"] == "2026-01-02"
+        assert len((await a.read("get_price_history", symbol="AAPL", period="6 months")).rows("bars")) > 100
+
+
+async def test_history_says_what_it_is_of_and_what_was_done_to_it() -> None:
+    async with agent("odd") as a:
+        body = (await a.read("get_price_history", symbol="VOD.L", source="bid_ask")).body
+        assert (body["symbol"], body["exchange"], body["currency"], body["unit"]) == (
+            "VOD@LSE",
+            "LSE",
+            "GBP",
+            "GBP/100",
+        )
+        assert body["adjusted"] == "for splits, not for dividends"
+        assert body["bars"]["columns"][1:] == ["average_bid", "highest_ask", "lowest_bid", "average_ask", "volume"]
+        assert (await a.read("get_price_history", symbol="ALV")).body["also"][0].startswith("ALV@IBIS")
+        assert (await a.read("get_price_history", symbol="SPX")).body["timing"] == "unknown"
+
+
+async def test_several_are_their_closes_side_by_side() -> None:
+    async with agent() as a:
+        answer = await a.read("get_price_history", symbol=["AAPL", "MSFT", "NOSUCH"], period="1m")
+        first, second = answer.rows("summary")
+        assert (first["symbol"], second["symbol"]) == ("AAPL", "MSFT")
+        closes = answer.rows("closes")
+        assert closes[0]["AAPL"] == first["first"]
+        assert closes[-1]["MSFT"] == second["last"]
+        change = (Decimal(str(first["last"])) / Decimal(str(first["first"])) - 1) * 100
+        assert abs(Decimal(str(first["change_percent"])) - change) <= Decimal("0.005")
+        assert "NOSUCH" in answer.body["unknown"]
+        picture = await a.read("get_price_history", symbol=["AAPL", "MSFT"], chart=True)
+        assert [part.type for part in picture.content] == ["image", "text"]
+        assert "closes" not in picture.body
 
 
 async def test_volume_is_in_shares_not_in_units_of_ibkrs_factor() -> None:
