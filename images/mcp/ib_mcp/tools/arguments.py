@@ -22,7 +22,7 @@ def _worded(value: Any) -> Any:
 
 Account = str | None
 Text = Annotated[str, BeforeValidator(_worded)]
-Symbol = Annotated[str, BeforeValidator(_worded), Field(min_length=1, max_length=80, description=EXAMPLES)]
+Symbol = Annotated[str, BeforeValidator(_worded), Field(min_length=1, max_length=120, description=EXAMPLES)]
 Symbols = Annotated[
     list[Text], BeforeValidator(_listed), Field(min_length=1, max_length=100, description=f"each {EXAMPLES}")
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.tables import pick
 from ib_mcp.formats.text import untrusted
-from ib_mcp.market.contract import Contract
+from ib_mcp.market.contract import Contract, undescribed
 from ib_mcp.portfolio import order
 from ib_mcp.tools.base import Answer
 from ibkr.errors import IbError
@@ -62,7 +62,13 @@ def symbol_of(row: dict[str, Any], known: Described) -> str:
     if legs:
         return " ".join(_leg(conid, ratio, known.contracts) for conid, ratio in legs)
     contract = known.of(row)
-    return contract.symbol if contract else untrusted(order.own_text(row), 120)
+    if contract is not None:
+        return contract.symbol
+    text, conid = untrusted(order.own_text(row), 120), str(row.get("conid") or "")
+    is_one = (
+        conid.isdecimal() and not order.combo_currency(row) and str(pick(row, "secType", "sec_type") or "") != "CASH"
+    )
+    return undescribed(int(conid), text).symbol if is_one else text
 
 
 def _leg(conid: int, ratio: int, known: dict[int, Contract]) -> str:

@@ -20,7 +20,7 @@ def test_the_page_shows_what_there_is(file: str) -> None:
 def test_tools_have_their_required_parameters_and_defaults() -> None:
     line = next(line for line in tools().splitlines() if "`get_price_history`" in line)
     assert "**symbol**" in line
-    assert "limit = 200" in line
+    assert "limit = 300" in line
     assert "trades/midpoint/bid_ask" in line
 
 

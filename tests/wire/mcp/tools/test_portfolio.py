@@ -229,7 +229,7 @@ async def test_orders_are_told_even_when_their_instruments_cannot_be_named() -> 
     async with agent() as a:
         a.simulator.faults.add(FaultSpec(kind="answer", endpoint="get_security_definitions", status=500))
         orders = (await a.read("get_account_orders")).rows("orders")
-        assert {row["symbol"] for row in orders} >= {"IBM", "MSFT", "EUR.USD"}
+        assert {row["symbol"].split(" #")[0] for row in orders} >= {"IBM", "MSFT", "EUR.USD"}
 
 
 async def test_several_accounts_have_orders_each_and_trades_of_the_selected_one() -> None:
