@@ -156,6 +156,19 @@ def test_the_gateway_is_configured_as_the_tests_of_the_real_program_configure_it
     assert conf == yaml.safe_load(subprocess.run(command, env={}, capture_output=True, text=True, check=True).stdout)
 
 
+@pytest.mark.parametrize(("value", "delay"), [("keeper", 2147483647), ("gateway", 3000), ("nobody", 2147483647)])
+def test_who_opens_the_brokerage_session_is_told_to_program_and_keepalive(
+    render: Render, value: str, delay: int
+) -> None:
+    documents = render("--set", f"gateway.brokerageLogin={value}")
+    assert yaml.safe_load(one(documents, "ConfigMap", "-gateway")["data"]["conf.yaml"])["authDelay"] == delay
+    pod = one(documents, "StatefulSet", "-gateway")["spec"]["template"]["spec"]
+    keepalive = next(container for container in pod["initContainers"] if container["name"] == "keepalive")
+    given = {variable["name"]: variable.get("value") for variable in keepalive["env"]}
+    assert given["IB_KEEPALIVE_BROKERAGE_LOGIN"] == value
+    assert given["IB_KEEPALIVE_REOPEN_AFTER_S"] == "30", "the operator asks first"
+
+
 def test_more_java_options_come_after_the_images_own_and_win(render: Render) -> None:
     text = (REPOSITORY / "images/gateway/Containerfile").read_text()
     entrypoint = json.loads(text.partition("ENTRYPOINT")[2].replace("\\\n", ""))

@@ -159,6 +159,7 @@ def test_the_examples_in_the_comments_can_be_pasted(render: Render, tmp_path: Pa
 OTHER = {
     "pullPolicy": "Always",
     "digest": f"sha256:{'0' * 64}",
+    "brokerageLogin": "gateway",
     "signedIn": "live",
     "policy": "WhenIdle",
     "backend": "https://api.example.com",

@@ -39,6 +39,7 @@ async def serve(settings: SimulatorSettings) -> None:
         limits=settings.limits,
         second_step=settings.second_step,
         positions_page=settings.positions_page,
+        opens_brokerage=settings.brokerage_login == "gateway",
     )
     broker = Listener(simulator.app, settings.host, settings.port, tls=tls, gate=simulator.gate)
     control = Listener(simulator.control, settings.host, settings.control_port)

@@ -38,7 +38,8 @@ class Simulator:
 
     ``role``: gateway plus IBKR, or IBKR alone for the real gateway program. ``signed_in``: start with that user's
     sign-in and brokerage session open. ``timing.calendar`` is off unless asked for, so that no test depends on the
-    hour it runs at. ``limits=False`` answers any number of calls.
+    hour it runs at. ``limits=False`` answers any number of calls. ``opens_brokerage=False``: the gateway leaves the
+    brokerage session to those who ask, as with a long ``authDelay``.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Simulator:
         second_step: SecondStep = "auto",
         origins: str | None = None,
         positions_page: int = 100,
+        opens_brokerage: bool = True,
     ) -> None:
         self.role = role
         self.clock = Clock(wall)
@@ -76,7 +78,9 @@ class Simulator:
             answers=ANSWERS,
             watch_clients=role == "backend",
         )
-        self.gateway = Gateway(self.backend, origins=origins) if role == "gateway" else None
+        self.gateway: Gateway | None = None
+        if role == "gateway":
+            self.gateway = Gateway(self.backend, origins=origins, opens_brokerage=opens_brokerage)
         self.runner = ScenarioRunner(self)
         self.app = BrokerApp(self)
         self.control = create_control(self)

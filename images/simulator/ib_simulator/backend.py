@@ -14,7 +14,7 @@ from ib_simulator.limits import Limits
 from ib_simulator.network.http import Incoming, Reply, answer_reply, json_reply, page_reply, redirect
 from ib_simulator.request_log import Request, RequestLog
 from ib_simulator.session import answers
-from ib_simulator.session.gateway_calls import AGENT, GatewayCalls
+from ib_simulator.session.openings import Openings
 from ib_simulator.session.session import Session
 from ib_simulator.sign_in import pages, sso
 from ib_simulator.sign_in.logins import Logins
@@ -24,6 +24,8 @@ from ibkr.catalogue import Catalogue
 from ibkr.operation import Operation
 
 BeforeLogin = Literal["401", "302", "no_session"]
+# What IBKR's gateway program calls itself in the requests that it sends on its own.
+AGENT = "ClientPortalGW/1"
 _PREFIXES = ("/v1/api/", "/v1/portal/")
 # Operations that the catalogue has as POST and that are asked by GET too, by the gateway itself among others.
 _ALSO_GET = ("/tickle", "/iserver/auth/status", "/logout")
@@ -55,7 +57,7 @@ class Backend:
         self.clock, self.session, self.limits, self.faults = clock, session, limits, faults
         self.logins, self.request_log = logins, request_log
         self.before_login: BeforeLogin = "401"
-        self._gateway_calls = GatewayCalls(seed)
+        self.openings = Openings(seed)
         self.worlds = worlds
         self._catalogue, self._answers = catalogue, answers
         self._watch_clients = watch_clients
@@ -129,10 +131,9 @@ class Backend:
         if incoming.method in _WITH_BODY and b"content-length" not in incoming.headers:
             return page_reply("Length Required", 411)
         session.touch(now)
-        if incoming.agent == AGENT:
-            own = self._gateway_calls.answer(path, incoming, session, now)
-            if own is not None:
-                return own
+        opened = self.openings.answer(path, incoming, session, now)
+        if opened is not None:
+            return opened
         return _not_found() if operation is None else self._answer(operation, values, incoming, now)
 
     def _refuse_signed_out(self) -> Reply:

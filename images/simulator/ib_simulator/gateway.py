@@ -29,10 +29,14 @@ _PLANTED = ("XYZAB", "XYZAB_AM.LOGIN")
 
 
 class Gateway:
-    """``origins``: a regular expression for the whole Origin header, None for any; others are refused with 403."""
+    """``origins``: a regular expression for the whole Origin header, None for any; others are refused with 403.
 
-    def __init__(self, backend: Backend, *, origins: str | None = None) -> None:
+    ``opens_brokerage``: after a sign-in it opens the brokerage session, as without a long ``authDelay``.
+    """
+
+    def __init__(self, backend: Backend, *, origins: str | None = None, opens_brokerage: bool = True) -> None:
         self._backend = backend
+        self._opens_brokerage = opens_brokerage
         self._origins = None if origins is None else re.compile(origins)
         self._slots = asyncio.Semaphore(SLOTS)
         self._running: set[asyncio.Future[Reply | None]] = set()
@@ -135,6 +139,7 @@ class Gateway:
                     self._jar[cookie] = content
         if incoming.path.startswith("/sso/Dispatcher") and reply.status == 302:
             self._logged_in = True
-            self._open_brokerage()
+            if self._opens_brokerage:
+                self._open_brokerage()
             return page_reply(LOGIN_SUCCEEDS)
         return reply

@@ -25,6 +25,9 @@ class SimulatorSettings(BaseSettings):
     second_step: Literal["auto", "wait", "none"] = Field(
         "auto", description="second step of the login: approved after 2 s, waiting for the control API, or none"
     )
+    brokerage_login: Literal["gateway", "keeper"] = Field(
+        "gateway", description="who opens the brokerage session after a login: the gateway, or somebody who asks for it"
+    )
     positions_page: int = Field(
         100, ge=1, le=1000, description="positions in a page: 100, or 30 as older documents say"
     )

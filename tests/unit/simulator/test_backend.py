@@ -41,7 +41,7 @@ async def test_the_gateways_login_chain_opens_the_brokerage_session(prefix: str)
         client.headers.update(OWN)
         who = (await client.get(f"{prefix}/sso/validate?gw=1")).json()
         assert (who["USER_NAME"], who["RESULT"], who["LOGIN_TYPE"]) == ("robin-paper", True, 2)
-        assert (await client.get(f"{prefix}/one/user")).json() == {}
+        assert (await client.get(f"{prefix}/one/user")).json() == {"username": "robin-paper"}
         assert (await client.get(f"{prefix}/ssodh/init")).json() == {"success": True}
         key = (await client.get(f"{prefix}/ssodh/st")).json()["st"]
         assert (await client.get("/sso/Authenticator?ACTION=PUBLISH_TST&RESP_TYPE=JSON")).status_code == 200
@@ -68,7 +68,9 @@ async def test_a_wrong_response_opens_nothing_and_spends_the_challenge(body: obj
         await sign_in(client)
         client.headers.update(OWN)
         key = (await client.get("/v1/api/ssodh/st")).json()["st"]
-        challenge = (await client.post("/v1/api/iserver/auth/ssodh/init", json={})).json()["challenge"]
+        challenge = (await client.post("/v1/api/iserver/auth/ssodh/init", json={"username": "robin-paper"})).json()[
+            "challenge"
+        ]
         assert "error" in (await client.post("/v1/api/iserver/auth/ssodh/response", json=body)).json()
         right = {"response": handshake.response_to(challenge, key)}
         assert "error" in (await client.post("/v1/api/iserver/auth/ssodh/response", json=right)).json()

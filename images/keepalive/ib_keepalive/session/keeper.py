@@ -34,6 +34,8 @@ _SHORTEST_REST_S = 0.001
 # A machine that slept is noticed at the next turn.
 _LONGEST_REST_S = 5.0
 _WATCH_LASTS_S = 60.0
+# From the session's cookies to the last page: a second factor lies between.
+_SIGN_IN_LASTS_S = 300.0
 _UNANSWERED = (Outcome.TIMEOUT, Outcome.SILENT, Outcome.REFUSED, Outcome.BROKEN)
 _GOOD = (Outcome.FLAGS, Outcome.ALIVE)
 
@@ -56,7 +58,12 @@ class Keeper:
         self._clock = clock = asyncio.get_running_loop().time
         self._poller = Poller(client, metrics, pacing)
         self._identity = Identity()
-        self._ladder = Ladder(self._poller, self._identity, lambda rung, end: metrics.openings.labels(rung, end).inc())
+        self._ladder = Ladder(
+            self._poller,
+            self._identity,
+            identify=self._validate,
+            climbed=lambda rung, end: metrics.openings.labels(rung, end).inc(),
+        )
         self._started = now = clock()
         self._verdict = Verdict(SessionState.STARTING, since=now, concluded_at=now)
         record = settings.record_file
@@ -126,12 +133,15 @@ class Keeper:
         self._begin_sign_in("the sign-in gave another session")
         self._verdict = expect_session(self._verdict, now=self._clock())
         self._metrics.show_state(self._verdict.state)
+        self._is_fresh = True
         self.note_signing_in()
 
     def note_signed_in(self) -> None:
         """IBKR's last page of a sign-in was shown: look at once, and open the session if that is the keeper's part."""
-        self.note_session_cookie()
-        self._is_fresh = True
+        known_at = self._number_known_at
+        if known_at is None or self._clock() - known_at > _SIGN_IN_LASTS_S:
+            self.note_session_cookie()
+        self.note_signing_in()
         self._probe_due = self._clock()
         self._wake.set()
 
@@ -273,7 +283,8 @@ class Keeper:
         # A refusal of the opening says nothing of the session's state; the next look does.
         if opening.label not in ("refused", "no_rights"):
             self._conclude(result)
-        self._probe_due = min(self._probe_due, self._clock() + timing.AFTER_CHANGE_S)
+        soon_s = timing.OPENED_S if opening.label == "opened" else timing.AFTER_CHANGE_S
+        self._probe_due = min(self._probe_due, self._clock() + soon_s)
 
     def _down_until(self) -> float | None:
         """When the announced maintenance ends that is on now, in epoch seconds."""
@@ -414,17 +425,21 @@ class Keeper:
             self._accounts_due = now + sign_in.AGAIN_S
             body = await self._read("list_brokerage_accounts")
             self._learn_facts(sign_in.from_accounts(self._facts, body))
-        if not self._facts.validated:
-            # Asked twice in a minute, it costs ten minutes of refusals. The gateway asks it at a sign-in, and this
-            # keeper may be a restarted one, whose predecessor asked a moment ago.
-            if now < self._validate_due:
-                if self._facts.accounts_read or not is_open:
-                    self._facts_due = self._validate_due
-                return
-            self._validate_due = now + sign_in.RETRY_S
-            body = await self._read("validate_sign_in")
-            self._identity.learn(body)
-            self._learn_facts(sign_in.from_validation(self._facts, body))
+        if not self._facts.validated and not await self._validate() and (self._facts.accounts_read or not is_open):
+            self._facts_due = self._validate_due
+
+    async def _validate(self) -> bool:
+        """Ask who is signed in, unless that was asked within a minute."""
+        # Asked twice in a minute, it costs ten minutes of refusals. The gateway asks it at a sign-in, and this
+        # keeper may be a restarted one, whose predecessor asked a moment ago.
+        now = self._clock()
+        if now < self._validate_due:
+            return False
+        self._validate_due = now + sign_in.RETRY_S
+        body = await self._read("validate_sign_in")
+        self._identity.learn(body)
+        self._learn_facts(sign_in.from_validation(self._facts, body))
+        return True
 
     def _learn_facts(self, facts: sign_in.SignInFacts) -> None:
         """Take ``facts``, which may turn out to be those of another sign-in than before."""

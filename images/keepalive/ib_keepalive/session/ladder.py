@@ -25,7 +25,7 @@ _INIT = "/iserver/auth/ssodh/init"
 LIMITS_S = {"chain": 20.0, "documented": 15.0, "form": 15.0}
 # How long an opening that was accepted gets to show an effect.
 SETTLES_WITHIN_S = 6.0
-_LOOK_S = 1.0
+_LOOK_S = 0.5
 _PLAIN = (Outcome.FLAGS, Outcome.ALIVE)
 # Another way would fare no better: nobody is signed in, too much was asked, or IBKR is down.
 _FINAL = (Outcome.SIGNED_OUT, Outcome.BUSY, Outcome.MAINTENANCE, Outcome.SILENT)
@@ -65,11 +65,22 @@ class Opening:
 
 
 class Ladder:
-    """``identity`` is filled by whoever reads IBKR's answers; ``climbed`` counts each rung's end."""
+    """``identity`` is filled by whoever reads IBKR's answers, and on demand by ``identify``.
 
-    def __init__(self, poller: Poller, identity: Identity, climbed: Callable[[str, str], None]) -> None:
+    ``climbed`` counts each rung's end.
+    """
+
+    def __init__(
+        self,
+        poller: Poller,
+        identity: Identity,
+        *,
+        identify: Callable[[], Awaitable[object]],
+        climbed: Callable[[str, str], None],
+    ) -> None:
         self._poller = poller
         self._identity = identity
+        self._identify = identify
         self._climbed = climbed
         self._rungs: dict[str, Callable[[bool], Awaitable[ProbeResult | None]]] = {
             "chain": self._chain,
@@ -113,20 +124,23 @@ class Ladder:
         """What auth/status says once an accepted opening shows its effect, or does not."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + SETTLES_WITHIN_S
-        open_ends = ("accepted", "competing") if compete else ("accepted",)
-        while label_of(result) in open_ends and loop.time() < ends:
+        while label_of(result) in ("accepted", "competing") and loop.time() < ends:
             await asyncio.sleep(_LOOK_S)
             seen, body = await self._poller.ask("get_auth_status")
             self._identity.learn(body)
             if seen.outcome is not Outcome.FLAGS:
                 break
             result = seen
+            if label_of(seen) == "competing" and not compete:
+                break
         return result
 
     async def _chain(self, compete: bool) -> ProbeResult | None:
         """As IBKR's own program opens it at every sign-in, by a challenge."""
         if self._identity.user_name is None:
             self._identity.learn((await self._poller.send("read_user", "GET", "/one/user"))[1])
+        if self._identity.user_name is None:
+            await self._identify()
         if self._identity.user_name is None:
             return None
         result, body = await self._poller.send("begin_handshake", "GET", "/ssodh/init")
@@ -152,6 +166,8 @@ class Ladder:
 
     async def _form(self, compete: bool) -> ProbeResult | None:
         """As a form, with what IBKR knows this machine by."""
+        if self._identity.machine_id is None:
+            await self._identify()
         if self._identity.mac is None or self._identity.machine_id is None:
             return None
         form = {

@@ -46,7 +46,7 @@ class Openings:
         entries, now = journal.entries, clock()
         self.policy = self._recall_policy()
         self.budget = Budget(entries.attempts, 0.0 if entries.next_at is None else self._loop(entries.next_at))
-        self.last_at = None if entries.opened_at is None else self._loop(entries.opened_at)
+        self.last_at = None if entries.opened_at is None else min(now, self._loop(entries.opened_at))
         # The keeper may be a restarted one: its predecessor may have asked a moment ago.
         self.earliest = now + reopening.GAP_S if self.last_at is None else self.last_at + reopening.GAP_S
         self._is_own_gap = self.last_at is not None
@@ -94,9 +94,10 @@ class Openings:
 
     def follow(self, before: Verdict, verdict: Verdict) -> None:
         """Take what was concluded."""
-        budget = reopening.follow(self.budget, verdict.state, self._clock())
-        if reopening.is_way_free(before, verdict):
-            budget = replace(budget, next_at=min(budget.next_at, self._clock()))
+        now = self._clock()
+        budget = reopening.follow(self.budget, verdict.state, now)
+        if reopening.is_way_free(before, verdict, now):
+            budget = replace(budget, next_at=min(budget.next_at, now))
         if budget.attempts != self.budget.attempts:
             self.budget = budget
             self._note_budget()

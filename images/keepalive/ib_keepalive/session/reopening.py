@@ -17,6 +17,7 @@ DISCONNECTED_S = 30.0
 PAUSES_S = (30.0, 60.0, 120.0, 240.0, 900.0)
 QUICK_ATTEMPTS = 5
 _HEALTHY_S = 600.0
+_IN_THE_WAY_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,11 @@ def follow(budget: Budget, state: SessionState, now: float) -> Budget:
     return replace(budget, healthy_since=since)
 
 
-def is_way_free(before: Verdict, verdict: Verdict) -> bool:
-    """Whether what stood in the way of an opening just went: another program, an outage, IBKR's reset."""
+def is_way_free(before: Verdict, verdict: Verdict, now: float) -> bool:
+    """Whether what stood in the way of an opening for a while just went: another program, an outage, IBKR's reset."""
     if verdict.state is not SessionState.REOPENING or not verdict.flags.connected:
+        return False
+    if now - before.since < _IN_THE_WAY_S:
         return False
     return before.state not in (SessionState.AUTHENTICATED, SessionState.STARTING) and not (
         before.state is SessionState.REOPENING and before.flags.connected

@@ -9,6 +9,7 @@ from ibkr.session import SessionState
 TICKLE_S = 60.0
 STEADY_S = 15.0
 AFTER_CHANGE_S = 3.0
+OPENED_S = 1.0
 CHANGE_LASTS_S = 30.0
 WATCHED_S = 2.0
 SLOW_S = 30.0

@@ -137,10 +137,12 @@ def parts(
         "IB_SIMULATOR_PORT": str(ports[4]),
         "IB_SIMULATOR_CONTROL_PORT": str(ports[5]),
         "IB_SIMULATOR_ROLE": "gateway",
+        "IB_SIMULATOR_BROKERAGE_LOGIN": "keeper",
         "IB_SIMULATOR_SIGNED_IN": "none" if signed_out else "paper",
     }
     if scenario is not None:
         settings["IB_SIMULATOR_SCENARIO"] = str(scenario)
-    keeper = replace(keeper, settings={**keeper.settings, "IB_KEEPALIVE_MAINTENANCE_HOURS": "false"})
+    simulated = {"IB_KEEPALIVE_MAINTENANCE_HOURS": "false", "IB_KEEPALIVE_BROKERAGE_LOGIN": "keeper"}
+    keeper = replace(keeper, settings={**keeper.settings, **simulated})
     simulator = Part("simulator", "ib_simulator", settings)
     return [server, keeper, simulator]

@@ -16,6 +16,7 @@ from ib_simulator.clock import Clock
 from ib_simulator.faults.faults import Faults, FaultSpec
 from ib_simulator.limits import Limits
 from ib_simulator.request_log import RequestLog
+from ib_simulator.session.openings import RUNGS, Refusal, Rung
 from ib_simulator.session.session import Session
 from ib_simulator.sign_in.logins import Logins
 from ib_simulator.world.accounts import UserKey
@@ -101,6 +102,7 @@ class TimingChange(Arguments):
     brokerage_idle: float | None = Field(None, gt=0)
     establish: float | None = Field(None, ge=0)
     gateway_login: float | None = Field(None, ge=0)
+    opening: float | None = Field(None, ge=0)
     reset: float | None = Field(None, ge=0)
     calendar: bool | None = None
 
@@ -120,6 +122,17 @@ class Paging(Arguments):
 
     size: int = Field(ge=1, le=1000)
     repeat: bool = False
+
+
+class OpeningRefusal(Arguments):
+    """How IBKR answers openings by ``rung`` (absent: every one) from now on; ``takes`` opens the session.
+
+    ``tells_user``: whether one/user names the user, without which nobody but IBKR's program can use the chain.
+    """
+
+    rung: Rung | None = None
+    answer: Refusal = "takes"
+    tells_user: bool | None = None
 
 
 class FaultId(Arguments):
@@ -204,6 +217,14 @@ def _paging(simulator: Controllable, arguments: Paging) -> None:
         world.positions_page, world.pages_repeat = arguments.size, arguments.repeat
 
 
+def _openings(simulator: Controllable, arguments: OpeningRefusal) -> None:
+    openings = simulator.backend.openings
+    for rung in RUNGS if arguments.rung is None else (arguments.rung,):
+        openings.refusals[rung] = arguments.answer
+    if arguments.tells_user is not None:
+        openings.tells_user = arguments.tells_user
+
+
 def _fault(simulator: Controllable, spec: FaultSpec) -> None:
     simulator.faults.add(spec)
 
@@ -252,6 +273,7 @@ ACTIONS: dict[str, Action] = {
     "timing": _action(TimingChange, _timing),
     "limits": _action(LimitsChange, _limits),
     "before-login": _action(BeforeLogin, _before_login),
+    "openings": _action(OpeningRefusal, _openings),
     "paging": _action(Paging, _paging),
     "fault": _action(FaultSpec, _fault),
     "clear-faults": _action(FaultId, _clear_faults),

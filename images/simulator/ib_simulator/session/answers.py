@@ -11,6 +11,7 @@ from ib_simulator.session.users import USERS
 
 _SERVER = {"serverName": "JifN19053", "serverVersion": "Build 10.25.0p, Dec 5, 2022 5:48:12 PM"}
 _MAC = "06:42:AC:10:5F:21"
+HARDWARE = f"c0ffee42|{_MAC}"
 
 
 def auth_status(flags: Flags) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def auth_status(flags: Flags) -> dict[str, Any]:
         "MAC": _MAC,
     }
     if flags.authenticated:
-        body |= {"established": flags.established, "hardware_info": f"c0ffee42|{_MAC}", "serverInfo": _SERVER}
+        body |= {"established": flags.established, "hardware_info": HARDWARE, "serverInfo": _SERVER}
     return body | {"fail": flags.fail}
 
 
@@ -43,14 +44,6 @@ def _tickle(session: Session, _body: Any, now: float) -> Answer:
             "iserver": {"authStatus": auth_status(session.flags(now))},
         }
     )
-
-
-def _open(session: Session, body: Any, now: float) -> Answer:
-    """``publish`` must be true; without ``compete`` another session of the user stands in the way."""
-    if not isinstance(body, dict) or body.get("publish") is not True:
-        return Answer({"error": "publish must be true", "statusCode": 500}, 500)
-    session.open(now, compete=body.get("compete") is True)
-    return _auth_status(session, body, now)
 
 
 def _reauthenticate(session: Session, _body: Any, now: float) -> Answer:
@@ -87,6 +80,7 @@ def _validate(session: Session, _body: Any, now: float) -> Answer:
             "PAPER_USER_NAME": USERS["paper"].name,
             "features": {"env": "PROD", "wlms": True, "realtime": True, "bond": True, "optionChains": True},
             "region": "NJ",
+            "HARDWARE_INFO": HARDWARE,
         }
     )
 
@@ -98,7 +92,6 @@ def _upgrade_missing(_session: Session, _body: Any, _now: float) -> Answer:
 ANSWERS: dict[str, Callable[[Session, Any, float], Answer]] = {
     "tickle": _tickle,
     "get_auth_status": _auth_status,
-    "open_brokerage_session": _open,
     "reauthenticate": _reauthenticate,
     "reauthenticate_by_get": _reauthenticate,
     "validate_sign_in": _validate,

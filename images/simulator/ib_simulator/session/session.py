@@ -25,6 +25,7 @@ class Timing:
     brokerage_idle: float = 360
     establish: float = 1
     gateway_login: float = 0.4
+    opening: float = 0
     reset: float = 60
     calendar: bool = False
 
