@@ -34,7 +34,7 @@ async def whole(**spec: Any) -> AsyncIterator[tuple[Operated, Simulator]]:
     simulator = Simulator(signed_in="paper", wall=lambda: NOON)
     keepalive = Keepalive(
         KeepaliveSettings(
-            gateway_url="http://gateway.test", token="token-of-tests", login_hint=HINT,
+            gateway_url="http://gateway.test", token="token-of-tests", login_hint=HINT, instance="pod-1",
             compete=bool(spec.get("reauth", {}).get("compete")),
         ),
         transport=InProcess(simulator.app),

@@ -152,7 +152,7 @@ class Gateway(RuleBasedStateMachine):
             assert decision.phase is Phase.PAUSED
             assert decision.notification is None
         if decision.refusal is not None:
-            assert decision.attempt is None
+            assert decision.attempt is not Attempt.REQUESTED
             assert self.requested is not None
             assert before.handled != self.requested
         if decision.maintenance_until is not None or not self.policy.is_known:
