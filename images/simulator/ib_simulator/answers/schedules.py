@@ -58,7 +58,7 @@ def _is_of(world: World, contract: Contract, kind: str) -> bool:
 
 
 def _venue(contract: Contract, now: float) -> dict[str, Any]:
-    """The week's pattern under the dates 2000-01-01 (a Saturday) to 07, then the holidays of the weeks ahead."""
+    """The week's pattern under 2000-01-01 (a Saturday) to 07, then holidays and half days of the weeks ahead."""
     hours = contract.market
     zone = ZoneInfo(hours.zone)
     pattern = []
@@ -70,8 +70,13 @@ def _venue(contract: Contract, now: float) -> dict[str, Any]:
     first = today(now)
     for step in range(_DAYS_AHEAD):
         day = first + timedelta(days=step)
-        if day.weekday() < 5 and _trading_day(hours, day).closed:
+        if day.weekday() > 4:
+            continue
+        trading_day = _trading_day(hours, day)
+        if trading_day.closed:
             pattern.append(_day(day, None, zone))
+        elif hours.is_half_day(day):
+            pattern.append(_day(day, trading_day, zone))
     return {
         "id": f"p{contract.conid % 100_000}",
         "tradeVenueId": f"v{contract.conid % 10_000}",

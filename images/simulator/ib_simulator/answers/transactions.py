@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,7 +35,9 @@ def list_transactions(world: World, call: Call) -> Answer:
     gains = [gain for account in accounts for gain in _gains(world, account, conid, last, days, call.now)]
     rows += [row for account in accounts for row in _dividends(world, account, conid, last, days, call.now)]
     rows.sort(key=lambda row: str(row["rawDate"]), reverse=True)
-    total = sum(float(row["amt"]) * (1 if row["side"] == "G" else -1) for row in gains)
+    for row in (*rows, *gains):
+        row["fxRate"] = _rate(world, row["cur"], currency, str(row.get("rawDate") or row["date"]))
+    total = sum(float(row["amt"]) * row["fxRate"] * (1 if row["side"] == "G" else -1) for row in gains)
     return Answer(
         {
             "rc": 0,
@@ -49,6 +51,14 @@ def list_transactions(world: World, call: Call) -> Answer:
             "transactions": rows,
         }
     )
+
+
+def _rate(world: World, source: str, target: str, day: str) -> float:
+    """Units of ``target`` for one of ``source`` on ``day`` (YYYYMMDD), or 400."""
+    rate = world.market.rate(source, target, datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).timestamp())
+    if not rate:
+        raise bad_request("invalid currency")
+    return 1 if source == target else round(rate, 6)
 
 
 def _held(world: World, account: Account, conid: int, now: float) -> Holding | None:
@@ -79,7 +89,6 @@ def _row(account: Account, contract: Contract, day: date) -> dict[str, Any]:
         "date": f"{moment:%a %b %d %H:%M:%S %Z %Y}",
         "rawDate": f"{day:%Y%m%d}",
         "cur": contract.currency,
-        "fxRate": 1,
         "acctid": account.id,
         "conid": contract.conid,
         "desc": contract.name,
@@ -92,7 +101,6 @@ def _gains(world: World, account: Account, conid: int, last: date, days: int, no
         {
             "date": f"{booking.day:%Y%m%d}",
             "cur": booking.holding.contract.currency,
-            "fxRate": 1,
             "side": "G" if booking.gain >= 0 else "L",
             "acctid": account.id,
             "amt": f"{abs(booking.gain):.4f}",

@@ -52,6 +52,8 @@ def bookings(
     contract = holding.contract
     every = _EVERY.get(account.portfolio, _USUAL)
     left = abs(holding.quantity)
+    if not left:
+        return
     side = 1 if holding.quantity > 0 else -1
     day = last - timedelta(days=(last.toordinal() + contract.conid) % every)
     while (last - day).days < days:

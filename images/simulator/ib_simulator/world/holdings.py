@@ -14,6 +14,7 @@ from ib_simulator.world.contracts import Contracts
 from ib_simulator.world.market import Market, today
 from ib_simulator.world.option_series import ADJUSTED, AFTERNOON, STANDARD, is_third_friday
 
+_CLOSED = 76792991
 _MONTH_S = 40 * 86400
 _STOCKS = 127
 """Stocks and funds that were listed first; an account that holds some of them chooses among these."""
@@ -71,7 +72,7 @@ class _Chooser:
 
     def odd(self) -> Iterator[Holding]:
         """One symbol in several classes and places, numeric tickers, many currencies; two rows are in a model."""
-        for conid in (29612256, 750000009, 750000010, 750000012, 750000001, 750000002, 750000003, 750000004):
+        for conid in (29612256, 750000009, 750000010, 750000012, 750000001, 750000002, 750000003, 750000004, 750000017):
             yield self._held(self._contracts[conid])
         for conid in (750000005, 750000008, 750000013, 750000015, 265598, 1411277, 14204):
             yield self._held(self._contracts[conid])
@@ -82,6 +83,8 @@ class _Chooser:
         for contract in self._of_kinds("BOND", "BILL", "CRYPTO", "FUND", "CMDTY", "CFD", "WAR", "IOPT"):
             yield self._held(contract)
         yield from self._vertical()
+        # What was closed today stays in the list.
+        yield replace(self._held(self._contracts[_CLOSED]), quantity=0.0)
         for conid in (756733, 8314):
             yield replace(self._held(self._contracts[conid]), model="Growth")
 

@@ -65,10 +65,13 @@ class Hours:
     def _build(self, number: int, day: date) -> TradingDay:
         midnight = datetime.combine(day, time(), self.timezone)
         ends = (self.close, self.post)
-        if self.half_day_close and _is_half_day(day):
+        if self.is_half_day(day):
             ends = (self.half_day_close, self.half_day_post or self.half_day_close)
         pre, opening, close, post = (_local(midnight, minutes) for minutes in (self.pre, self.open, *ends))
         return TradingDay(number, day, pre, opening, close, post, day in _holidays(self.holidays, day.year))
+
+    def is_half_day(self, day: date) -> bool:
+        return bool(self.half_day_close) and _is_half_day(day)
 
     def at(self, now: float) -> TradingDay:
         """The latest trading day whose pre-market has begun."""
@@ -110,16 +113,41 @@ def _local(midnight: datetime, minutes: int) -> float:
 def _holidays(region: str, year: int) -> frozenset[date]:
     if not region:
         return frozenset()
-    days = {date(year, 1, 1), date(year, 12, 25)}
-    if region == "US":
-        days |= {date(year, 6, 19), date(year, 7, 4), nth_weekday(year, 11, 3, 4), nth_weekday(year, 9, 0, 1)}
-    return frozenset(days)
+    if region != "US":
+        return frozenset({date(year, 1, 1), date(year, 12, 25)})
+    fixed = {_observed(date(year, *day)) for day in ((6, 19), (7, 4), (12, 25))}
+    new_year = date(year, 1, 1)
+    # Of a Saturday it is not made up for.
+    fixed.add(new_year if new_year.weekday() == 5 else _observed(new_year))
+    moving = {
+        nth_weekday(year, 1, 0, 3),
+        nth_weekday(year, 2, 0, 3),
+        easter(year) - timedelta(days=2),
+        nth_weekday(year, 6, 0, 1) - timedelta(days=7),
+        nth_weekday(year, 9, 0, 1),
+        nth_weekday(year, 11, 3, 4),
+    }
+    return frozenset(fixed | moving)
+
+
+def _observed(day: date) -> date:
+    """The Friday before a Saturday, the Monday after a Sunday."""
+    return day + timedelta(days={5: -1, 6: 1}.get(day.weekday(), 0))
+
+
+def easter(year: int) -> date:
+    """Easter Sunday, by the calendar of Gregory XIII."""
+    golden, (century, rest) = year % 19, divmod(year, 100)
+    epact = (19 * golden + century - century // 4 - (century - (century + 8) // 25 + 1) // 3 + 15) % 30
+    weekday = (32 + 2 * (century % 4) + 2 * (rest // 4) - epact - rest % 4) % 7
+    month, day = divmod(epact + weekday - 7 * ((golden + 11 * epact + 22 * weekday) // 451) + 114, 31)
+    return date(year, month, day + 1)
 
 
 def _is_half_day(day: date) -> bool:
     """In New York: the day after Thanksgiving, and the weekdays before Independence Day and Christmas."""
     if (day.month, day.day) in {(7, 3), (12, 24)}:
-        return day.weekday() < 5
+        return day.weekday() < 4
     return day.month == 11 and day == nth_weekday(day.year, 11, 3, 4) + timedelta(days=1)
 
 
@@ -144,6 +172,7 @@ _BY_EXCHANGE = {
     "FWB": Hours("Europe/Berlin", 480, 480, 1320, 1320, holidays="main"),
     "IBCMDTY": FOREX,
     "JSE": Hours("Africa/Johannesburg", 540, 540, 1020, 1020, holidays="main"),
+    "SEHKSZSE": Hours("Asia/Shanghai", 570, 570, 900, 900, holidays="main"),
     "SEHK": Hours("Asia/Hong_Kong", 570, 570, 960, 960, holidays="main"),
     "TSEJ": Hours("Asia/Tokyo", 540, 540, 930, 930, holidays="main"),
     "AEB": Hours("Europe/Amsterdam", 540, 540, 1050, 1050, holidays="main"),

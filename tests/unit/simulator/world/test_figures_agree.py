@@ -149,6 +149,20 @@ def test_dividends_are_booked_four_times_a_year_at_what_the_snapshot_says() -> N
     assert paid >= 4
 
 
+def test_bookings_tell_their_currency_and_its_rate_into_the_one_asked_for() -> None:
+    ask = Asker("odd", now=SATURDAY)
+    body = {"acctIds": ["U7430001"], "conids": [29612256], "days": 900}
+    asked = {name: ask("list_transactions", body=body | {"currency": name}) for name in ("GBP", "USD")}
+    rows = asked["USD"]["transactions"]
+    assert {row["cur"] for row in rows} == {"GBP"}
+    assert all(1.1 < row["fxRate"] < 1.7 for row in rows)
+    assert {row["fxRate"] for row in asked["GBP"]["transactions"]} == {1}
+    profits = {name: float(answer["rpnl"]["amt"]) for name, answer in asked.items()}
+    assert 1.1 < profits["USD"] / profits["GBP"] < 1.7
+    ask("list_transactions", body=body | {"currency": "XXX"})
+    assert ask.status == 400
+
+
 def test_the_day_after_thanksgiving_ends_at_one() -> None:
     ask = Asker(now=SATURDAY)
     bars = ask("get_price_history", conid=SPY, period="1d", bar="1h")["data"]
@@ -156,3 +170,11 @@ def test_the_day_after_thanksgiving_ends_at_one() -> None:
     schedule = ask("get_contract_trading_schedule", path={}, conid=SPY)["schedules"]["20261127"]
     assert schedule["liquid_hours"] == [{"opening": utc("2026-11-27 14:30:00"), "closing": utc("2026-11-27 18:00:00")}]
     assert schedule["extended_hours"][0]["closing"] == utc("2026-11-27 22:00:00")
+
+
+def test_the_weekly_pattern_names_half_days_with_their_hours() -> None:
+    ask = Asker(now=utc("2026-11-20 15:00:00"))
+    (venue,) = ask("get_trading_schedule", assetClass="STK", symbol="SPY", exchange="ARCA")
+    by_date = {row["tradingScheduleDate"]: row for row in venue["schedules"]}
+    assert by_date["20261126"]["sessions"] == []
+    assert by_date["20261127"]["sessions"] == [{"openingTime": "0930", "closingTime": "1300", "prop": "LIQUID"}]

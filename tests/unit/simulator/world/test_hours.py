@@ -27,6 +27,25 @@ def test_the_session_of_a_moment(moment: str, opens: str) -> None:
     assert US_STOCKS.at(utc(moment)).open == utc(opens)
 
 
+@pytest.mark.parametrize(
+    ("day", "closes"),
+    [
+        ("2026-04-03", None),
+        ("2026-07-03", None),
+        ("2027-07-05", None),
+        ("2027-12-24", None),
+        ("2026-11-27", "18:00"),
+        ("2028-07-03", "17:00"),
+        ("2026-12-24", "18:00"),
+        ("2026-11-30", "21:00"),
+    ],
+)
+def test_new_york_keeps_its_holidays_and_half_days(day: str, closes: str | None) -> None:
+    found = US_STOCKS.trading_day(US_STOCKS.number_of(date.fromisoformat(day)))
+    assert found.closed is (closes is None)
+    assert closes is None or found.close == utc(f"{day} {closes}:00")
+
+
 def test_futures_of_monday_begin_on_sunday_evening() -> None:
     session = US_FUTURES.at(utc("2026-11-22 23:30:00"))
     assert session.date == date(2026, 11, 23)

@@ -37,10 +37,11 @@ def test_positions_are_of_every_class_and_place() -> None:
     assert {row["assetClass"] for row in rows} == {
         *("STK", "CFD", "BOND", "BILL", "FUND", "CMDTY", "CRYPTO", "WAR", "IOPT", "OPT", "FOP", "FUT")
     }
-    assert {row["listingExchange"] for row in rows} >= {"LSE", "TSEJ", "SEHK", "ASX", "JSE", "FORECASTX"}
+    assert {row["listingExchange"] for row in rows} >= {"LSE", "TSEJ", "SEHK", "SEHKSZSE", "ASX", "JSE", "FORECASTX"}
     tickers = {row["ticker"] for row in rows if row["assetClass"] == "STK"}
-    assert {"4391", "7203", "700", "5"} <= tickers
-    assert {row["currency"] for row in rows} >= {"USD", "GBP", "JPY", "HKD", "AUD", "ZAR", "EUR"}
+    assert {"4391", "7203", "700", "5", "000001"} <= tickers
+    assert {row["currency"] for row in rows} >= {"USD", "GBP", "JPY", "HKD", "AUD", "ZAR", "EUR", "CNH"}
+    assert [row["ticker"] for row in rows if row["position"] == 0] == ["TSLA"]
 
 
 @pytest.mark.parametrize(
