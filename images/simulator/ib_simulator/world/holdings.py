@@ -72,7 +72,7 @@ class _Chooser:
 
     def odd(self) -> Iterator[Holding]:
         """One symbol in several classes and places, numeric tickers, many currencies; two rows are in a model."""
-        for conid in (29612256, 750000009, 750000010, 750000012, 750000001, 750000002, 750000003, 750000004, 750000017):
+        for conid in (29612256, 750000009, 750000010, 750000012, 750000001, 750000002, 750000003, 750000004):
             yield self._held(self._contracts[conid])
         for conid in (750000005, 750000008, 750000013, 750000015, 265598, 1411277, 14204):
             yield self._held(self._contracts[conid])
@@ -83,10 +83,11 @@ class _Chooser:
         for contract in self._of_kinds("BOND", "BILL", "CRYPTO", "FUND", "CMDTY", "CFD", "WAR", "IOPT"):
             yield self._held(contract)
         yield from self._vertical()
-        # What was closed today stays in the list.
-        yield replace(self._held(self._contracts[_CLOSED]), quantity=0.0)
         for conid in (756733, 8314):
             yield replace(self._held(self._contracts[conid]), model="Growth")
+        yield self._held(self._contracts[750000017])
+        # What was closed today stays in the list.
+        yield replace(self._held(self._contracts[_CLOSED]), quantity=0.0)
 
     def _of_kinds(self, *kinds: str) -> list[Contract]:
         lasting = [c for c in self._contracts if not c.expires_at or c.expires_at > self._begin + _MONTH_S]
