@@ -31,6 +31,7 @@ test: $(VENV)/.dev ## Lint, types, layers and all tests that need neither root n
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd hack/cluster && ../../$(BIN)/mypy --strict --config-file= *.py
 	$(BIN)/lint-imports
 	$(BIN)/pytest --ignore=tests/e2e -n $(JOBS) --dist loadgroup $(ARGS)
 

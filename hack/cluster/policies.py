@@ -40,9 +40,10 @@ def selects(selector: Object, labels: dict[str, str]) -> bool:
 def _addresses(peer: Object, namespace: str, pods: list[Object], namespaces: dict[str, dict[str, str]]) -> list[str]:
     """The addresses and blocks that one ``from`` or ``to`` entry names."""
     if block := peer.get("ipBlock"):
-        left = [ipaddress.ip_network(block["cidr"])]
+        # The cluster has addresses of version 4 only.
+        left = [ipaddress.IPv4Network(block["cidr"])]
         for text in block.get("except", []):
-            hole = ipaddress.ip_network(text)
+            hole = ipaddress.IPv4Network(text)
             left = [p for n in left for p in (n.address_exclude(hole) if hole.subnet_of(n) else [n])]
         return [str(network) for network in left]
     found = []

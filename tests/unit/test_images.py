@@ -20,6 +20,7 @@ IMAGES = REPOSITORY / "images"
 FILES = (*IMAGES.glob("*/Containerfile"), REPOSITORY / "operator/Containerfile")
 CONTAINERFILES = {path.parent.name: path for path in FILES}
 JAR = Path("dist/ibgroup.web.core.iblink.router.clientportal.gw.jar")
+OTHER_JAR = Path("build/lib/runtime/other.jar")
 
 
 def lines(part: str) -> list[str]:
@@ -84,10 +85,11 @@ def fetch(url: str, checksum: str, folder: Path, target: Path) -> subprocess.Com
 
 def program(folder: Path) -> str:
     """What stands for IBKR's program; its checksum."""
-    for name in (JAR, Path("build/lib/runtime/other.jar"), Path("root/conf.yaml")):
+    for name in (JAR, OTHER_JAR, Path("root/conf.yaml")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(str(name))
-    return hashlib.sha256(str(JAR).encode()).hexdigest()
+    sums = "".join(f"{hashlib.sha256(str(jar).encode()).hexdigest()}  {jar}\n" for jar in (OTHER_JAR, JAR))
+    return hashlib.sha256(sums.encode()).hexdigest()
 
 
 def test_the_program_comes_from_the_owners_folder_and_its_build_is_written_down(tmp_path: Path) -> None:
@@ -117,6 +119,24 @@ def test_another_program_than_the_tested_one_is_refused_unless_asked_for(tmp_pat
     assert f"--build-arg GATEWAY_SHA256={checksum}" in refused.stderr
     assert not (tmp_path / "image").exists()
     assert fetch("http://localhost:1/unused", "any", tmp_path / "own", tmp_path / "image").returncode == 0
+
+
+def test_a_program_with_one_other_jar_is_another_program(tmp_path: Path) -> None:
+    checksum = program(tmp_path / "own")
+    (tmp_path / "own" / OTHER_JAR).write_text("something else")
+    refused = fetch("http://localhost:1/unused", checksum, tmp_path / "own", tmp_path / "image")
+    assert refused.returncode != 0
+    assert "IBKR has changed it" in refused.stderr
+
+
+def test_the_tested_program_is_the_one_that_the_image_takes(tmp_path: Path) -> None:
+    try:
+        folder = programs.gateway()
+    except programs.Unavailable as reason:
+        pytest.skip(str(reason))
+    (default,) = (line.partition("=")[2] for line in lines("gateway") if line.startswith("ARG GATEWAY_SHA256="))
+    done = fetch("http://localhost:1/unused", default, folder, tmp_path / "image")
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_gateways_health_command_tells_whether_its_port_is_open(tmp_path: Path) -> None:
