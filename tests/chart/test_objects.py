@@ -249,4 +249,5 @@ def test_the_notes_name_three_steps_that_work_and_warn_of_what_is_risky(
     alone = helm("install", "demo", CHART, *options, "--set=operator.enabled=false").stdout
     assert "ibs/" not in alone.partition("NOTES:")[2]
     risky = "keepalive.compete=true,networkPolicy.enabled=false,mcp.ingress.enabled=true,mcp.ingress.host=a.b"
+    risky += ",mcp.ingress.tls.insecure=true"
     assert helm("install", "demo", CHART, *options, "--set", risky).stdout.count("WARNING") == 3
