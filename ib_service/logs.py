@@ -12,17 +12,25 @@ import structlog
 
 _HIDDEN = "[redacted]"
 _SECRET_KEYS = re.compile(
-    r"token|cookie|authorization|secret|password|^session$|session_?id|account|acct|user_?(name|id)"
+    r"token|cookie|authorization|secret|password|api_?key|webhook|^session$|session_?id|account|acct|user_?(name|id)"
     r"|balance|amount|cash|net_?liq|equity|margin|funds|pnl|^(dpl|upl|uel|nl|el|mv)$|body",
     re.IGNORECASE,
 )
 _PATTERNS = (
+    # Addresses that are secrets themselves: of chat services and their kind, and those of the library Apprise, which
+    # have a scheme of their own. Then name and password in front of a host.
+    re.compile(
+        r"(?i)(\bhttps?://(?:[^\s/?#@\"'<>]*@)?)"
+        r"[^\s\"'<>]*?(?:hook|/bot[0-9]|/services/|ntfy|gotify|pushover|maker\.ifttt)[^\s\"'<>]*"
+    ),
+    re.compile(r"(?i)(\b(?!https?:|wss?:|ibkr:|file:|tcp:|unix:)[a-z][a-z0-9+.-]{1,20}://)[^\s\"'<>]+"),
+    re.compile(r"""(://)[^\s/?#@"'<>]*(?=@)"""),
     # Headers whose whole value is secret, whatever it holds.
     re.compile(r"""(?i)(\b(?:(?:set-)?cookie|(?:proxy-)?authorization)["']?\s*[:=]\s*)[^\r\n]+"""),
     re.compile(r"(?i)(\b(?:bearer|basic)\s+)[^\s,;\"']+"),
     # name=value and "name": "value" of tokens and of IBKR's session cookies.
     re.compile(
-        r"""(?i)((?:token|secret|password|session_?id|sess-uuid|(?:jsession|user)id|user_?name|xyzab[\w.]*)["']?\s*[:=]\s*"""
+        r"""(?i)((?:token|secret|passw(?:or)?d|(?:x[-_])?(?:api|access)[-_]?key|session_?id|sess-uuid|(?:jsession|user)id|user_?name|xyzab[\w.]*)["']?\s*[:=]\s*"""
         r"""|["']session["']\s*:\s*|\b(?:session|api|cp|portal|web)(?:\.\w+)?=)(?:"[^"]*"|'[^']*'|[^\s;,&"'}]+)"""
     ),
     # Account ids are one to three capitals and digits (U1234567, DU1234567, DF..., F...), in a path perhaps lower case.

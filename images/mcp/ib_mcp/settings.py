@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ib_mcp.auth import tokens
 from ib_mcp.tags import is_wanted, known_tag
+from ib_service.http.addresses import is_loopback
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -64,8 +64,8 @@ class HttpSettings(McpSettings):
     token: SecretStr | None = Field(
         None,
         validate_default=True,
-        description="Tokens of the agents, one per line: the token or sha256:DIGEST, then its scopes"
-        " (ibkr:read ibkr:trade; ibkr:read when none is given).",
+        description="Tokens of the agents, one per line: the token (16 characters or more) or sha256:DIGEST, then its"
+        " scopes (ibkr:read ibkr:trade; ibkr:read when none is given).",
     )
     allowed_hosts: Names = Field(
         (), description="Host names by which agents reach this server, besides loopback and its own address."
@@ -83,13 +83,3 @@ class HttpSettings(McpSettings):
         if value is not None:
             tokens.parse(value.get_secret_value())
         return value
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` can only be reached from this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -29,7 +29,7 @@ def test_http_needs_a_token_unless_told_otherwise_on_loopback(token: str | None)
 
 
 def test_lists_and_secrets_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("secret ibkr:read ibkr:trade\n")
+    (tmp_path / "token").write_text("secret-of-the-owner ibkr:read ibkr:trade\n")
     monkeypatch.setenv("IB_MCP_GUARD_URL", "http://guard:8080")
     monkeypatch.setenv("IB_MCP_GUARD_TOKEN", "g")
     monkeypatch.setenv("IB_MCP_TOKEN_FILE", str(tmp_path / "token"))
@@ -75,12 +75,23 @@ def test_a_token_that_may_be_meant_otherwise_is_refused_and_not_shown(
     assert "12ab" not in said
 
 
+def test_a_token_that_could_be_guessed_is_refused_with_how_to_make_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IB_MCP_TOKEN", "fifteen-letters\n")
+    with pytest.raises(SystemExit):
+        settings.read(HttpSettings, **GUARD)
+    said = capsys.readouterr().err
+    assert "IB_MCP_TOKEN: holds a token of less than 16 characters; make one with: openssl rand -hex 32" in said
+    assert "fifteen" not in said
+
+
 async def test_tokens_have_scopes_and_are_kept_as_digests() -> None:
-    verifier = HashedBearer("plain\nrich ibkr:read ibkr:trade\n\n")
-    assert "plain" not in repr(vars(verifier))
-    read = await verifier.verify_token("plain")
-    trade = await verifier.verify_token("rich")
+    verifier = HashedBearer("plain-token-of-one\nrich-token-of-other ibkr:read ibkr:trade\n\n")
+    assert "plain-token" not in repr(vars(verifier))
+    read = await verifier.verify_token("plain-token-of-one")
+    trade = await verifier.verify_token("rich-token-of-other")
     assert read is not None
     assert trade is not None
     assert (read.scopes, trade.scopes) == (["ibkr:read"], ["ibkr:read", "ibkr:trade"])
-    assert await verifier.verify_token("plain ibkr:read") is None
+    assert await verifier.verify_token("plain-token-of-one ibkr:read") is None

@@ -44,6 +44,20 @@ around_secrets = st.sampled_from(
         '{{"guard_token": "{}"}}',
         "password={}",
         "token: {}",
+        "apikey={}",
+        "https://example.com/x?api_key={}&a=b",
+        "x-api-key: {}",
+        "X-API-Key={}",
+        '{{"apiKey": "{}"}}',
+        "https://hooks.slack.com/services/T0/B0/{}",
+        "https://discord.com/api/webhooks/1/{}",
+        "https://api.telegram.org/bot12345:{}/sendMessage",
+        "https://me.webhook.office.com/webhookb2/{}",
+        "http://ha.local:8123/api/webhook/{} answers 404",
+        "https://ntfy.sh/{}",
+        "cannot reach tgram://{}",
+        "slack://a/b/{}",
+        "mailto://me:{}@mail.example",
     ]
 )
 
@@ -63,6 +77,21 @@ def test_no_token_or_cookie_is_left_in_a_text(template: str, secret: str) -> Non
     assert secret not in redact_text(template.format(secret))
 
 
+@given(
+    st.sampled_from(
+        [
+            "https://me:{}@example.com/x",
+            "connecting to http://:{}@127.0.0.1:5000",
+            "postgres://me:{}@db/x",
+            "'https://me:{}@example.com'",
+        ]
+    ),
+    st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.~+%!$&*", min_size=8, max_size=40),
+)
+def test_no_password_is_left_in_an_address(template: str, password: str) -> None:
+    assert password not in redact_text(template.format(password))
+
+
 @given(st.text())
 def test_redacting_never_fails_and_redacting_again_changes_nothing(text: str) -> None:
     once = redact_text(text)
@@ -79,6 +108,10 @@ def test_redacting_never_fails_and_redacting_again_changes_nothing(text: str) ->
         "order question o10153 was answered",
         "ssoExpires 460000",
         "http://127.0.0.1:8800/mcp",
+        "https://localhost:5000/v1/api/tickle answered 200",
+        "read ibkr://session",
+        "https://github.com/example/x@main and me@example.com",
+        "the webhook answered 404",
     ],
 )
 def test_ordinary_texts_stay_readable(text: str) -> None:

@@ -7,6 +7,8 @@ import re
 
 READ, TRADE = "ibkr:read", "ibkr:trade"
 
+# Whoever reaches the port may try as many as a connection carries.
+SHORTEST = 16
 _DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
 
 
@@ -23,6 +25,8 @@ def _entry(line: str) -> tuple[bytes, list[str]]:
     if not {READ, TRADE}.issuperset(scopes):
         raise ValueError(f"holds a line with something that is no scope; write TOKEN {READ} {TRADE}")
     if not token.startswith("sha256:"):
+        if len(token) < SHORTEST:
+            raise ValueError(f"holds a token of less than {SHORTEST} characters; make one with: openssl rand -hex 32")
         return hashlib.sha256(token.encode()).digest(), scopes or [READ]
     digest = _DIGEST.fullmatch(token)
     if digest is None:

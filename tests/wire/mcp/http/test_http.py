@@ -141,8 +141,9 @@ async def test_without_the_right_token_nobody_gets_in(token: str | None) -> None
 
 async def test_a_token_may_be_configured_by_its_digest_and_must_have_the_scope() -> None:
     digest = hashlib.sha256(b"other").hexdigest()
-    async with serving(token=f"{TOKEN}\nsha256:{digest} ibkr:read ibkr:trade\nodd ibkr:trade") as client:
-        for token, status in ((TOKEN, 200), ("other", 200), (f"sha256:{digest}", 401), ("odd", 403)):
+    lines = f"{TOKEN}\nsha256:{digest} ibkr:read ibkr:trade\nodd-token-of-an-owner ibkr:trade"
+    async with serving(token=lines) as client:
+        for token, status in ((TOKEN, 200), ("other", 200), (f"sha256:{digest}", 401), ("odd-token-of-an-owner", 403)):
             response = await client.post("/mcp", **question("tools/list", token=token))
             assert response.status_code == status
         assert "ibkr:read" in refused_with(response, "operation_forbidden")["message"]
@@ -282,9 +283,9 @@ async def test_the_guard_learns_who_asks_and_how_long_they_wait_but_no_secret() 
 
 async def test_agents_with_different_tokens_or_clients_are_different_callers() -> None:
     seen = set()
-    for token, name in ((TOKEN, "tests"), ("other", "tests"), (TOKEN, "others"), (TOKEN, "tests")):
+    for token, name in ((TOKEN, "tests"), ("other-token-of-an-agent", "tests"), (TOKEN, "others"), (TOKEN, "tests")):
         stub = StubGuard()
-        async with serving(stub, token=f"{TOKEN}\nother") as client:
+        async with serving(stub, token=f"{TOKEN}\nother-token-of-an-agent") as client:
             asked = question("tools/call", token=token, name="list_accounts", arguments={})
             await client.post(
                 "/mcp", headers=asked["headers"], content=asked["content"].replace(b"tests", name.encode())

@@ -12,11 +12,11 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from ib_mcp.cli.http import Reply, ask
+from ib_service.http.addresses import is_loopback
 from ibkr import field_values
 from ibkr.errors import PacingLimited, from_envelope
 from ibkr.fields import BY_NUMBER
@@ -89,7 +89,7 @@ def tls_for(url: str) -> ssl.SSLContext:
     """As the keepalive does: IBKR ships a public, expired key pair, so on loopback there is nothing to verify."""
     context = ssl.create_default_context(cafile=os.environ.get("IB_KEEPALIVE_GATEWAY_CA_FILE"))
     host, _ = _host_port(url)
-    if _is_loopback(host) and "IB_KEEPALIVE_GATEWAY_CA_FILE" not in os.environ:
+    if is_loopback(host) and "IB_KEEPALIVE_GATEWAY_CA_FILE" not in os.environ:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
@@ -219,10 +219,3 @@ def expect(reply: Reply) -> Any:
 def _host_port(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
