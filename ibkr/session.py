@@ -193,7 +193,7 @@ class Status:
                 sign_in=SignInStatus.read(body.get("sign_in")),
                 policy=PolicyStatus.read(body.get("policy")),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"/status cannot be read: {error!r}") from error
 
 

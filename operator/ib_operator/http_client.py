@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import ssl
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
+
+from ib_service.http import client
+
+# Of an answer of a pod or a channel nothing longer is of use.
+_MOST_BYTES = 64 * 1024
 
 
-def open_client(transport: httpx.AsyncBaseTransport | None = None, *, base_url: str = "") -> httpx.AsyncClient:
+def open_client(transport: httpx.AsyncBaseTransport, *, base_url: str = "") -> httpx.AsyncClient:
     """A client without cookies, redirects and proxies; the caller closes it."""
-    return httpx.AsyncClient(
-        base_url=base_url,
-        transport=transport,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        follow_redirects=False,
-        timeout=httpx.Timeout(10),
-        trust_env=False,
-        headers={"User-Agent": "ib-mcp-operator"},
-    )
+    return client.open_client(transport, name="ib-mcp-operator", base_url=base_url, timeout=httpx.Timeout(10))
 
 
 def sockets(verify: ssl.SSLContext | None = None, *, reuse: bool = True) -> httpx.AsyncBaseTransport:
@@ -28,19 +24,10 @@ def sockets(verify: ssl.SSLContext | None = None, *, reuse: bool = True) -> http
 
     Their number is the caller's to bound, before the time limit of a request begins.
     """
-
-    def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(ssl=verify or True, limit=0, force_close=not reuse)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-
-    return _Transport(client=session)
+    return client.open_sockets(lambda: aiohttp.TCPConnector(ssl=verify or True, limit=0, force_close=not reuse))
 
 
-class _Transport(AiohttpTransport):
-    """Lets no aiohttp error through that httpx has a name for."""
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        try:
-            return await super().handle_async_request(request)
-        except aiohttp.ClientError as error:
-            raise httpx.RemoteProtocolError(str(error), request=request) from error
+async def fetch(http: httpx.AsyncClient, method: str, url: str, **given: Any) -> tuple[int, bytes]:
+    """Status and body of one answer. TooLarge beyond 64 KiB, NotUnpacked for anything packed, httpx's errors."""
+    async with http.stream(method, url, **given) as response:
+        return response.status_code, await client.read_body(response, _MOST_BYTES, packed=False)

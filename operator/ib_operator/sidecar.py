@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import httpx
 
 from ib_operator.decision.policy import Policy
+from ib_operator.http_client import fetch
+from ib_service import strict_json
+from ib_service.http.reading import NotUnpacked, TooLarge
 from ibkr.errors import from_envelope
 from ibkr.session import Status
 
@@ -15,7 +18,6 @@ from ibkr.session import Status
 _STATUS_S = 5.0
 # It waits for IBKR's answer to ssodh/init.
 _REAUTHENTICATE_S = 60.0
-_MOST_BYTES = 65536
 
 
 class NoStatus(Exception):
@@ -39,16 +41,18 @@ async def read_status(client: httpx.AsyncClient, base: str) -> Status:
     """The status at ``base`` (http://ADDRESS:PORT). NoStatus when there is none."""
     try:
         async with asyncio.timeout(_STATUS_S):
-            response = await client.get(f"{base}/status")
+            status, content = await fetch(client, "GET", f"{base}/status")
     except (TimeoutError, httpx.TimeoutException):
         raise NoStatus("it does not answer in time") from None
     except httpx.TransportError:
         raise NoStatus("no connection to its control port") from None
-    if response.status_code != 200 or len(response.content) > _MOST_BYTES:
-        raise NoStatus(f"its control port answers {response.status_code}")
+    except (TooLarge, NotUnpacked):
+        raise NoStatus("its control port answers something else than a status") from None
+    if status != 200:
+        raise NoStatus(f"its control port answers {status}")
     try:
-        return Status.from_json(response.json())
-    except (ValueError, RecursionError):
+        return Status.from_json(strict_json.load(content))
+    except ValueError:
         raise NoStatus("its /status cannot be read; keepalive and operator may be of different versions") from None
 
 
@@ -60,16 +64,17 @@ async def reauthenticate(client: httpx.AsyncClient, base: str, *, instance: str,
     try:
         async with asyncio.timeout(_REAUTHENTICATE_S):
             body = {"instance": instance, "person": is_person}
-            response = await client.post(f"{base}/reauthenticate", json=body, timeout=_REAUTHENTICATE_S)
+            url = f"{base}/reauthenticate"
+            status, content = await fetch(client, "POST", url, json=body, timeout=_REAUTHENTICATE_S)
     except httpx.ConnectError:
         return Answer("unreachable", is_refused=True)
-    except (TimeoutError, httpx.TransportError):
+    except (TimeoutError, httpx.TransportError, TooLarge, NotUnpacked):
         return Answer("lost")
-    if response.status_code == 202:
+    if status == 202:
         return Answer("accepted")
     try:
-        error = from_envelope(response.status_code, response.json())
-    except (ValueError, RecursionError):
+        error = from_envelope(status, strict_json.load(content))
+    except ValueError:
         error = None
     if error is None:
         return Answer("lost")
@@ -81,7 +86,7 @@ async def set_policy(client: httpx.AsyncClient, base: str, policy: Policy) -> bo
     body = {"paused": policy.paused, "reopen": policy.reauth_enabled, "max_attempts": policy.max_attempts}
     try:
         async with asyncio.timeout(_STATUS_S):
-            response = await client.put(f"{base}/policy", json=body)
-    except (TimeoutError, httpx.TransportError):
+            status, _ = await fetch(client, "PUT", f"{base}/policy", json=body)
+    except (TimeoutError, httpx.TransportError, TooLarge, NotUnpacked):
         return False
-    return response.is_success
+    return 200 <= status < 300

@@ -20,6 +20,8 @@ from ib_operator.background import TryLater
 from ib_operator.decision.policy import Channel
 
 _TIMEOUT_S = 10.0
+_NO_URL = "the key url of its Secret is no http or https URL"
+_TOKEN = re.compile(r"[!-~]+")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -69,6 +71,8 @@ async def send(
                 "Tags": "white_check_mark" if notification.kind == "recovered" else "key",
             }
             if token := _read(folder, channel, "token"):
+                if not _TOKEN.fullmatch(token):
+                    raise Misconfigured("the key token of its Secret has letters that no header can carry")
                 headers["Authorization"] = f"Bearer {token}"
             await _post(client, url, notification.message.encode(), headers)
         case "apprise":
@@ -91,21 +95,41 @@ def _signed(notification: Notification, key: str | None, wall: float) -> tuple[b
 
 
 async def _post(client: httpx.AsyncClient, url: str, body: bytes, headers: dict[str, str]) -> None:
-    if not url.startswith(("https://", "http://")):
-        raise Misconfigured("the key url of its Secret is no http or https URL")
+    address = _address(url)
+    # The library that sends takes a name and a password from the header only.
+    auth = httpx.BasicAuth(address.username, address.password) if address.userinfo else None
+    request = client.build_request("POST", address.copy_with(userinfo=b""), content=body, headers=headers)
+    status = 0
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            response = await client.post(url, content=body, headers=headers)
-    except httpx.InvalidURL:
-        raise Misconfigured("the key url of its Secret is no http or https URL") from None
+            # What it answers beside its status is of no use, however long it is.
+            response = await client.send(request, stream=True, auth=auth)
+            status = response.status_code
+            await response.aclose()
+    except httpx.UnsupportedProtocol:
+        raise Misconfigured(_NO_URL) from None
     # The text of these errors may hold the URL, which is a secret with many services.
     except (TimeoutError, httpx.TransportError) as error:
-        raise TryLater(f"no answer ({type(error).__name__})") from None
-    if response.is_success:
+        if not status:
+            raise TryLater(f"no answer ({type(error).__name__})") from None
+    if 200 <= status < 300:
         return
-    if response.status_code in (408, 425, 429) or response.status_code >= 500:
-        raise TryLater(f"answered {response.status_code}")
-    raise Misconfigured(f"answered {response.status_code}: check url and keys of its Secret")
+    if status in (408, 425, 429) or status >= 500:
+        raise TryLater(f"answered {status}")
+    raise Misconfigured(f"answered {status}: check url and keys of its Secret")
+
+
+def _address(url: str) -> httpx.URL:
+    """``url``, if a request can be sent there."""
+    try:
+        address = httpx.URL(url)
+        # The library that sends encodes host names by an older rule than httpx, which checks them.
+        is_sent = address.scheme in ("http", "https") and address.host != "" and address.host.encode("idna") != b""
+    except (httpx.InvalidURL, UnicodeError):
+        is_sent = False
+    if not is_sent:
+        raise Misconfigured(_NO_URL)
+    return address
 
 
 async def _apprise(url: str, notification: Notification) -> None:

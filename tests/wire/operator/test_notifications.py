@@ -330,7 +330,17 @@ async def test_a_receiver_that_is_busy_is_tried_again(secrets: Path, answer: int
 
 
 @pytest.mark.parametrize(
-    ("url", "answer"), [("http://hooks.test/", 404), ("ftp://hooks.test/", 200), ("nonsense", 200)]
+    ("url", "answer"),
+    [
+        ("http://hooks.test/", 404),
+        ("ftp://hooks.test/", 200),
+        ("nonsense", 200),
+        (f"http://{'a' * 64}.test/", 200),
+        ("http://a..test/", 200),
+        ("http://[::1", 200),
+        ("http:///path", 200),
+        ("http://hooks.test/\x7f", 200),
+    ],
 )
 async def test_a_url_that_can_never_work_is_not_tried_again(tmp_path: Path, url: str, answer: int) -> None:
     (tmp_path / "home").mkdir()
@@ -338,3 +348,11 @@ async def test_a_url_that_can_never_work_is_not_tried_again(tmp_path: Path, url:
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(answer))) as client:
         with pytest.raises(channels.Misconfigured):
             await channels.send(client, tmp_path, Channel("home", "ntfy", "home"), _NOTIFICATION, NOON)
+
+
+@pytest.mark.parametrize("token", ["tökén", "to\nken", "to ken", "€"])
+async def test_a_token_that_no_header_can_carry_is_said(secrets: Path, token: str) -> None:
+    (secrets / "home/token").write_text(token)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as client:
+        with pytest.raises(channels.Misconfigured, match="token"):
+            await channels.send(client, secrets, Channel("home", "ntfy", "home"), _NOTIFICATION, NOON)

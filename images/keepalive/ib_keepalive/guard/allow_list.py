@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ib_keepalive.upstream.api_request import PREFIX, ApiRequest
+from ib_service import strict_json
 from ibkr.catalogue import Catalogue
 from ibkr.errors import InvalidRequest, OperationUnknown
 from ibkr.operation import Operation
@@ -24,6 +25,7 @@ _LONGEST_TARGET = 3800
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LISTS = frozenset({"conids", "fields", "algos"})
 _MOST_QUERY_FIELDS = 64
+_LONGEST_NUMBER = 18
 
 
 def read_target(catalogue: Catalogue, method: str, raw_path: bytes, raw_query: bytes) -> ApiRequest:
@@ -78,17 +80,12 @@ def _read_object(content: bytes) -> tuple[dict[str, Any], bytes]:
     if not content.strip():
         return {}, b"{}"
     try:
-        value = json.loads(content, parse_constant=_refuse_constant)
-        canonical = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
-    except (ValueError, RecursionError):
+        value = strict_json.load(content)
+    except ValueError:
         raise InvalidRequest("The body is not valid JSON.") from None
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object.")
-    return value, canonical
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    return value, json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
 
 def _check_required(endpoint: Operation, query: Mapping[str, str], body: Mapping[str, Any]) -> None:
@@ -106,5 +103,10 @@ def _check_limits(endpoint: Operation, query: Mapping[str, str], body: Mapping[s
             raise InvalidRequest(f"{endpoint.id} takes at most {most} {name} at once.")
         if isinstance(value, str) and name in _LISTS and value.count(",") >= most:
             raise InvalidRequest(f"{endpoint.id} takes at most {most} {name} at once.")
-        if name not in _LISTS and isinstance(value, (int, str)) and str(value).isdecimal() and int(value) > most:
+        if name not in _LISTS and isinstance(value, (int, str)) and _is_above(str(value), most):
             raise InvalidRequest(f"{endpoint.id} takes {name} up to {most}.")
+
+
+def _is_above(text: str, most: int) -> bool:
+    digits = text.lstrip("0") if text.isdecimal() else ""
+    return len(digits) > _LONGEST_NUMBER or (digits != "" and int(digits) > most)

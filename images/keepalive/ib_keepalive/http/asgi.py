@@ -18,6 +18,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 LARGEST_BODY = 64 * 1024
 _BODY_WITHIN_S = 10.0
+# Digits of a Content-Length; Python reads no number of some thousands.
+_LONGEST_LENGTH = 18
 _PREPARED = [(b"cache-control", b"no-store")]
 
 
@@ -56,7 +58,8 @@ async def send_reply(send: Send, reply: HttpReply) -> None:
 
 async def read_body(receive: Receive, announced: bytes | None) -> bytes:
     """The request's body. ``announced`` is its Content-Length; InvalidRequest when it is too large or too slow."""
-    if announced is not None and announced.isdigit() and int(announced) > LARGEST_BODY:
+    digits = (announced or b"").lstrip(b"0")
+    if digits.isdigit() and (len(digits) > _LONGEST_LENGTH or int(digits) > LARGEST_BODY):
         raise _too_large()
     content: bytes = b""
     try:
@@ -78,10 +81,13 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """The result of ``work``, which is cancelled when the caller goes away. CallerGone then."""
     clock = asyncio.get_running_loop().time
     gone = asyncio.ensure_future(_gone(receive))
+    is_over = False
 
     def leave(_: object) -> None:
-        # A time limit that ends now: the only cancellation of asyncio that cannot be mistaken for another one.
-        stay.reschedule(clock())
+        # Who leaves just when the work ends is told by a callback that comes after this function's end.
+        if not is_over:
+            # A time limit that ends now: the only cancellation of asyncio that cannot be mistaken for another one.
+            stay.reschedule(clock())
 
     try:
         async with asyncio.timeout(None) as stay:
@@ -89,6 +95,7 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
             try:
                 return await work
             finally:
+                is_over = True
                 gone.remove_done_callback(leave)
                 gone.cancel()
     except TimeoutError:

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from ib_keepalive.login.paths import SIGN_IN_ENDS, is_sign_in_path
 from ibkr.errors import InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 
-_LARGEST_REQUEST = 1024 * 1024
+_LARGEST_REQUEST = 256 * 1024
 _LARGEST_ANSWER = 32 * 1024 * 1024
 _LARGEST_END_PAGE = 64 * 1024
 _PATIENCE_S = 30.0
@@ -81,6 +81,8 @@ class Forwarder:
                     )
                     response = await self._client.send(upstream, stream=True)
                     stack.push_async_callback(response.aclose)
+                    if not 200 <= response.status_code < 600:
+                        raise UpstreamUnreachable(f"The gateway answered with HTTP {response.status_code}.")
                     self._note_cookies(response)
                     if request.scope["path"].startswith(SIGN_IN_ENDS):
                         return await self._end(response)

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import structlog
 
+from ib_service import strict_json
 from ibkr.operation import Pacing
 
 log = structlog.get_logger("ib_keepalive.guard")
 
 # A restart takes longer than faster windows last.
 _SLOW_S = 5.0
+# A penalty that is said to last longer was not written by this program.
+_LONGEST_PENALTY_S = 3600.0
 
 
 class UsageJournal:
@@ -40,12 +43,13 @@ class UsageJournal:
             return {}, 0.0, {}
         now = self._wall()
         try:
-            recorded = json.loads(self._path.read_text("utf-8"))
+            recorded = strict_json.load(self._path.read_bytes())
             self._calls = {
                 name: [float(at) for at in recorded["calls"][name]] for name in self._slow if name in recorded["calls"]
             }
-            self._penalty_until = float(recorded["penalty_until"])
-            self._closed = {str(name): float(until) for name, until in recorded.get("closed", {}).items()}
+            latest = now + _LONGEST_PENALTY_S
+            self._penalty_until = min(float(recorded["penalty_until"]), latest)
+            self._closed = {str(name): min(float(until), latest) for name, until in recorded.get("closed", {}).items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             log.warning("what was recorded of earlier requests cannot be read", file=self._path.name)
             return {}, 0.0, {}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ib_service import strict_json
+from ib_service.http.headers import retry_after_s
 from ib_service.logs import redact_text
 from ibkr.session import AuthStatus
 
@@ -68,8 +69,8 @@ def parse_response(status: int, headers: dict[str, str], content: bytes) -> tupl
     if refused is not None:
         return refused, None
     try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
+        body = strict_json.load_cleaned(content)
+    except ValueError:
         return ProbeResult(Outcome.BROKEN, detail="IBKR's answer is not JSON"), None
     result = _read_body(body)
     return result, body if result.outcome in (Outcome.FLAGS, Outcome.ALIVE) else None
@@ -77,7 +78,9 @@ def parse_response(status: int, headers: dict[str, str], content: bytes) -> tupl
 
 def _read_refusal(status: int, headers: dict[str, str], text: str) -> ProbeResult | None:
     if status == 429:
-        return ProbeResult(Outcome.BUSY, detail="IBKR answers 429", retry_after_s=_seconds(headers.get("retry-after")))
+        return ProbeResult(
+            Outcome.BUSY, detail="IBKR answers 429", retry_after_s=retry_after_s(headers.get("retry-after"))
+        )
     if status in (301, 302, 303, 307, 308):
         return ProbeResult(Outcome.SIGNED_OUT, detail=f"IBKR redirects ({status}) to the sign-in page")
     if status == 401:
@@ -154,7 +157,3 @@ def parse_flags(body: object) -> AuthStatus | None:
 
 def _phrase(text: str) -> str:
     return redact_text(" ".join(text.split()))[:200]
-
-
-def _seconds(value: str | None) -> float | None:
-    return float(value) if value is not None and value.isdigit() else None

@@ -12,6 +12,8 @@ import httpx
 
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.session.observation import Outcome, ProbeResult, parse_response
+from ib_service.http.client import read_body
+from ib_service.http.reading import NotUnpacked, TooLarge
 from ibkr import catalogue
 
 ANSWER_LIMIT_S = 5.0
@@ -108,12 +110,11 @@ class Poller:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    content = b""
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > _LARGEST_ANSWER:
-            break
-    return content
+    """The body, or nothing where it is none that can be used."""
+    try:
+        return await read_body(response, _LARGEST_ANSWER, packed=True)
+    except (TooLarge, NotUnpacked):
+        return b""
 
 
 def _why(error: httpx.ConnectError) -> str:

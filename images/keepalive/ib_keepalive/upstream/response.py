@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ib_keepalive.upstream.json_body import read_body
+from ib_service import strict_json
 from ibkr.errors import IbError, LoginRequired, Maintenance, PacingLimited, SessionReopening, UpstreamError
 
 LARGEST_ANSWER = 16 * 1024 * 1024
@@ -47,10 +47,12 @@ def read_response(response: Response) -> tuple[Any, bytes]:
         raise LoginRequired("IBKR's gateway has no valid sign-in.")
     if 300 <= status < 400:
         raise LoginRequired("IBKR's gateway sent the request to its sign-in page.")
-    if status < 300:
+    if 200 <= status < 300:
         return _read_good(response)
     message = _message(response)
     lowered = message.lower()
+    if not 400 <= status < 600:
+        raise UpstreamError(f"IBKR answered with HTTP {status}, which means nothing.")
     if status == 400 and any(words in lowered for words in _NO_BRIDGE):
         raise SessionReopening("IBKR's brokerage session is not open at the moment.", retry_after_s=5)
     if status in (400, 500) and any(words in lowered for words in _NO_PREFLIGHT):
@@ -68,7 +70,7 @@ def _read_good(response: Response) -> tuple[Any, bytes]:
             raise LoginRequired("IBKR's gateway answered with its sign-in page.")
         raise FinalAnswer("IBKR answered with a web page instead of data.")
     try:
-        body, content = read_body(response.content)
+        body, content = strict_json.load_and_clean(response.content)
     except ValueError:
         raise UpstreamError("IBKR's answer is cut short or not JSON.", action="Try again shortly.") from None
     error = _bare_error(body)
@@ -99,7 +101,7 @@ def _message(response: Response) -> str:
     if "html" in response.media:
         return ""
     try:
-        body, _ = read_body(response.content)
+        body = strict_json.load_cleaned(response.content)
     except ValueError:
         text = response.content.decode("utf-8", "replace").strip()
         return "" if text.startswith("<") else text[:_LONGEST_MESSAGE]

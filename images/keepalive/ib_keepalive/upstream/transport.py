@@ -5,7 +5,7 @@ On sockets aiohttp is used as it is: httpx's layer over it would take a tenth of
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import cast
@@ -14,9 +14,10 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from ib_keepalive.upstream.connections import Sockets
-from ib_keepalive.upstream.response import Response
-from ib_keepalive.upstream.unpacking import read_whole
+from ib_keepalive.upstream.response import LARGEST_ANSWER, FinalAnswer, Response
+from ib_service.http.client import Sockets
+from ib_service.http.headers import retry_after_s
+from ib_service.http.reading import NotUnpacked, TooLarge, read_whole
 
 _CONNECT_S = 5.0
 _TIMEOUT = aiohttp.ClientTimeout(connect=_CONNECT_S, sock_connect=_CONNECT_S)
@@ -45,27 +46,23 @@ async def _by_sockets(transport: Sockets, method: str, url: str, body: bytes | N
         auto_decompress=False,
         timeout=_TIMEOUT,
     ) as response:
-        return Response(
-            response.status,
-            response.headers.get("content-type", "").lower(),
-            await read_whole(response.content.iter_any(), response.headers.get("content-encoding", "")),
-            _seconds(response.headers.get("retry-after")),
-        )
+        return await _read(response.status, response.headers, response.content.iter_any())
 
 
 async def _by_transport(transport: httpx.AsyncBaseTransport, method: str, url: str, body: bytes | None) -> Response:
     request = httpx.Request(method, url, headers=_HEADERS if body is None else _WITH_BODY, content=body)
     response = await transport.handle_async_request(request)
     async with aclosing(response):
-        return Response(
-            response.status_code,
-            response.headers.get("content-type", "").lower(),
-            await read_whole(
-                cast(httpx.AsyncByteStream, response.stream), response.headers.get("content-encoding", "")
-            ),
-            _seconds(response.headers.get("retry-after")),
-        )
+        return await _read(response.status_code, response.headers, cast(httpx.AsyncByteStream, response.stream))
 
 
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isascii() and text.isdecimal() else None
+async def _read(status: int, headers: Mapping[str, str], parts: AsyncIterable[bytes]) -> Response:
+    try:
+        # IBKR packs what it was not asked to pack, now and then.
+        content = await read_whole(parts, LARGEST_ANSWER, headers.get("content-encoding", ""))
+    except TooLarge:
+        raise FinalAnswer(f"IBKR's answer is larger than {LARGEST_ANSWER >> 20} MiB.") from None
+    except NotUnpacked:
+        raise FinalAnswer("IBKR's answer is packed in a way that cannot be read.") from None
+    media = headers.get("content-type", "").lower()
+    return Response(status, media, content, retry_after_s(headers.get("retry-after")))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import http.client
-import json
 import ssl
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from ib_service import strict_json
+from ib_service.http.headers import retry_after_s
+
+# What is read of an answer; none that is asked for here comes near.
+_LARGEST_ANSWER = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,13 @@ def ask(
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request(method, target, body=b"{}" if method == "POST" else None, headers=headers)
         response = connection.getresponse()
-        text = response.read().decode("utf-8", errors="replace")
-        wait = response.getheader("Retry-After", "")
+        content = response.read(_LARGEST_ANSWER)
+        wait_s = retry_after_s(response.getheader("Retry-After"))
     try:
-        body = json.loads(text)
+        body = strict_json.load_cleaned(content)
     except ValueError:
-        body = text
-    return Reply(response.status, body, float(wait) if wait.isdecimal() else None)
+        body = content.decode("utf-8", errors="replace")
+    return Reply(response.status, body, wait_s)
 
 
 def answers(url: str, token: str = "") -> Reply | None:

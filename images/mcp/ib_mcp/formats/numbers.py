@@ -6,13 +6,13 @@ hold it, as its digits in text. Arithmetic is done in ``Decimal``.
 
 from __future__ import annotations
 
-import json
 import re
 from decimal import Decimal
 from typing import Any
 
 from pydantic_core import from_json
 
+from ib_service import strict_json
 from ibkr.field_values import number
 
 Scalar = int | float | str | bool | None
@@ -29,16 +29,13 @@ def exact(text: str) -> float | str:
 
 
 def parse_json(content: bytes) -> Any:
-    """JSON with its numbers kept as ``exact`` does; NaN and the like as text. ValueError when it is none."""
+    """JSON with its numbers kept as ``exact`` does; NaN and the like are None. ValueError when it is none."""
     if _LONG_NUMBER.search(content) is None:
         try:
             return from_json(content, allow_inf_nan=False)
         except ValueError:
             pass
-    try:
-        return json.loads(content, parse_float=exact, parse_constant=str)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    return strict_json.load_cleaned(content, parse_float=exact)
 
 
 def plain(value: Decimal | None) -> int | float | str | None:

@@ -165,17 +165,13 @@ class GuardClient:
             self._accounts = {}
 
     async def status(self) -> Status:
-        content = _decode(await self._send("GET", "/status"))
-        try:
-            status = Status.from_json(content)
-            self._note_sign_in(status.sign_in.number)
-            return status
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UpstreamError("The guard's /status cannot be read by this version.") from error
+        status = _status(_decode(await self._send("GET", "/status")))
+        self._note_sign_in(status.sign_in.number)
+        return status
 
     async def reauthenticate(self) -> Status:
         content = _decode(await self._send("POST", "/reauthenticate", body={}))
-        return Status.from_json(content["status"])
+        return _status(content.get("status") if isinstance(content, dict) else None)
 
     async def _send(
         self,
@@ -217,8 +213,16 @@ def _context_headers() -> dict[str, str]:
         headers["ib-caller"] = name
     left = anyio.current_effective_deadline() - anyio.current_time()
     if left < math.inf:
-        headers["ib-deadline-ms"] = str(max(0, int((left - _RETURN_S) * 1000)))
+        # Nothing is left, without a measure, of a call that is being cancelled.
+        headers["ib-deadline-ms"] = str(int(max(0.0, left - _RETURN_S) * 1000))
     return headers
+
+
+def _status(content: object) -> Status:
+    try:
+        return Status.from_json(content)
+    except ValueError as error:
+        raise UpstreamError("The guard's /status cannot be read by this version.") from error
 
 
 def _fill(endpoint: Operation, values: Mapping[str, Any]) -> str:

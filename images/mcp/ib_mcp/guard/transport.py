@@ -5,15 +5,18 @@ On sockets aiohttp is used as it is: httpx's layer over it would take a tenth of
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import aiohttp
 import httpx
 from yarl import URL
 
-from ibkr.errors import UpstreamTimeout, UpstreamUnreachable
+from ib_service.http.client import send_once
+from ib_service.http.reading import NotUnpacked, TooLarge, read_whole
+from ibkr.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 
 # The guard answers in time by itself; these only end a connection on which nothing comes any more.
 _CONNECT_S, _SILENT_S = 3, 60
@@ -22,6 +25,7 @@ _TIMEOUT = aiohttp.ClientTimeout(sock_connect=_CONNECT_S, sock_read=_SILENT_S)
 # The guard takes 512.
 _CONNECTIONS = 480
 _IDLE_S = 15
+LARGEST_ANSWER = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +42,8 @@ Send = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Answer]]
 
 
 async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Send what changes something once: aiohttp by itself sends a PUT or DELETE again when the connection breaks."""
-    try:
-        return await send(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        if request.method == "GET":
-            raise
-        raise aiohttp.ClientError(str(error)) from error
+    """Send what changes something once; what only asks may be sent again on another connection."""
+    return await (send(request) if request.method == "GET" else send_once(request, send))
 
 
 @asynccontextmanager
@@ -60,7 +57,11 @@ async def by_sockets() -> AsyncIterator[Send]:
             async with session.request(
                 method, URL(url, encoded=True), headers=headers, data=content, allow_redirects=False
             ) as response:
-                return Answer(response.status, response.headers, await response.read())
+                return Answer(
+                    response.status,
+                    response.headers,
+                    await _whole(response.content.iter_any(), response.headers),
+                )
         except aiohttp.SocketTimeoutError as error:
             raise _silent() from error
         except aiohttp.ClientError as error:
@@ -83,17 +84,27 @@ async def by_transport(transport: httpx.AsyncBaseTransport) -> AsyncIterator[Sen
         try:
             response = await transport.handle_async_request(request)
             try:
-                await response.aread()
+                whole = await _whole(cast(httpx.AsyncByteStream, response.stream), response.headers)
             finally:
                 await response.aclose()
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             raise _silent() from error
         except httpx.TransportError as error:
             raise _unreachable() from error
-        return Answer(response.status_code, response.headers, response.content)
+        return Answer(response.status_code, response.headers, whole)
 
     async with transport:
         yield send
+
+
+async def _whole(parts: AsyncIterable[bytes], headers: Mapping[str, str]) -> bytes:
+    try:
+        return await read_whole(parts, LARGEST_ANSWER, headers.get("content-encoding", ""))
+    except TooLarge:
+        message = f"IBKR's answer is larger than the {LARGEST_ANSWER >> 20} MiB that this server reads."
+        raise UpstreamError(message, action="Ask for less at once.") from None
+    except NotUnpacked:
+        raise UpstreamError("The answer is packed in a way that cannot be read.") from None
 
 
 def _silent() -> UpstreamTimeout:

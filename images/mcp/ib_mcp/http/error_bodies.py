@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden, OperationUnknown, TokenRequired
@@ -54,7 +56,8 @@ class ErrorBodies:
                 message = {**message, "body": body}
             await send(message)
 
-        await self._app(scope, receive, worded)
+        with contextlib.suppress(ClientDisconnect):  # nobody is there to be answered
+            await self._app(scope, receive, worded)
 
 
 def _is_json(start: Message) -> bool:

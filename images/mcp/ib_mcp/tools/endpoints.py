@@ -168,7 +168,7 @@ def _picked(body: Any, pick: str | None) -> Any:
     for step in pick.split(".") if pick else ():
         if isinstance(part, dict) and step in part:
             part = part[step]
-        elif isinstance(part, list) and step.isdecimal() and int(step) < len(part):
+        elif isinstance(part, list) and step.isdecimal() and len(step) < 10 and int(step) < len(part):
             part = part[int(step)]
         else:
             names = (

@@ -89,9 +89,8 @@ def test_odd_json_becomes_json_that_every_reader_takes(content: bytes, body: Any
 
 
 def test_nesting_that_no_reader_takes_is_an_error_of_ibkr():
-    assert failure(200, b"[" * 100_000 + b"]" * 100_000).code == "upstream_error"
-    deep, _ = read_response(Response(200, "application/json", b"[" * 900 + b"]" * 900))
-    assert deep
+    for levels in (65, 900, 100_000):
+        assert failure(200, b"[" * levels + b"]" * levels).code == "upstream_error"
 
 
 @pytest.mark.parametrize("body", [b"", b"slow down", {"error": "no session"}, PAGE])

@@ -181,9 +181,9 @@ async def test_a_cold_history_is_asked_for_again():
 
 
 async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch):
-    from ib_keepalive.upstream import unpacking
+    from ib_keepalive.upstream import transport
 
-    monkeypatch.setattr(unpacking, "LARGEST_ANSWER", 1000)
+    monkeypatch.setattr(transport, "LARGEST_ANSWER", 1000)
     async with guarded(simulator().app) as guard:
         answer = await guard.get("/iserver/scanner/params")
         assert (answer.status_code, error_of(answer)["code"]) == (502, "upstream_error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -133,7 +134,7 @@ async def test_numbers_come_through_unchanged() -> None:
     text = '{"a": 0.1, "b": 12345678901234.123456, "c": 1e3, "d": NaN, "e": 9007199254740993}'
     async with asking(lambda _: httpx.Response(200, text=text)) as client:
         body = (await client.call("list_portfolio_accounts")).body
-    assert body == {"a": 0.1, "b": "12345678901234.123456", "c": 1000.0, "d": "NaN", "e": 9007199254740993}
+    assert body == {"a": 0.1, "b": "12345678901234.123456", "c": 1000.0, "d": None, "e": 9007199254740993}
     assert Decimal(body["b"]) == Decimal("12345678901234.123456")
 
 
@@ -201,3 +202,45 @@ async def test_a_fault_of_our_own_is_masked() -> None:
     assert answer.structured_content is not None
     assert answer.structured_content["error"]["code"] == "internal_error"
     assert "secret" not in str(answer.content)
+
+
+async def test_a_call_that_is_being_cancelled_ends_without_an_error_of_ours() -> None:
+    """Nothing, and less than any number, is left of its time."""
+    async with asking(lambda _: httpx.Response(200, json=[])) as client:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await client.call("list_portfolio_accounts")
+
+
+@pytest.mark.parametrize("age", ["²", "-1", "1e9", "9" * 5000, "nonsense"])
+async def test_an_age_that_is_no_number_is_none(age: str) -> None:
+    headers = {"ib-age-ms": age.encode()}
+    async with asking(lambda _: httpx.Response(200, json=[], headers=headers)) as client:
+        assert (await client.call("list_portfolio_accounts")).age_ms == 0
+
+
+@pytest.mark.parametrize("body", [[], {}, {"status": 5}, {"status": {"schema": 1, "state": "unheard of"}}, None])
+async def test_an_odd_answer_to_an_opening_is_said(body: Any) -> None:
+    async with asking(lambda _: httpx.Response(202, json=body)) as client:
+        with pytest.raises(UpstreamError, match="cannot be read"):
+            await client.reauthenticate()
+
+
+async def test_an_answer_is_given_up_at_the_bound_while_it_is_read() -> None:
+    sent = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n[")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                writer.write(b" " * 1024 * 1024)
+                await writer.drain()
+                sent += 1
+        writer.close()
+
+    async with listening(serve) as url, asking(url=url) as client:
+        with pytest.raises(UpstreamError, match="larger than the 4 MiB"):
+            await client.call("list_portfolio_accounts")
+    assert sent < 32

@@ -138,8 +138,9 @@ async def test_a_large_answer_comes_in_portions_or_by_its_parts() -> None:
         assert "scan_type_list" in refused.error["action"]
         part = await a.read("call_endpoint", endpoint="get_scanner_parameters", pick="scan_type_list.7.code")
         assert part.body["result"] == "CODE_7"
-        refused = await a.call("call_endpoint", endpoint="get_scanner_parameters", pick="scan_type_list.none")
-        assert "0 to 4999" in refused.error["action"]
+        for wrong in ("none", "5000", "9" * 5000, "²"):
+            refused = await a.call("call_endpoint", endpoint="get_scanner_parameters", pick=f"scan_type_list.{wrong}")
+            assert "0 to 4999" in refused.error["action"]
 
 
 async def test_excluded_tags_hold_for_operations_too() -> None:

@@ -1,0 +1,90 @@
+"""The HTTP client of all parts: no cookies, no redirects, no proxies, nothing packed, and answers within a bound."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import cast
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from ib_service.http.reading import NotUnpacked, read_whole
+
+
+def open_client(
+    transport: httpx.AsyncBaseTransport, *, name: str, base_url: str = "", timeout: httpx.Timeout
+) -> httpx.AsyncClient:
+    """A client that calls itself ``name``; call ``aclose`` on it, which closes ``transport`` too."""
+    return httpx.AsyncClient(
+        base_url=base_url,
+        transport=transport,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        follow_redirects=False,
+        timeout=timeout,
+        trust_env=False,
+        headers={"User-Agent": name, "Accept": "*/*", "Accept-Encoding": "identity"},
+    )
+
+
+async def read_body(response: httpx.Response, most: int, *, packed: bool) -> bytes:
+    """The body of a ``response`` that is being streamed; packed ones only where ``packed``. TooLarge, NotUnpacked."""
+    encoding = response.headers.get("content-encoding", "")
+    if encoding and not packed:
+        raise NotUnpacked
+    return await read_whole(cast(httpx.AsyncByteStream, response.stream), most, encoding)
+
+
+def open_sockets(connector: Callable[[], aiohttp.BaseConnector]) -> Sockets:
+    """Connections as ``connector`` makes them, when first needed."""
+
+    def session() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector(), cookie_jar=aiohttp.DummyCookieJar(), middlewares=(send_once,)
+        )
+
+    # The connector verifies; loading the system's authorities once more would be in vain.
+    return Sockets(client=session, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
+class ConnectionLost(aiohttp.ClientError):
+    """The connection broke after a request was sent on it, perhaps."""
+
+
+async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send a request once: aiohttp by itself sends all but POST again when the connection breaks.
+
+    Who counts requests would count it twice, or do twice what it asks for.
+    """
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise ConnectionLost(str(error)) from error
+
+
+class Sockets(AiohttpTransport):
+    """Tells connections that could not be made, in time or at all, from those that broke later.
+
+    Only the former sent nothing; the transport below calls all of them ConnectTimeout.
+    """
+
+    def session(self) -> aiohttp.ClientSession:
+        """The connections themselves, which ``aclose`` closes."""
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self.get_client()
+        return self.client
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except httpx.ConnectTimeout as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise
+            kind = httpx.ConnectError if isinstance(error.__cause__, aiohttp.ClientConnectorError) else httpx.ReadError
+            raise kind(str(error), request=request) from error.__cause__
+        except aiohttp.ClientError as error:
+            raise httpx.RemoteProtocolError(str(error), request=request) from error
