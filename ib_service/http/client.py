@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 import httpx
@@ -35,6 +35,12 @@ async def read_body(response: httpx.Response, most: int, *, packed: bool) -> byt
     if encoding and not packed:
         raise NotUnpacked
     return await read_whole(cast(httpx.AsyncByteStream, response.stream), most, encoding)
+
+
+async def fetch(http: httpx.AsyncClient, method: str, url: str, *, most: int, **given: Any) -> tuple[int, bytes]:
+    """Status and body of one answer. TooLarge beyond ``most`` bytes, NotUnpacked for anything packed."""
+    async with http.stream(method, url, **given) as response:
+        return response.status_code, await read_body(response, most, packed=False)
 
 
 def open_sockets(connector: Callable[[], aiohttp.BaseConnector]) -> Sockets:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
 
 import aiohttp
 import httpx
 
 from ib_service.http import client
-
-# Of an answer of a pod or a channel nothing longer is of use.
-_MOST_BYTES = 64 * 1024
 
 
 def open_client(transport: httpx.AsyncBaseTransport, *, base_url: str = "") -> httpx.AsyncClient:
@@ -25,9 +21,3 @@ def sockets(verify: ssl.SSLContext | None = None, *, reuse: bool = True) -> http
     Their number is the caller's to bound, before the time limit of a request begins.
     """
     return client.open_sockets(lambda: aiohttp.TCPConnector(ssl=verify or True, limit=0, force_close=not reuse))
-
-
-async def fetch(http: httpx.AsyncClient, method: str, url: str, **given: Any) -> tuple[int, bytes]:
-    """Status and body of one answer. TooLarge beyond 64 KiB, NotUnpacked for anything packed, httpx's errors."""
-    async with http.stream(method, url, **given) as response:
-        return response.status_code, await client.read_body(response, _MOST_BYTES, packed=False)

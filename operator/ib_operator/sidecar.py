@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import httpx
 
 from ib_operator.decision.policy import Policy
-from ib_operator.http_client import fetch
 from ib_service import strict_json
+from ib_service.http.client import fetch
 from ib_service.http.reading import NotUnpacked, TooLarge
 from ibkr.errors import from_envelope
 from ibkr.session import Status
 
 # The sidecar answers from memory.
 _STATUS_S = 5.0
+# Nothing longer is of use.
+_MOST_BYTES = 64 * 1024
 # It waits for IBKR's answer to ssodh/init.
 _REAUTHENTICATE_S = 60.0
 
@@ -41,7 +43,7 @@ async def read_status(client: httpx.AsyncClient, base: str) -> Status:
     """The status at ``base`` (http://ADDRESS:PORT). NoStatus when there is none."""
     try:
         async with asyncio.timeout(_STATUS_S):
-            status, content = await fetch(client, "GET", f"{base}/status")
+            status, content = await fetch(client, "GET", f"{base}/status", most=_MOST_BYTES)
     except (TimeoutError, httpx.TimeoutException):
         raise NoStatus("it does not answer in time") from None
     except httpx.TransportError:
@@ -65,7 +67,7 @@ async def reauthenticate(client: httpx.AsyncClient, base: str, *, instance: str,
         async with asyncio.timeout(_REAUTHENTICATE_S):
             body = {"instance": instance, "person": is_person}
             url = f"{base}/reauthenticate"
-            status, content = await fetch(client, "POST", url, json=body, timeout=_REAUTHENTICATE_S)
+            status, content = await fetch(client, "POST", url, json=body, timeout=_REAUTHENTICATE_S, most=_MOST_BYTES)
     except httpx.ConnectError:
         return Answer("unreachable", is_refused=True)
     except (TimeoutError, httpx.TransportError, TooLarge, NotUnpacked):
@@ -86,7 +88,7 @@ async def set_policy(client: httpx.AsyncClient, base: str, policy: Policy) -> bo
     body = {"paused": policy.paused, "reopen": policy.reauth_enabled, "max_attempts": policy.max_attempts}
     try:
         async with asyncio.timeout(_STATUS_S):
-            status, _ = await fetch(client, "PUT", f"{base}/policy", json=body)
+            status, _ = await fetch(client, "PUT", f"{base}/policy", json=body, most=_MOST_BYTES)
     except (TimeoutError, httpx.TransportError, TooLarge, NotUnpacked):
         return False
     return 200 <= status < 300
