@@ -24,7 +24,7 @@ NOON = 1795539600.0
 
 
 @dataclass
-class Gateway:
+class FakeGateway:
     """Answers every session question with ``says``: flags, a status code, ``"silence"``, or a ready answer.
 
     ``opens`` is what ``ssodh/init`` makes it say. ``local`` is what the gateway's own pages do.
@@ -101,7 +101,7 @@ class Kept:
     """A running keepalive; ``ask`` and ``browse`` speak to its control and login ports."""
 
     keepalive: Keepalive
-    gateway: Gateway
+    gateway: FakeGateway
     ask: httpx.AsyncClient
     browse: httpx.AsyncClient
 
@@ -119,10 +119,10 @@ def settings(**given: Any) -> KeepaliveSettings:
 
 @asynccontextmanager
 async def keeping(
-    gateway: Gateway | None = None, *, wall: Callable[[], float] | None = None, **given: Any
+    gateway: FakeGateway | None = None, *, wall: Callable[[], float] | None = None, **given: Any
 ) -> AsyncIterator[Kept]:
     """A keepalive with ``given`` settings; the calendar starts on a Tuesday at noon and follows the loop."""
-    gateway = gateway or Gateway()
+    gateway = gateway or FakeGateway()
     loop = asyncio.get_running_loop()
     started = loop.time()
     keepalive = Keepalive(

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from ibkr.session import SessionState, Status
-from support.keepalive import LOST, NOON, OPEN, Gateway, keeping
+from support.keepalive import LOST, NOON, OPEN, FakeGateway, keeping
 
 HOUR, DAY = 3600.0, 86400.0
 pytestmark = pytest.mark.looptime
@@ -38,7 +38,9 @@ async def test_age_of_the_status_grows_while_nothing_is_learnt() -> None:
 async def test_the_announced_maintenance_is_believed_where_ibkr_keeps_it(hours: bool, state: str) -> None:
     loop = asyncio.get_running_loop()
     saturday_evening = NOON + 4 * DAY + 8 * HOUR
-    async with keeping(Gateway(says=502), wall=lambda: saturday_evening + loop.time(), maintenance_hours=hours) as kept:
+    async with keeping(
+        FakeGateway(says=502), wall=lambda: saturday_evening + loop.time(), maintenance_hours=hours
+    ) as kept:
         await asyncio.sleep(120)
         status = (await kept.ask.get("/status")).json()
     assert (status["state"], status["maintenance"]["active"]) == (state, hours)
@@ -46,7 +48,7 @@ async def test_the_announced_maintenance_is_believed_where_ibkr_keeps_it(hours: 
 
 @pytest.mark.parametrize("says", [OPEN, LOST, 401, 500, "silence", "refuse"])
 async def test_liveness_never_depends_on_ibkr(says: object) -> None:
-    async with keeping(Gateway(says=says)) as kept:
+    async with keeping(FakeGateway(says=says)) as kept:
         await asyncio.sleep(300)
         before = len(kept.gateway.calls)
         assert (await kept.ask.get("/livez")).status_code == 200
@@ -55,7 +57,7 @@ async def test_liveness_never_depends_on_ibkr(says: object) -> None:
 
 
 async def test_readiness_begins_with_the_first_conclusion() -> None:
-    async with keeping(Gateway(says="refuse")) as kept:
+    async with keeping(FakeGateway(says="refuse")) as kept:
         await asyncio.sleep(5)
         assert (await kept.ask.get("/readyz")).status_code == 503
         assert (await kept.ask.get("/livez")).status_code == 200
@@ -105,21 +107,21 @@ async def test_other_names_are_refused(host: str) -> None:
     ],
 )
 async def test_other_web_pages_cannot_open_the_session(headers: dict[str, str]) -> None:
-    async with keeping(Gateway(says=LOST, opens=OPEN)) as kept:
+    async with keeping(FakeGateway(says=LOST, opens=OPEN)) as kept:
         await asyncio.sleep(40)
         assert (await kept.ask.post("/reauthenticate", headers=headers)).status_code == 403
         assert kept.gateway.times("/iserver/auth/ssodh/init") == []
 
 
 async def test_own_origin_may_open_the_session() -> None:
-    async with keeping(Gateway(says=LOST, opens=OPEN)) as kept:
+    async with keeping(FakeGateway(says=LOST, opens=OPEN)) as kept:
         await asyncio.sleep(40)
         answer = await kept.ask.post("/reauthenticate", headers={"origin": "http://127.0.0.1:8081"})
         assert answer.status_code == 202
 
 
 async def test_refusal_is_an_envelope_with_retry_after() -> None:
-    async with keeping(Gateway(says=LOST)) as kept:
+    async with keeping(FakeGateway(says=LOST)) as kept:
         await asyncio.sleep(40)
         await kept.reauthenticate()
         refused = await kept.reauthenticate()

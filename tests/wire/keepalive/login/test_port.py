@@ -12,12 +12,12 @@ import pytest
 from ib_keepalive.login.paths import SIGN_IN_PAGE
 from ib_keepalive.login.wording import WORDS
 from ibkr.session import SessionState
-from support.keepalive import GATEWAY, LOST, OPEN, TAKEN, Gateway, keeping
+from support.keepalive import GATEWAY, LOST, OPEN, TAKEN, FakeGateway, keeping
 
 pytestmark = pytest.mark.looptime
 
 
-class SignInPages(Gateway):
+class SignInPages(FakeGateway):
     """A gateway whose pages outside the API answer with ``page`` and note the requests."""
 
     def __init__(self, page: Any = None, says: Any = 401) -> None:
@@ -49,7 +49,7 @@ class SignInPages(Gateway):
     ],
 )
 async def test_landing_page_says_the_state_in_words(says: Any, state: SessionState) -> None:
-    async with keeping(Gateway(says=says)) as kept:
+    async with keeping(FakeGateway(says=says)) as kept:
         await asyncio.sleep(45)
         page = await kept.browse.get("/")
         assert page.status_code == 200
@@ -71,7 +71,7 @@ async def test_landing_page_needs_nothing_from_elsewhere() -> None:
 
 
 async def test_person_at_the_page_is_watched_closely_for_a_minute_only() -> None:
-    async with keeping(Gateway(says=401)) as kept:
+    async with keeping(FakeGateway(says=401)) as kept:
         await asyncio.sleep(120)
         await kept.browse.get("/")
         before = len(kept.gateway.times("/auth/status"))
@@ -83,7 +83,7 @@ async def test_person_at_the_page_is_watched_closely_for_a_minute_only() -> None
 
 
 async def test_visits_do_not_shorten_a_penalty() -> None:
-    async with keeping(Gateway(says=401)) as kept:
+    async with keeping(FakeGateway(says=401)) as kept:
         await asyncio.sleep(120)
         kept.gateway.says = httpx.Response(429, headers={"retry-after": "600"})
         await asyncio.sleep(30)

@@ -21,7 +21,7 @@ from ib_keepalive.session.poller import Poller
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.upstream.connections import open_client
 from ibkr import catalogue
-from support.keepalive import Gateway, keeping
+from support.keepalive import FakeGateway, keeping
 from support.serve import serve
 
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -237,7 +237,7 @@ async def test_stopping_in_the_middle_of_a_probe_leaves_nothing_behind() -> None
 @pytest.mark.looptime
 async def test_changes_of_state_are_logged_with_their_reason() -> None:
     with structlog.testing.capture_logs() as lines:
-        async with keeping(Gateway(says=401)):
+        async with keeping(FakeGateway(says=401)):
             await asyncio.sleep(1)
     (line,) = (line for line in lines if line["event"] == "session state changed")
     assert (line["before"], line["state"], line["reason"]) == ("starting", "login_required", "IBKR answers 401")

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.keepalive import LOST, NOON, OFFLINE, OPEN, TAKEN, Gateway, keeping
+from support.keepalive import LOST, NOON, OFFLINE, OPEN, TAKEN, FakeGateway, keeping
 
 pytestmark = pytest.mark.looptime
 
@@ -59,7 +59,7 @@ async def test_change_is_seen_within_half_a_minute_and_undone_as_fast(says: Any,
 
 
 async def test_gateway_that_answers_nothing_at_all_is_unreachable_rather_than_hung() -> None:
-    gateway = Gateway(says="silence", local="silence")
+    gateway = FakeGateway(says="silence", local="silence")
     async with keeping(gateway) as kept:
         await asyncio.sleep(60)
         status = (await kept.ask.get("/status")).json()
@@ -67,7 +67,7 @@ async def test_gateway_that_answers_nothing_at_all_is_unreachable_rather_than_hu
 
 
 async def test_gateway_that_is_not_up_yet_is_starting_and_its_start_is_noted() -> None:
-    gateway = Gateway(says="refuse")
+    gateway = FakeGateway(says="refuse")
     async with keeping(gateway) as kept:
         await asyncio.sleep(10)
         assert kept.state == "starting"
@@ -89,7 +89,7 @@ async def test_gateway_that_is_not_up_yet_is_starting_and_its_start_is_noted() -
     ],
 )
 async def test_mode_comes_from_the_accounts_then_from_the_sign_in(validation: Any, accounts: Any, mode: str) -> None:
-    async with keeping(Gateway(validation=validation, accounts=accounts)) as kept:
+    async with keeping(FakeGateway(validation=validation, accounts=accounts)) as kept:
         await asyncio.sleep(90)
         assert (await kept.ask.get("/status")).json()["mode"] == mode
 
@@ -151,7 +151,7 @@ async def test_a_calendar_that_is_set_back_changes_nothing_but_the_times_shown()
 
 
 async def test_metrics_tell_state_tickles_and_openings() -> None:
-    async with keeping(Gateway(says=LOST, opens=OPEN)) as kept:
+    async with keeping(FakeGateway(says=LOST, opens=OPEN)) as kept:
         await asyncio.sleep(130)
         await kept.reauthenticate()
         await asyncio.sleep(1)
@@ -168,7 +168,7 @@ async def test_metrics_tell_state_tickles_and_openings() -> None:
 
 
 async def test_nothing_of_the_account_shows() -> None:
-    gateway = Gateway(says=OPEN | {"message": "U7654321 has a message", "serverInfo": {"serverName": "x"}})
+    gateway = FakeGateway(says=OPEN | {"message": "U7654321 has a message", "serverInfo": {"serverName": "x"}})
     async with keeping(gateway) as kept:
         await asyncio.sleep(90)
         answers = [

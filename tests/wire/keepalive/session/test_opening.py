@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from support.keepalive import LOST, NOON, OFFLINE, OPEN, TAKEN, Gateway, eventually, keeping
+from support.keepalive import LOST, NOON, OFFLINE, OPEN, TAKEN, FakeGateway, eventually, keeping
 
 pytestmark = pytest.mark.looptime
 
 
 async def test_lost_session_is_opened_on_request_with_compete_false() -> None:
-    async with keeping(Gateway(says=LOST, opens=OPEN)) as kept:
+    async with keeping(FakeGateway(says=LOST, opens=OPEN)) as kept:
         await asyncio.sleep(30)
         answer = await kept.reauthenticate()
         assert answer.status_code == 202
@@ -35,7 +35,7 @@ async def test_open_session_is_not_opened_again() -> None:
 
 
 async def test_requests_to_open_are_25_seconds_apart_whoever_asks() -> None:
-    async with keeping(Gateway(says=LOST)) as kept:
+    async with keeping(FakeGateway(says=LOST)) as kept:
         for _ in range(400):
             answers = await asyncio.gather(*(kept.reauthenticate() for _ in range(3)))
             for answer in answers:
@@ -49,7 +49,7 @@ async def test_requests_to_open_are_25_seconds_apart_whoever_asks() -> None:
 
 
 async def test_refusal_for_pacing_tells_the_true_wait() -> None:
-    async with keeping(Gateway(says=LOST)) as kept:
+    async with keeping(FakeGateway(says=LOST)) as kept:
         await asyncio.sleep(30)
         assert (await kept.reauthenticate()).status_code == 202
         await asyncio.sleep(4)
@@ -62,14 +62,14 @@ async def test_refusal_for_pacing_tells_the_true_wait() -> None:
 
 
 async def test_restarted_keeper_does_not_ask_right_after_the_one_before_it() -> None:
-    async with keeping(Gateway(says=LOST)) as kept:
+    async with keeping(FakeGateway(says=LOST)) as kept:
         await asyncio.sleep(5)
         assert (await kept.reauthenticate()).json()["error"]["retry_after_s"] == pytest.approx(20, abs=1)
         assert (await kept.ask.get("/status")).json()["reauth"]["next_allowed_at"] == pytest.approx(NOON + 25, abs=1)
 
 
 async def test_fresh_sign_in_is_left_to_the_gateway_which_opens_the_session_itself() -> None:
-    async with keeping(Gateway(says=401), auto_reopen=True) as kept:
+    async with keeping(FakeGateway(says=401), auto_reopen=True) as kept:
         await asyncio.sleep(60)
         kept.gateway.says = LOST
         await asyncio.sleep(16)
@@ -90,7 +90,7 @@ async def test_fresh_sign_in_is_left_to_the_gateway_which_opens_the_session_itse
     ],
 )
 async def test_session_is_not_opened_where_that_cannot_help(says: Any, code: str) -> None:
-    async with keeping(Gateway(says=says), auto_reopen=True) as kept:
+    async with keeping(FakeGateway(says=says), auto_reopen=True) as kept:
         await asyncio.sleep(45)
         refused = await kept.reauthenticate()
         assert refused.json()["error"]["code"] == code
@@ -99,7 +99,7 @@ async def test_session_is_not_opened_where_that_cannot_help(says: Any, code: str
 
 
 async def test_owner_may_take_the_session_from_elsewhere_by_policy_and_on_request_only() -> None:
-    async with keeping(Gateway(says=TAKEN, opens=OPEN), compete=True, auto_reopen=True) as kept:
+    async with keeping(FakeGateway(says=TAKEN, opens=OPEN), compete=True, auto_reopen=True) as kept:
         await asyncio.sleep(600)
         assert kept.gateway.times("/iserver/auth/ssodh/init") == []
         assert (await kept.reauthenticate()).json()["status"]["state"] == "authenticated"
@@ -108,7 +108,7 @@ async def test_owner_may_take_the_session_from_elsewhere_by_policy_and_on_reques
 
 
 async def test_competitor_that_shows_up_while_a_request_waits_stops_it() -> None:
-    async with keeping(Gateway(says=LOST)) as kept:
+    async with keeping(FakeGateway(says=LOST)) as kept:
         await asyncio.sleep(40)
         kept.gateway.delay_s = 2
         await eventually(lambda: kept.gateway.in_flight == 1)
@@ -119,7 +119,7 @@ async def test_competitor_that_shows_up_while_a_request_waits_stops_it() -> None
 
 
 async def test_request_to_open_whose_answer_is_lost_is_not_followed_by_another_too_soon() -> None:
-    async with keeping(Gateway(says=LOST)) as kept:
+    async with keeping(FakeGateway(says=LOST)) as kept:
         await asyncio.sleep(40)
         kept.gateway.opens = "silence"
         assert (await kept.reauthenticate()).json()["status"]["reauth"]["last_result"] == "unsure"
@@ -132,10 +132,10 @@ async def test_request_to_open_whose_answer_is_lost_is_not_followed_by_another_t
 
 
 async def test_keeper_opens_a_lost_session_by_itself_only_where_it_is_told_to() -> None:
-    async with keeping(Gateway(says=LOST, opens=OPEN)) as kept:
+    async with keeping(FakeGateway(says=LOST, opens=OPEN)) as kept:
         await asyncio.sleep(900)
         assert kept.gateway.times("/iserver/auth/ssodh/init") == []
-    async with keeping(Gateway(), auto_reopen=True) as kept:
+    async with keeping(FakeGateway(), auto_reopen=True) as kept:
         await asyncio.sleep(300)
         kept.gateway.says, kept.gateway.opens = LOST, OPEN
         await asyncio.sleep(25)
@@ -144,7 +144,7 @@ async def test_keeper_opens_a_lost_session_by_itself_only_where_it_is_told_to() 
 
 
 async def test_keeper_goes_on_farther_and_farther_apart_in_a_long_outage_and_tells_it() -> None:
-    async with keeping(Gateway(says=LOST), auto_reopen=True) as kept:
+    async with keeping(FakeGateway(says=LOST), auto_reopen=True) as kept:
         await asyncio.sleep(6 * 3600)
         times = kept.gateway.times("/iserver/auth/ssodh/init")
         waits = [after - before for before, after in pairwise(times)]
@@ -156,7 +156,7 @@ async def test_keeper_goes_on_farther_and_farther_apart_in_a_long_outage_and_tel
 
 
 async def test_a_sign_in_renews_the_attempts() -> None:
-    async with keeping(Gateway(says=LOST), auto_reopen=True) as kept:
+    async with keeping(FakeGateway(says=LOST), auto_reopen=True) as kept:
         await asyncio.sleep(3600)
         kept.gateway.says = 401
         await asyncio.sleep(120)
@@ -169,7 +169,7 @@ async def test_a_sign_in_renews_the_attempts() -> None:
 
 
 async def test_stopped_keeper_answers_requests_with_an_error() -> None:
-    async with keeping(Gateway(says=LOST)) as kept:
+    async with keeping(FakeGateway(says=LOST)) as kept:
         await asyncio.sleep(40)
         kept.gateway.says = kept.gateway.opens = "silence"
         asked = asyncio.create_task(kept.reauthenticate())
@@ -182,7 +182,7 @@ async def test_stopped_keeper_answers_requests_with_an_error() -> None:
 
 
 async def test_session_is_not_opened_during_a_penalty() -> None:
-    async with keeping(Gateway(says=LOST), auto_reopen=True) as kept:
+    async with keeping(FakeGateway(says=LOST), auto_reopen=True) as kept:
         await asyncio.sleep(5)
         kept.gateway.says = 429
         await asyncio.sleep(120)
@@ -195,7 +195,7 @@ async def test_session_is_not_opened_during_a_penalty() -> None:
 async def test_gap_holds_whatever_the_gateway_does_and_whoever_asks(seed: int) -> None:
     random = Random(seed)
     moods = [OPEN, LOST, LOST, TAKEN, OFFLINE, 401, 429, 500, "silence", "refuse", "cut"]
-    async with keeping(Gateway(says=LOST), auto_reopen=True, compete=seed % 2 == 0) as kept:
+    async with keeping(FakeGateway(says=LOST), auto_reopen=True, compete=seed % 2 == 0) as kept:
         asked: set[asyncio.Task[httpx.Response]] = set()
         for _ in range(150):
             kept.gateway.says, kept.gateway.delay_s = random.choice(moods), random.choice((0, 0, 2, 4))

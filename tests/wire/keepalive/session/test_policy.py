@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.keepalive import LOST, NOON, OPEN, Gateway, Kept, keeping
+from support.keepalive import LOST, NOON, OPEN, FakeGateway, Kept, keeping
 
 pytestmark = pytest.mark.looptime
 INIT = "/iserver/auth/ssodh/init"
@@ -39,7 +39,7 @@ async def test_what_the_owner_forbids_is_done_neither_by_itself_nor_on_request(
     async with keeping(auto_reopen=True, record_file=record) as kept:
         await say(kept, **policy)
     # Over a restart of the keepalive too.
-    async with keeping(Gateway(says=LOST, opens=OPEN), auto_reopen=True, record_file=record) as kept:
+    async with keeping(FakeGateway(says=LOST, opens=OPEN), auto_reopen=True, record_file=record) as kept:
         await asyncio.sleep(3600)
         refused = await kept.reauthenticate()
         assert refused.status_code >= 400
@@ -50,7 +50,7 @@ async def test_what_the_owner_forbids_is_done_neither_by_itself_nor_on_request(
 
 
 async def test_a_person_may_ask_in_spite_of_all_but_a_pause() -> None:
-    async with keeping(Gateway(says=LOST, opens=OPEN)) as kept:
+    async with keeping(FakeGateway(says=LOST, opens=OPEN)) as kept:
         await say(kept, reopen=False, max_attempts=0, paused=True)
         await asyncio.sleep(60)
         assert (await kept.ask.post("/reauthenticate", json={"person": True})).status_code == 403
@@ -62,13 +62,13 @@ async def test_a_person_may_ask_in_spite_of_all_but_a_pause() -> None:
 
 async def test_a_restarted_keeper_knows_how_much_of_the_budget_is_spent(tmp_path: Path) -> None:
     record = tmp_path / "requests.json"
-    async with keeping(Gateway(says=LOST), auto_reopen=True, record_file=record) as kept:
+    async with keeping(FakeGateway(says=LOST), auto_reopen=True, record_file=record) as kept:
         await asyncio.sleep(500)
         spent = len(kept.gateway.times(INIT))
         assert spent == 5
     started, clock = asyncio.get_running_loop().time(), asyncio.get_running_loop().time
     later = keeping(
-        Gateway(says=LOST), auto_reopen=True, record_file=record, wall=lambda: NOON + 500 + clock() - started
+        FakeGateway(says=LOST), auto_reopen=True, record_file=record, wall=lambda: NOON + 500 + clock() - started
     )
     async with later as kept:
         await asyncio.sleep(600)
@@ -77,7 +77,7 @@ async def test_a_restarted_keeper_knows_how_much_of_the_budget_is_spent(tmp_path
 
 
 async def test_a_request_that_names_another_gateway_is_refused() -> None:
-    async with keeping(Gateway(says=LOST, opens=OPEN), instance="pod-1") as kept:
+    async with keeping(FakeGateway(says=LOST, opens=OPEN), instance="pod-1") as kept:
         await asyncio.sleep(40)
         assert (await kept.ask.get("/status")).json()["gateway"]["instance"] == "pod-1"
         other = await kept.ask.post("/reauthenticate", json={"instance": "pod-0"})

@@ -11,7 +11,7 @@ import pytest
 
 from ib_keepalive.app import Keepalive
 from ib_simulator.app import Simulator
-from support.keepalive import OPEN, Gateway, Kept, keeping, settings
+from support.keepalive import OPEN, FakeGateway, Kept, keeping, settings
 from support.serve import InProcess
 
 pytestmark = pytest.mark.looptime
@@ -78,7 +78,7 @@ async def test_accounts_are_asked_again_every_hour() -> None:
 
 
 async def test_another_user_in_a_tickle_is_another_sign_in() -> None:
-    class Changing(Gateway):
+    class Changing(FakeGateway):
         user = 1
 
         def _choose(self, path: str) -> Any:

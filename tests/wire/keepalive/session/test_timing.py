@@ -8,7 +8,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from support.keepalive import LOST, OPEN, Gateway, keeping
+from support.keepalive import LOST, OPEN, FakeGateway, keeping
 
 pytestmark = pytest.mark.looptime
 
@@ -78,7 +78,7 @@ async def test_session_is_tickled_every_minute_and_looked_at_every_quarter() -> 
 
 
 async def test_nobody_is_tickled_while_nobody_is_signed_in() -> None:
-    async with keeping(Gateway(says=401)) as kept:
+    async with keeping(FakeGateway(says=401)) as kept:
         await asyncio.sleep(600)
         assert kept.gateway.times("/tickle") == []
         assert (await kept.ask.get("/status")).json()["tickle"]["next_due"] is None
@@ -112,7 +112,7 @@ async def test_facts_of_the_sign_in_are_asked_once_for_a_session() -> None:
 
 
 async def test_facts_that_cannot_be_had_are_asked_less_and_less_until_they_can() -> None:
-    async with keeping(Gateway(validation=500, accounts=500)) as kept:
+    async with keeping(FakeGateway(validation=500, accounts=500)) as kept:
         await asyncio.sleep(7200)
         assert len(kept.gateway.times("/sso/validate")) <= 15
         kept.gateway.accounts = {"accounts": ["DU1234567"], "isPaper": True}
