@@ -98,14 +98,17 @@ def _fitting(rows: Iterable[dict[str, Any]], tclass: str, multiplier: Decimal | 
 
 
 async def derivatives(
-    guard: Guard, market: OptionMarket, month: str, strike: Decimal, right: str
+    guard: Guard, market: OptionMarket, month: str, strike: Decimal | None, right: str
 ) -> list[dict[str, Any]]:
-    """Rows of the options of a month with this strike and right, after ``option_market`` was asked for."""
+    """Rows of the options of a month with this strike and right, after ``option_market`` was asked for.
+
+    Of options on futures IBKR tells all strikes at once, where none is given.
+    """
     query = {
         "conid": market.underlying,
         "sectype": market.kind,
         "month": month,
-        "strike": format(strike.normalize(), "f"),
+        "strike": None if strike is None else format(strike.normalize(), "f"),
         "right": right,
         "exchange": market.exchange,
     }

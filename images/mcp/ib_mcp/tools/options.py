@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -10,25 +12,30 @@ import anyio
 from pydantic import Field
 
 from ib_mcp.context import ToolContext
-from ib_mcp.formats.numbers import decimal, plain
-from ib_mcp.formats.tables import table
-from ib_mcp.formats.times import iso_date
+from ib_mcp.formats.numbers import plain
+from ib_mcp.formats.tables import compact
 from ib_mcp.gather import gather
-from ib_mcp.market import option_lookups
+from ib_mcp.market import chains, option_lookups
+from ib_mcp.market.chains import Wish
 from ib_mcp.market.contract import Contract
 from ib_mcp.market.derivative_notation import undashed
-from ib_mcp.market.notation import month_code, month_of
+from ib_mcp.market.notation import month_of
 from ib_mcp.market.option_lookups import OptionMarket
-from ib_mcp.market.quotes import quotes
-from ib_mcp.tools.arguments import Symbol, Text
+from ib_mcp.market.quotes import Quote, quotes
+from ib_mcp.tools.arguments import Symbols, Text
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.prices import remarks
+from ib_mcp.tools.prices import remarks, unknown
 from ibkr import fields as known_fields
 from ibkr.errors import IbError, InvalidRequest, UpstreamTimeout
 
 _MOST_QUESTIONS = 24
+_MOST_SYMBOLS = 5
+_AROUND_DELTA = 4
+_MOST_EXPIRIES_BY_DELTA = 4
 # Of the time that is left: the quotes come after.
 _SHARE_OF_LOOKUPS = 0.6
+# IBKR needs seconds for it, the first time.
+_VOLATILITY = "implied_volatility_underlying"
 _GREEKS = (
     "bid",
     "ask",
@@ -41,136 +48,324 @@ _GREEKS = (
     "option_open_interest",
     "volume",
 )
-_OPTION = ("expiry", "strike", "right", "conid", "timing", "complete", *_GREEKS)
+_OPTION = ("strike", "right", "conid", "expiry", "days", "trading_class", "multiplier", "timing", "mid", *_GREEKS)
+_BY_DELTA = ("symbol", "conid", "underlying", "price", "days", "timing", "mid", *_GREEKS)
+
+Right = Literal["C", "P"]
+
+
+@dataclass
+class _Chain:
+    """What was found of one underlying; ``problems`` are the questions that went unanswered."""
+
+    underlying: Contract
+    market: OptionMarket
+    price: Decimal | None
+    volatility: float | None
+    about_price: Answer
+    today: date
+    now: float
+    strikes: dict[str, list[Decimal]] = field(default_factory=dict)
+    expiries: dict[date, dict[str, Any]] = field(default_factory=dict)
+    problems: list[IbError] = field(default_factory=list)
+
+    def days(self, day: date) -> int:
+        return (day - self.today).days
 
 
 @read_tool("Options Chains")
 async def get_option_chain(
     context: ToolContext,
-    symbol: Symbol,
+    symbol: Annotated[Symbols, Field(min_length=1, max_length=_MOST_SYMBOLS)],
     expiry: Annotated[
         Text | None,
-        Field(pattern=r"^20\d{2}-?\d{2}(-?\d{2})?$", description="YYYYMM or YYYYMMDD, else the nearest month"),
+        Field(pattern=r"^20\d{2}-?\d{2}(-?\d{2})?$", description="YYYYMM or YYYYMMDD, else the nearest"),
     ] = None,
-    right: Literal["C", "P"] | None = None,
+    days: Annotated[Text | None, Field(description="to expiry: 30-45")] = None,
+    right: Right | None = None,
     strikes: Annotated[int, Field(ge=1, le=24, description="how many around the money")] = 6,
+    delta: Annotated[float | None, Field(gt=0, lt=1, description="0.3: the option nearest to it per expiry")] = None,
     greeks: Annotated[bool, Field(description="conids, quotes and greeks of one expiry; takes seconds")] = False,
 ) -> Answer:
-    """Months, expiries and strikes of options."""
-    underlying = await _underlying(context, symbol)
-    market = await option_lookups.option_market(context.guard, underlying.conid, underlying.root)
-    expiry = undashed(expiry) if expiry else None
-    month = _month(market, expiry, underlying.symbol)
-    listed = await option_lookups.strikes(context.guard, market, month)
-    price = await _price(context, underlying)
-    answer: Answer = {
-        "symbol": underlying.symbol,
-        "conid": underlying.conid,
-        "price": plain(price),
-        "months": [month_of(code) for code in market.months],
-        "month": month_of(month),
-    }
-    if not listed:
-        return answer | {"strikes": [], "note": "IBKR lists no strikes for this month."}
-    sides = [right] if right else ["C", "P"]
-    near = nearest(listed, price, min(strikes, _MOST_QUESTIONS // len(sides)) if greeks else strikes)
-    # One strike and side are enough to know the expiries of the month.
-    asked = (near, sides) if greeks else (near[len(near) // 2 :][:1], sides[:1])
-    rows, reason = await _contracts(context, underlying, market, month, *asked)
-    expiries = sorted({str(row.get("maturityDate")) for row in rows})
-    answer |= {"expiries": [iso_date(day) for day in expiries]}
-    fitting = [day for day in expiries if day.startswith(expiry or "")]
+    """Expiries and strikes of options; with delta or greeks their quotes. Several symbols with delta only."""
+    wish = Wish(undashed(expiry) if expiry else None, chains.parse_days(days) if days else None)
+    if delta is not None:
+        return await _by_delta(context, symbol, wish, right or "C", delta)
+    if len(symbol) > 1:
+        raise InvalidRequest("Several symbols need delta.", action="Give delta, or one symbol.")
+    underlying = await _underlying(context, symbol[0])
+    chain = await _explore(context, underlying, wish)
+    chosen = _chosen(chain, wish)
+    answer = _overview(chain)
+    if chosen is None and greeks and chain.expiries:
+        known = ", ".join(f"{day:%Y%m%d}" for day in sorted(chain.expiries))
+        raise InvalidRequest(_nothing_fits(chain, wish), action=f"Choose of {known}.")
+    if chosen is None:
+        return answer | {"note": _nothing_fits(chain, wish)} | _incomplete(chain)
+    answer["expiry"] = chosen.isoformat()
+    month = chain.expiries[chosen]["month"]
+    listed = await _strikes(context, chain, month)
+    sides: list[Right] = [right] if right else ["C", "P"]
+    count = min(strikes, _MOST_QUESTIONS // len(sides)) if greeks and chain.market.kind == "OPT" else strikes
+    near = chains.nearest(listed, chain.price or listed[len(listed) // 2], count)
     if not greeks:
-        # A weekly expiry may lack the strike that was looked at.
-        unseen = {} if fitting or not rows else {"note": f"No option seen that expires on {expiry}; see expiries."}
-        return answer | {"strikes": [plain(each) for each in near], "strikes_listed": len(listed)} | unseen | reason
-    if not fitting and rows:
-        raise InvalidRequest(f"No option expires on {expiry}.", action=f"Choose of {', '.join(expiries)}.")
-    return (
-        answer | await _quoted(context, [row for row in rows if str(row.get("maturityDate")) in fitting[:1]]) | reason
-    )
+        return answer | {"strikes": [plain(each) for each in near], "strikes_listed": len(listed)} | _incomplete(chain)
+    rows = await _contracts(context, chain, month, chosen, near, sides)
+    if not rows and chain.problems:
+        raise chain.problems[0]
+    quoted = await _quoted(context, rows)
+    found = sorted(quoted, key=lambda quote: (quote.contract.strike or 0, quote.contract.right))
+    table = compact(_OPTION, (_row(quote, chain) for quote in found), kept=3)
+    return answer | {"options": table, **remarks(found)} | _incomplete(chain)
 
 
 async def _underlying(context: ToolContext, symbol: str) -> Contract:
-    """The instrument whose options are meant; those on futures belong to the future's index."""
+    """The instrument whose options are meant: of an option its underlying, of a future the index of its options."""
     contract = await context.contracts.resolve(symbol)
-    if contract.kind == "FUT" and contract.underlying:
-        return (await context.contracts.describe([contract.underlying]))[contract.underlying]
+    for _ in range(2):
+        if contract.kind in ("OPT", "FOP", "FUT", "CFD", "WAR") and contract.underlying:
+            contract = (await context.contracts.describe([contract.underlying]))[contract.underlying]
     return contract
 
 
-def _month(market: OptionMarket, expiry: str | None, symbol: str) -> str:
-    if expiry is None:
-        return market.months[0]
-    month = month_code(expiry)
-    if month not in market.months:
-        known = ", ".join(month_of(code) for code in market.months)
-        raise InvalidRequest(f"{symbol} has no options of {expiry}.", action=f"Choose expiry of {known}.")
-    return month
+async def _explore(context: ToolContext, underlying: Contract, wish: Wish, also: Sequence[str] = ()) -> _Chain:
+    """The expiries that ``wish`` is about, with a question for each month."""
+    now = context.wall()
+    today = chains.today_in_new_york(now)
+    market, quote = await gather(
+        (
+            option_lookups.option_market(context.guard, underlying.conid, underlying.root),
+            _price(context, underlying, also),
+        )
+    )
+    assert isinstance(market, OptionMarket)
+    price, volatility, about_price = _told(quote)
+    chain = _Chain(underlying, market, price, volatility, about_price, today, now)
+    months = wish.months(market, today, underlying.symbol)
+    listed = await _strikes(context, chain, months[0])
+    strike = chains.probe(listed, price)
+
+    async def look(month: str) -> None:
+        rows = await option_lookups.derivatives(context.guard, market, month, strike, "C")
+        context.contracts.learn_classes(rows)
+        _note_expiries(chain, month, rows)
+
+    await _within_budget(chain, (look(month) for month in months))
+    if not chain.expiries and chain.problems:
+        raise chain.problems[0]
+    return chain
 
 
-def nearest(strikes: Sequence[Decimal], price: Decimal | None, count: int) -> list[Decimal]:
-    """The ``count`` strikes around ``price`` in order; around the middle of the list without a price."""
-    middle = strikes[len(strikes) // 2] if price is None else price
-    return sorted(sorted(strikes, key=lambda strike: (abs(strike - middle), strike))[:count])
+def _note_expiries(chain: _Chain, month: str, rows: Iterable[dict[str, Any]]) -> None:
+    for row in rows:
+        day = chains.expiry_of(row)
+        if day is not None and chains.is_tradable(day, chain.now):
+            known = chain.expiries.setdefault(day, {"month": month, "classes": {}})
+            known["classes"][str(row.get("tradingClass") or "")] = row.get("multiplier")
 
 
-async def _price(context: ToolContext, underlying: Contract) -> Decimal | None:
-    """The last price, or None where there is none; the chain is of use without it."""
+def _chosen(chain: _Chain, wish: Wish) -> date | None:
+    return min((day for day in chain.expiries if wish.fits(day, chain.today, chain.market)), default=None)
+
+
+def _nothing_fits(chain: _Chain, wish: Wish) -> str:
+    if not chain.expiries:
+        return "No option was seen that can still be traded."
+    asked = wish.expiry or (f"within {wish.days[0]} to {wish.days[1]} days" if wish.days else "")
+    return f"No option was seen that expires {asked}; see expiries."
+
+
+def _overview(chain: _Chain) -> Answer:
+    rows = (
+        (day.isoformat(), chain.days(day), " ".join(sorted(filter(None, seen["classes"]))), _multiplier(seen))
+        for day, seen in sorted(chain.expiries.items())
+    )
+    return {
+        "symbol": chain.underlying.symbol,
+        "conid": chain.underlying.conid,
+        "name": chain.underlying.name,
+        **chain.about_price,
+        "options_are": "on futures" if chain.market.kind == "FOP" else "on it",
+        "months": [month_of(code) for code in chain.market.months],
+        "expiries": compact(("expiry", "days", "trading_classes", "multiplier"), rows, kept=2),
+    }
+
+
+def _multiplier(seen: dict[str, Any]) -> str | None:
+    told = sorted({str(value) for value in seen["classes"].values() if value})
+    return " ".join(told) or None
+
+
+async def _price(context: ToolContext, underlying: Contract, also: Sequence[str]) -> Quote | None:
+    """With the fields ``also``; None where there is none, since the chain is of use without it."""
     try:
-        (quote,) = await quotes(context.guard, [underlying], known_fields.find(["last", "prior_close"]))
+        wanted = known_fields.find(["last", "prior_close", *also])
+        (quote,) = await quotes(context.guard, [underlying], wanted)
     except IbError:
         return None
-    value = quote.values.get("last") or quote.values.get("prior_close")
-    return value if isinstance(value, Decimal) else None
+    return quote
+
+
+def _told(quote: Any) -> tuple[Decimal | None, float | None, Answer]:
+    """Price and volatility of the underlying, and what is said of the price."""
+    if not isinstance(quote, Quote):
+        return None, None, {}
+    last, prior = quote.values.get("last"), quote.values.get("prior_close")
+    price = last if isinstance(last, Decimal) else prior if isinstance(prior, Decimal) else None
+    volatility = quote.values.get(_VOLATILITY)
+    about: Answer = {"price": plain(price), "currency": quote.contract.currency, "timing": quote.timing}
+    if price is not None and (price is not last or quote.notes.get("last") == "previous_close"):
+        about["price_is"] = "previous_close"
+    return price, float(volatility) / 100 if isinstance(volatility, Decimal) else None, about
+
+
+async def _strikes(context: ToolContext, chain: _Chain, month: str) -> list[Decimal]:
+    if month not in chain.strikes:
+        chain.strikes[month] = await option_lookups.strikes(context.guard, chain.market, month)
+    if not chain.strikes[month]:
+        raise InvalidRequest(
+            f"IBKR lists no strikes of {chain.underlying.symbol} for {month_of(month)}.", action="Choose another month."
+        )
+    return chain.strikes[month]
 
 
 async def _contracts(
-    context: ToolContext,
-    underlying: Contract,
-    market: OptionMarket,
-    month: str,
-    strikes: Sequence[Decimal],
-    sides: Sequence[str],
-) -> tuple[list[dict[str, Any]], Answer]:
-    """IBKR's rows of these options in every expiry of the month, and the reason when some are missing."""
+    context: ToolContext, chain: _Chain, month: str, day: date, strikes: Sequence[Decimal], sides: Sequence[Right]
+) -> list[dict[str, Any]]:
+    """IBKR's rows of these options that expire on ``day``."""
     found: list[dict[str, Any]] = []
-    reasons: list[IbError] = []
 
-    async def ask(strike: Decimal, side: str) -> None:
+    async def ask(strike: Decimal | None, side: str) -> None:
+        found.extend(await option_lookups.derivatives(context.guard, chain.market, month, strike, side))
+
+    asked: Sequence[Decimal | None] = [None] if chain.market.kind == "FOP" else strikes
+    await _within_budget(chain, (ask(strike, side) for strike in asked for side in sides))
+    fitting = [row for row in found if chains.expiry_of(row) == day and chains.strike_in(row) in strikes]
+    context.contracts.learn_classes(fitting)
+    return fitting
+
+
+async def _within_budget(chain: _Chain, questions: Iterable[Awaitable[None]]) -> None:
+    """All of them, as far as the time goes; what failed is noted and hides nothing else."""
+
+    async def one(question: Awaitable[None]) -> None:
         try:
-            found.extend(await option_lookups.derivatives(context.guard, market, month, strike, side))
+            await question
         except IbError as error:
-            reasons.append(error)
+            chain.problems.append(error)
 
     left = anyio.current_effective_deadline() - anyio.current_time()
     with anyio.move_on_after(left * _SHARE_OF_LOOKUPS) as scope:
-        await gather(ask(strike, side) for strike in strikes for side in sides)
+        await gather([one(question) for question in questions])
     if scope.cancelled_caught:
-        reasons.append(UpstreamTimeout("IBKR took too long to tell them."))
-    if reasons and not found:
-        raise reasons[0]
-    return found, {"complete": False, "note": f"Some options are missing. {reasons[0].message}"} if reasons else {}
+        chain.problems.append(UpstreamTimeout("IBKR took too long to tell them."))
 
 
-async def _quoted(context: ToolContext, rows: Sequence[dict[str, Any]]) -> Answer:
-    """Quotes and greeks of options of one expiry."""
+def _incomplete(chain: _Chain) -> Answer:
+    if not chain.problems:
+        return {}
+    return {"complete": False, "note": f"Some options are missing. {chain.problems[0].message}"}
+
+
+async def _quoted(context: ToolContext, rows: Sequence[dict[str, Any]]) -> list[Quote]:
     known = await context.contracts.describe(int(row["conid"]) for row in rows)
-    found = await quotes(context.guard, list(known.values()), known_fields.find(_GREEKS))
-    by_conid = {quote.contract.conid: quote for quote in found}
+    return await quotes(context.guard, list(known.values()), known_fields.find(_GREEKS))
 
-    def row(option: dict[str, Any]) -> list[Any]:
-        quote = by_conid[int(option["conid"])]
-        strike, right = plain(decimal(option.get("strike"))), str(option.get("right") or "")[:1]
-        about = [
-            iso_date(option.get("maturityDate")),
-            strike,
-            right,
-            int(option["conid"]),
-            quote.timing,
-            quote.complete,
-        ]
-        return [*about, *(quote.shown(name) for name in _GREEKS)]
 
-    ordered = sorted(rows, key=lambda option: (decimal(option.get("strike")) or 0, str(option.get("right"))))
-    return {"options": table(_OPTION, map(row, ordered)), **remarks(found)}
+def _row(quote: Quote, chain: _Chain) -> list[Any]:
+    contract = quote.contract
+    day = date.fromisoformat(contract.expiry)
+    return [
+        plain(contract.strike),
+        contract.right,
+        contract.conid,
+        day.isoformat(),
+        chain.days(day),
+        contract.trading_class,
+        plain(contract.multiplier),
+        quote.timing,
+        _mid(quote),
+        *(quote.shown(name) for name in _GREEKS),
+    ]
+
+
+def _mid(quote: Quote) -> Any:
+    bid, ask = quote.values.get("bid"), quote.values.get("ask")
+    return plain((bid + ask) / 2) if isinstance(bid, Decimal) and isinstance(ask, Decimal) else None
+
+
+async def _by_delta(context: ToolContext, symbols: Sequence[str], wish: Wish, right: Right, delta: float) -> Answer:
+    """For each symbol and expiry the option whose delta is nearest."""
+    rows: list[list[Any]] = []
+    found: list[Quote] = []
+    problems: dict[str, IbError] = {}
+    notes: dict[str, str] = {}
+
+    async def one(symbol: str) -> None:
+        try:
+            chain = await _explore(context, await _underlying(context, symbol), wish, [_VOLATILITY])
+            best = await _nearest_to(context, chain, wish, right, delta)
+        except IbError as error:
+            problems[symbol] = error
+            return
+        if not best:
+            notes[symbol] = _nothing_fits(chain, wish)
+        elif chain.problems:
+            notes[symbol] = chain.problems[0].message
+        rows.extend([_row_by_delta(quote, chain) for quote in best])
+        found.extend(best)
+
+    await gather(map(one, dict.fromkeys(symbols)))
+    if not rows and not notes:
+        raise next(iter(problems.values()))
+    rows.sort(key=lambda row: (str(row[2]), row[4]))
+    return {
+        "right": right,
+        "delta": delta,
+        "options": compact(_BY_DELTA, rows, kept=2),
+        **unknown(problems),
+        **({"remarks": notes} if notes else {}),
+        **remarks(found),
+    }
+
+
+async def _nearest_to(context: ToolContext, chain: _Chain, wish: Wish, right: Right, delta: float) -> list[Quote]:
+    fitting = sorted(day for day in chain.expiries if wish.fits(day, chain.today, chain.market))
+    days = fitting[: _MOST_EXPIRIES_BY_DELTA if wish.days or wish.expiry else 1]
+    if chain.price is None:
+        raise InvalidRequest(
+            f"{chain.underlying.symbol} has no price to start from.", action="Use greeks=true with an expiry."
+        )
+    rows: list[dict[str, Any]] = []
+    for day in days:
+        month = chain.expiries[day]["month"]
+        listed = await _strikes(context, chain, month)
+        guess = chains.strike_of_delta(chain.price, delta, right, chain.days(day), chain.volatility)
+        near = chains.nearest(listed, guess, _AROUND_DELTA)
+        rows += await _contracts(context, chain, month, day, near, [right])
+    quoted = await _quoted(context, rows) if rows else []
+    best: dict[str, Quote] = {}
+    for quote in quoted:
+        known = best.get(quote.contract.expiry)
+        if known is None or _distance(quote, delta) < _distance(known, delta):
+            best[quote.contract.expiry] = quote
+    return list(best.values())
+
+
+def _distance(quote: Quote, delta: float) -> float:
+    value = quote.values.get("delta")
+    return abs(abs(float(value)) - delta) if isinstance(value, Decimal) else 2.0
+
+
+def _row_by_delta(quote: Quote, chain: _Chain) -> list[Any]:
+    day = date.fromisoformat(quote.contract.expiry)
+    return [
+        quote.contract.symbol,
+        quote.contract.conid,
+        chain.underlying.symbol,
+        plain(chain.price),
+        chain.days(day),
+        quote.timing,
+        _mid(quote),
+        *(quote.shown(name) for name in _GREEKS),
+    ]

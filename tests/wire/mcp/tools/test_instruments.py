@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from ib_simulator.faults.faults import FaultSpec
 from support.agent import Agent, agent
 
 pytestmark = pytest.mark.looptime
@@ -134,68 +133,3 @@ async def test_rules_and_hours_come_when_asked_for() -> None:
         assert "limit" in full.body["rules"]["order_types"]
         regular = [row for row in full.rows("hours") if row["kind"] == "liquid_hours"]
         assert regular[0]["opens"].endswith("14:30:00Z")
-
-
-async def test_options_around_the_money_of_the_nearest_month() -> None:
-    async with agent() as a:
-        chain = (await a.read("get_option_chain", symbol="AAPL", strikes=4)).body
-        assert chain["month"] == chain["months"][0]
-        assert len(chain["strikes"]) == 4
-        assert min(chain["strikes"]) < chain["price"] < max(chain["strikes"])
-        assert chain["expiries"]
-
-
-async def test_expiries_are_taken_as_the_chain_writes_them() -> None:
-    async with agent() as a:
-        day = (await a.read("get_option_chain", symbol="AAPL", expiry="2026-12")).body["expiries"][2]
-        assert day == "2026-12-18"
-        rows = (await a.read("get_option_chain", symbol="AAPL", expiry=day, strikes=1, greeks=True)).rows("options")
-        assert {row["expiry"] for row in rows} == {day}
-        assert (await found(a, f"AAPL {day} C 290"))["expiry"] == day
-
-
-async def test_a_day_on_which_nothing_expires_is_remarked() -> None:
-    async with agent() as a:
-        chain = (await a.read("get_option_chain", symbol="AAPL", expiry="20261219")).body
-        assert "20261219" in chain["note"]
-        assert "2026-12-18" in chain["expiries"]
-        refused = await a.call("get_option_chain", symbol="AAPL", expiry="20261219", greeks=True)
-        assert "20261218" in refused.error["action"]
-
-
-async def test_greeks_of_one_expiry_within_the_budget_of_questions() -> None:
-    async with agent() as a:
-        answer = await a.read("get_option_chain", symbol="AAPL", expiry="20261218", strikes=24, greeks=True)
-        asked = [request for request in a.simulator.requests if request.endpoint == "get_derivative_contracts"]
-        assert len(asked) <= 24
-        rows = answer.rows("options")
-        assert {row["expiry"] for row in rows} == {"2026-12-18"}
-        assert {row["right"] for row in rows} == {"C", "P"}
-        call = next(row for row in rows if row["right"] == "C")
-        assert 0 < call["delta"] < 1
-        assert call["timing"] == "live"
-        assert call["complete"]
-
-
-async def test_a_chain_that_takes_too_long_is_told_as_far_as_it_is_known() -> None:
-    async with agent() as a:
-        a.simulator.faults.add(FaultSpec(kind="hang", endpoint="get_derivative_contracts", after=3))
-        answer = await a.read("get_option_chain", symbol="AAPL", expiry="20261218", strikes=6, greeks=True)
-        assert 1 <= len(answer.rows("options")) <= 3
-        assert answer.body["complete"] is False
-        assert answer.body["note"]
-
-
-async def test_options_on_a_future_are_found_at_its_exchange() -> None:
-    async with agent() as a:
-        answer = await a.read("get_option_chain", symbol="ES 202612", right="P", strikes=2, greeks=True)
-        assert answer.body["symbol"] == "ES@CME"
-        assert {row["right"] for row in answer.rows("options")} == {"P"}
-
-
-async def test_a_month_or_an_instrument_without_options_is_refused() -> None:
-    async with agent() as a:
-        refused = await a.call("get_option_chain", symbol="AAPL", expiry="203011")
-        assert "202612" in refused.error["action"]
-        assert (await a.call("get_option_chain", symbol="EUR.USD")).error["code"] == "invalid_request"
-        assert (await a.call("get_option_chain", symbol="AAPL", expiry="202613")).error["code"] == "invalid_request"
