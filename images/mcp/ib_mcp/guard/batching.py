@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ibkr.errors import UpstreamError
@@ -15,6 +16,17 @@ V = TypeVar("V")
 _GATHERING_S = 0.01
 # What comes while so many questions are under way goes together into the next one.
 _AT_ONCE = 2
+# With these IBKR may refuse a question for one of its keys; others are trouble of its own, which no halving cures.
+_BLAMES = frozenset({400, 404, 500, 502})
+# So many more questions may find out which key it is: two bad ones of two hundred, and hardly more in an outage.
+_MOST_SPLITS = 8
+
+
+@dataclass(slots=True)
+class _Splits:
+    """How often the questions of one batch may still be halved."""
+
+    left: int
 
 
 class Batch(Generic[K, V]):
@@ -55,17 +67,22 @@ class Batch(Generic[K, V]):
             asked, self._open = self._open, {}
             names = list(asked)
             parts = [names[start : start + self._most] for start in range(0, len(names), self._most)]
-            await asyncio.gather(*(self._answer_part(part, asked) for part in parts))
+            splits = _Splits(_MOST_SPLITS)
+            await asyncio.gather(*(self._answer_part(part, asked, splits) for part in parts))
 
-    async def _answer_part(self, keys: list[K], asked: dict[K, asyncio.Future[V | Exception | None]]) -> None:
+    async def _answer_part(
+        self, keys: list[K], asked: dict[K, asyncio.Future[V | Exception | None]], splits: _Splits
+    ) -> None:
         found: dict[K, V] = {}
         failure: Exception | None = None
         try:
             found = await self._ask(keys)
         except UpstreamError as error:
-            if len(keys) > 1:  # One caller's key may be what IBKR refuses; it is no reason to refuse the others.
+            # One caller's key may be what IBKR refuses; it is no reason to refuse the others.
+            if len(keys) > 1 and error.status in _BLAMES and splits.left:
+                splits.left -= 1
                 half = len(keys) // 2
-                await asyncio.gather(*(self._answer_part(part, asked) for part in (keys[:half], keys[half:])))
+                await asyncio.gather(*(self._answer_part(part, asked, splits) for part in (keys[:half], keys[half:])))
                 return
             failure = error
         except Exception as error:

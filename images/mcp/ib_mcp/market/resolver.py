@@ -9,6 +9,7 @@ or a coin: those are searched in the brokerage session.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -29,6 +30,8 @@ from ib_mcp.market.wanted import Conid, Identifier, Number, Option, Stock, Wante
 from ibkr.errors import IbError, InvalidRequest
 
 _MOST_REMEMBERED = 20_000
+# IBKR renames tickers, and lists a second expiry in a month that had one.
+_FORGET_EVERY_S = 3600.0
 _MOST_NEAR = 6
 # Looking for near names costs questions, so only the first wrong ones get them.
 _MOST_HELPED = 3
@@ -38,7 +41,7 @@ V = TypeVar("V")
 
 
 class Contracts:
-    """Looks instruments up and remembers them: a conid lives as long as its instrument."""
+    """Looks instruments up and remembers them for an hour at most."""
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
@@ -49,6 +52,7 @@ class Contracts:
         self._definitions = Batch(self._ask_definitions, lookups.MOST_DEFINITIONS)
         self._found: dict[str, Found] = {}
         self._known: dict[int, Contract] = {}
+        self._forget_at = float("-inf")
         self._classes: dict[int, str] = {}
         self._words: dict[int, str] = {}
 
@@ -66,6 +70,7 @@ class Contracts:
 
     async def resolve_each(self, texts: Iterable[str]) -> tuple[dict[str, Contract], dict[str, IbError]]:
         """The instruments by what they were called, and why the others have none: one wrong name spoils nothing."""
+        self._forget_old()
         wanted: dict[str, tuple[Wanted, ...]] = {}
         refused: dict[str, IbError] = {}
         for text in dict.fromkeys(texts):
@@ -186,6 +191,14 @@ class Contracts:
         near = await self.near(text) if helps and not isinstance(last, (Conid, Option)) else []
         look_up = option_lookups.LOOK_UP if isinstance(last, Option) else lookups.LOOK_UP
         raise NotFound(f"There is no instrument {text[:60]!r}.", near, look_up)
+
+    def _forget_old(self) -> None:
+        """Ask IBKR anew what names mean, once an hour."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._forget_at:
+            self._forget_at = now + _FORGET_EVERY_S
+            self._found.clear()
+            self._known.clear()
 
     async def _learn(self, conids: list[int]) -> dict[int, Contract]:
         found = await self._definitions.get(conids)

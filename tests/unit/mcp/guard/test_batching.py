@@ -99,3 +99,32 @@ async def test_a_caller_that_gives_up_costs_the_others_nothing() -> None:
     leaver.cancel()
     assert await stayer == {"a": "a"}
     assert leaver.cancelled()
+
+
+@pytest.mark.parametrize(("status", "most"), [(503, 1), (504, 1), (500, 17), (400, 17)])
+async def test_an_outage_costs_a_bounded_number_of_questions(status: int, most: int) -> None:
+    asked = 0
+
+    async def down(keys: list[int]) -> dict[int, int]:
+        nonlocal asked
+        asked += 1
+        raise UpstreamError("IBKR is down", status=status)
+
+    with pytest.raises(UpstreamError):
+        await Batch(down, 200).get(range(200))
+    assert asked <= most
+
+
+async def test_two_keys_of_two_hundred_that_ibkr_refuses_cost_the_others_nothing() -> None:
+    async def picky(keys: list[int]) -> dict[int, int]:
+        if {17, 181} & set(keys):
+            raise UpstreamError("no", status=500)
+        return {key: key for key in keys}
+
+    batch = Batch(picky, 200)
+    good = [key for key in range(200) if key // 25 not in (0, 7)]
+    asking = [asyncio.create_task(batch.get([key])) for key in range(200)]
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    assert all(found[key] == {key: key} for key in good)
+    assert isinstance(found[17], UpstreamError)
+    assert isinstance(found[181], UpstreamError)
