@@ -172,6 +172,9 @@ OTHER = {
     "backend": "https://api.example.com",
     "includeTags": ["Portfolio"],
     "excludeTags": ["Portfolio"],
+    "spec": "https://api.example.com/openapi.json",
+    "configMapKey": "unusual",
+    "naming": "document",
     "channelSecrets": ["unusual"],
     "maxAttempts": 1,
     "supervisedFrom": "elsewhere/its-operator",
@@ -184,6 +187,8 @@ NEEDS = {
     "simulator": {("simulator", "enabled"): True},
     "supervisedFrom": {("operator", "enabled"): False},
     "autoscaling": {("mcp", "autoscaling", "enabled"): True},
+    "openapi": {("mcp", "openapi", "spec"): "/unusual"},
+    "configMapKey": {("mcp", "openapi", "configMap"): "other"},
 }
 
 

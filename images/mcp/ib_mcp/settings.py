@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -36,14 +36,40 @@ class McpSettings(BaseSettings):
     default_account: str | None = Field(None, description="Account used by tools that are given none.")
     include_tags: Names = Field((), description="Only tools with one of these tags (comma-separated); empty means all.")
     exclude_tags: Names = Field((), description="No tools with one of these tags; wins over INCLUDE_TAGS.")
+    spec: str | None = Field(
+        None, description="Path or URL of an OpenAPI document, of whose operations tools are generated."
+    )
+    spec_include_tags: Names = Field(
+        (), description="Only operations of the document with one of these tags; empty means all."
+    )
+    spec_exclude_tags: Names = Field((), description="No operations of the document with one of these tags.")
+    spec_include_operations: Names = Field(
+        (), description="These operations of the document besides those of SPEC_INCLUDE_TAGS, or alone without them."
+    )
+    spec_naming: Literal["catalogue", "document"] = Field(
+        "catalogue", description="Names of generated tools: ids of the catalogue, or the document's operationIds."
+    )
     deadline_s: float = Field(20, gt=0, le=300, description="Seconds in which every tool call is answered.")
 
     @field_validator(
-        "include_tags", "exclude_tags", "allowed_hosts", "allowed_origins", mode="before", check_fields=False
+        "include_tags",
+        "exclude_tags",
+        "spec_include_tags",
+        "spec_exclude_tags",
+        "spec_include_operations",
+        "allowed_hosts",
+        "allowed_origins",
+        mode="before",
+        check_fields=False,
     )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("spec", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: Any) -> Any:
+        return value or None
 
     @field_validator("include_tags", "exclude_tags")
     @classmethod

@@ -1,4 +1,4 @@
-"""OpenAPI documents of our own, in the manner of other public APIs: a shop (3.0, YAML) and payments (3.1, YAML)."""
+"""OpenAPI documents of our own: of the catalogue, and in the manner of other public APIs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,30 @@ from typing import Any
 
 import yaml
 
+from ibkr import catalogue
+from ibkr.operation import Operation
+
 _FOLDER = Path(__file__).parent
 SHOP, PAYMENTS = _FOLDER / "shop.yaml", _FOLDER / "payments.yaml"
 
 
 def all_of_them() -> list[dict[str, Any]]:
     return [yaml.safe_load(path.read_text("utf-8")) for path in (SHOP, PAYMENTS)]
+
+
+def of_catalogue() -> dict[str, Any]:
+    """Every row of the catalogue, all parameters texts, as broken as IBKR's: no ids, no types, lists as numbers."""
+    paths: dict[str, Any] = {}
+    for row in catalogue.load():
+        paths.setdefault(row.path, {})[row.method.lower()] = _operation(row)
+    return {"openapi": "3.0.0", "info": {"title": "All", "version": "1"}, "paths": paths}
+
+
+def _operation(row: Operation) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [{"name": name, "in": "path"} for name in row.path_parameters]
+    parameters += [{"name": one.name, "in": "query", "schema": {"type": "integer"}} for one in row.query]
+    made: dict[str, Any] = {"tags": [f"Trading {row.tags[0]}"], "parameters": parameters, "responses": {}}
+    if row.body:
+        schema = {"properties": {one.name: {} for one in row.body}}
+        made["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+    return made

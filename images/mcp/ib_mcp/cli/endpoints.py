@@ -50,7 +50,9 @@ def _text(given: argparse.Namespace) -> str:
             write = report.as_json if given.json else report.plain
             return write(repaired.findings, sum(1 for _ in operations(document)))
         case "status":
-            return status.as_json(document) if given.json else status.plain(document)
+            from ib_mcp.tools.generated import bytes_by_tag
+
+            return (status.as_json if given.json else status.plain)(document, bytes_by_tag(document))
     known = catalogue.load()
     if given.to is None:
         found = diff.difference(diff.of_catalogue(known), diff.of_gateway(document, known))

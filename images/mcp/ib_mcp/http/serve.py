@@ -8,9 +8,12 @@ import sys
 
 import structlog
 import uvloop
+from fastmcp import FastMCP
 
 from ib_mcp.guard import router
+from ib_mcp.guard.client import Guard
 from ib_mcp.http.app import create_app
+from ib_mcp.openapi.errors import DocumentUnreadable
 from ib_mcp.server.server import create_server
 from ib_mcp.settings import HttpSettings, McpSettings
 from ib_service import logs
@@ -36,7 +39,7 @@ def serve_http(settings: HttpSettings) -> None:
 
 async def _serve_http(settings: HttpSettings, listener: Listener, own: socket.socket) -> None:
     async with router.connect(settings) as client:
-        app = create_app(settings, create_server(settings, client))
+        app = create_app(settings, _server(settings, client))
         _settle()
         log.info("listening", host=settings.host, port=own.getsockname()[1])
         await serve([(listener, app, own)], lifespan="on", grace_s=_GRACE_S)
@@ -50,9 +53,18 @@ def serve_stdio(settings: McpSettings) -> None:
 
 async def _serve_stdio(settings: McpSettings) -> None:
     async with router.connect(settings) as client:
-        server = create_server(settings, client)
+        server = _server(settings, client)
         _settle()
         await server.run_stdio_async(show_banner=False)
+
+
+def _server(settings: McpSettings, client: Guard) -> FastMCP:
+    """Exit code 2 when the settings' OpenAPI document cannot be used."""
+    try:
+        return create_server(settings, client)
+    except DocumentUnreadable as problem:
+        sys.stderr.write(f"IB_MCP_SPEC: {problem.message} {problem.action}\n")
+        raise SystemExit(2) from None
 
 
 def _settle() -> None:

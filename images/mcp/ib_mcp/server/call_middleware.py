@@ -17,14 +17,14 @@ from fastmcp.exceptions import FastMCPError, NotFoundError, ResourceError
 from fastmcp.resources.base import ResourceResult
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
-from fastmcp.tools.base import ToolResult
+from fastmcp.tools.base import Tool, ToolResult
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from starlette.requests import Request
 
 from ib_mcp import metrics
 from ib_mcp.guard.client import caller
 from ib_mcp.tools import session
-from ib_mcp.tools.base import BoundTool, result
+from ib_mcp.tools.base import result
 from ibkr.errors import IbError, InternalError, OperationUnknown, SessionReopening, UpstreamTimeout
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ _LOCAL = secrets.token_hex(8)
 class CallMiddleware(Middleware):
     """Gives each call its deadline and caller; turns a tool's failure into an error envelope, counts and logs it."""
 
-    def __init__(self, deadline_s: float, tools: Mapping[str, BoundTool]) -> None:
+    def __init__(self, deadline_s: float, tools: Mapping[str, Tool]) -> None:
         self._deadline_s = deadline_s
         self._tools = tools
 

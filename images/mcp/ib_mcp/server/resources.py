@@ -12,7 +12,7 @@ from fastmcp.exceptions import ResourceError
 
 from ib_mcp.context import ToolContext
 from ib_mcp.tags import GENERAL
-from ib_mcp.tools import accounts, endpoints, positions, session
+from ib_mcp.tools import accounts, endpoint_calls, endpoints, positions, session
 from ibkr import catalogue
 from ibkr.errors import IbError
 
@@ -40,7 +40,7 @@ def add_resources(server: FastMCP, context: ToolContext) -> None:
         return await _text(positions.get_account_positions(context, account))
 
     async def operations() -> str:
-        rows = [row for row in catalogue.load() if endpoints.is_offered(context, row)]
+        rows = [row for row in catalogue.load() if endpoint_calls.is_offered(context, row)]
         return json.dumps([{"endpoint": row.id, "title": row.title, "effect": row.effect} for row in rows])
 
     async def operation(endpoint: str) -> str:

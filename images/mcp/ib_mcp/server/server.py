@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from fastmcp import FastMCP
+from fastmcp.tools.base import Tool
 
 from ib_mcp.context import ToolContext
 from ib_mcp.guard.client import Guard
@@ -77,7 +78,12 @@ def create_server(settings: McpSettings, guard: Guard, wall: Callable[[], float]
     """All tools that the tag settings select, bound to ``guard``. ``wall``: seconds of Unix time now."""
     context = ToolContext.of(guard, settings, wall)
     offered = [function for function in TOOLS if settings.wants(tags_of(function))]
-    tools = {tool.name: tool for tool in (BoundTool.bind(function, context) for function in offered)}
+    tools: dict[str, Tool] = {tool.name: tool for tool in (BoundTool.bind(function, context) for function in offered)}
+    if settings.spec is not None:
+        # Loaded only where it is used: FastMCP's part for it takes time and memory.
+        from ib_mcp.tools.generated import generate
+
+        tools |= {tool.name: tool for tool in generate(context, tools)}
     calls = CallMiddleware(settings.deadline_s, tools)
     server: FastMCP = FastMCP(
         "ib-mcp",

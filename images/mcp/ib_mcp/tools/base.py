@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from ib_mcp.context import ToolContext
 from ib_mcp.guard.router import answered_by
 from ibkr.errors import InvalidRequest
+from ibkr.operation import Effect
 
 _MOST_PROBLEMS = 3
 # What a model takes for granted: nothing by default, and no count below none or one.
@@ -28,23 +29,41 @@ Marked = TypeVar("Marked", bound=Function)
 @dataclass(frozen=True, slots=True)
 class Marks:
     tags: frozenset[str]
-    annotations: mcp_types.ToolAnnotations
+    effect: Effect
+
+
+_READS = mcp_types.ToolAnnotations(read_only_hint=True, open_world_hint=True)
+_CHANGES_SESSION = mcp_types.ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+)
+_WRITES = mcp_types.ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True
+)
+
+
+def annotations_of(effect: Effect) -> mcp_types.ToolAnnotations:
+    """What a client may think of a tool with this effect."""
+    return {"read": _READS, "session": _CHANGES_SESSION}.get(effect, _WRITES)
 
 
 def read_tool(*tags: str) -> Callable[[Marked], Marked]:
     """Mark a function as a tool that changes nothing; its docstring is what the model reads."""
-    # Idempotent by definition, so that the hint would only cost bytes.
-    return _mark(tags, read_only_hint=True, open_world_hint=True)
+    return _mark(tags, "read")
 
 
 def session_tool(*tags: str) -> Callable[[Marked], Marked]:
     """Mark a function as a tool that changes nothing but the session."""
-    return _mark(tags, read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+    return _mark(tags, "session")
 
 
-def _mark(tags: tuple[str, ...], **hints: bool) -> Callable[[Marked], Marked]:
+def write_tool(*tags: str) -> Callable[[Marked], Marked]:
+    """Mark a function as a tool that changes what IBKR keeps for the user."""
+    return _mark(tags, "write")
+
+
+def _mark(tags: tuple[str, ...], effect: Effect) -> Callable[[Marked], Marked]:
     def mark(function: Marked) -> Marked:
-        function.marks = Marks(frozenset(tags), mcp_types.ToolAnnotations(**hints))  # type: ignore[attr-defined, arg-type]
+        function.marks = Marks(frozenset(tags), effect)  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -53,6 +72,11 @@ def _mark(tags: tuple[str, ...], **hints: bool) -> Callable[[Marked], Marked]:
 def tags_of(function: Function) -> frozenset[str]:
     marks: Marks = function.marks  # type: ignore[attr-defined]
     return marks.tags
+
+
+def effect_of(function: Function) -> Effect:
+    marks: Marks = function.marks  # type: ignore[attr-defined]
+    return marks.effect
 
 
 def description_of(function: Function) -> str:
@@ -97,7 +121,7 @@ class BoundTool(Tool):
             description=description_of(function),
             parameters=small_schema(adapter.json_schema()),
             tags=set(marks.tags),
-            annotations=marks.annotations,
+            annotations=annotations_of(marks.effect),
         )
         tool._call = adapter
         return tool
@@ -117,14 +141,19 @@ class BoundTool(Tool):
         return result(answer | {"gateway": ", ".join(sorted(gateways))} if gateways else answer)
 
     def to_mcp_tool(self, **overrides: Any) -> mcp_types.Tool:
-        # FastMCP would repeat the tags here. The title stays: some clients drop tools without one.
-        return mcp_types.Tool(
-            name=overrides.get("name", self.name),
-            title=self.title,
-            description=self.description,
-            input_schema=self.parameters,
-            annotations=self.annotations,
-        )
+        return mcp_tool(self, overrides.get("name", self.name))
+
+
+def mcp_tool(tool: Tool, name: str) -> mcp_types.Tool:
+    """``tool`` as it is listed."""
+    # FastMCP would repeat the tags here. The title stays: some clients drop tools without one.
+    return mcp_types.Tool(
+        name=name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.parameters,
+        annotations=tool.annotations,
+    )
 
 
 def result(answer: Answer, *, is_error: bool = False) -> ToolResult:

@@ -117,10 +117,13 @@ def test_reports_name_what_independent_checks_of_the_published_documents_found()
 
 def test_status_lists_every_operation_once() -> None:
     document = made({"/iserver/accounts": get(), "/gw/x": get()})
-    found = json.loads(status.as_json(document))
+    found = json.loads(status.as_json(document, {"Portfolio": 1200}))
     assert [one["endpoint"] for one in found["served"]] == ["list_brokerage_accounts"]
     assert [one["call"] for one in found["left"]] == ["GET /gw/x"]
-    assert status.plain(document).endswith("1 operations served, 1 left out.\n")
+    assert found["bytes"] == {"Portfolio": 1200}
+    plain = status.plain(document, {"Portfolio": 1200})
+    assert "Portfolio (1; 1,200 bytes as generated tools)" in plain
+    assert plain.endswith("1 operations served, 1 left out.\n")
 
 
 def test_a_difference_names_operations_and_parameters() -> None:
