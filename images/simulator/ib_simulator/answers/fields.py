@@ -19,16 +19,6 @@ def short(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def availability(quote: Quote) -> str:
-    """Field 6509."""
-    feed = quote.contract.feed
-    if feed == "N":
-        return "N"
-    if feed == "D":
-        return "DPB" if quote.is_open else "YPB"
-    return "RpB" if quote.is_open else "ZB"
-
-
 def _last(quote: Quote) -> str:
     if quote.contract.feed == "H":
         return f"H{quote.money(quote.prior)}"

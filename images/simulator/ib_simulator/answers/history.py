@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from ib_simulator.answers.quote import availability
 from ib_simulator.answers.refusals import bad_request, conid_in, failed, known, required
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
@@ -109,10 +110,7 @@ def _availability(contract: Contract, now: float) -> str:
     """
     if contract.kind in {"IND", "CASH"}:
         return "S"
-    is_open = contract.market.is_open(now, extended=True)
-    if contract.feed == "D":
-        return "DPB" if is_open else "YPB"
-    return "RpB" if is_open else "ZB"
+    return availability(contract, is_open=contract.market.is_open(now, extended=True))
 
 
 def _extreme(bars: list[Bar], name: str, scale: int, factor: int) -> str:

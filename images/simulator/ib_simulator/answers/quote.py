@@ -11,6 +11,15 @@ from ib_simulator.world.prices import Range
 from ib_simulator.world.valuation import Valuation, Valued
 
 
+def availability(contract: Contract, *, is_open: bool) -> str:
+    """The letters of field 6509, and of ``mdAvailability`` of history."""
+    if contract.feed == "N":
+        return "N"
+    if contract.feed == "D":
+        return "DPB" if is_open else "YPB"
+    return "RpB" if is_open else "ZB"
+
+
 class Quote:
     """One contract at one moment, with what several fields share computed once.
 

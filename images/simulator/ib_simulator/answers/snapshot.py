@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ib_simulator.answers.fields import EVERY, SLOW, STATIC, availability
-from ib_simulator.answers.quote import Quote
+from ib_simulator.answers.fields import EVERY, SLOW, STATIC
+from ib_simulator.answers.quote import Quote, availability
 from ib_simulator.answers.refusals import as_conid, bad_request, body_of, failed, needs_accounts, required
 from ib_simulator.answers.search import searched_of
 from ib_simulator.call import Answer, Call, Memory
@@ -106,7 +106,7 @@ def _values(world: World, call: Call, line: Line, contract: Contract) -> dict[st
             values[name] = text
     line.values = values | {
         "6119": f"q{contract.conid % 9000}",
-        "6509": availability(quote),
+        "6509": availability(contract, is_open=quote.is_open),
         "server_id": f"q{contract.conid % 9000}",
         "_updated": int(moment * 1000),
     }

@@ -47,7 +47,7 @@ async def apply_faults(
             case "reset" | "cut" | "stall":
                 broken = fault
             case "answer":
-                replacement = _told(fault.spec)
+                replacement = _as_specified(fault.spec)
             case "wrong_json":
                 replacement = Reply(200, _WRONG_JSON)
             case "html":
@@ -72,7 +72,7 @@ async def apply_faults(
     return reply
 
 
-def _told(spec: FaultSpec) -> Reply:
+def _as_specified(spec: FaultSpec) -> Reply:
     """The answer that a fault of kind ``answer`` gives."""
     status = spec.status or 200
     if status in _BODILESS:

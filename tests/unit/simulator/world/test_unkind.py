@@ -122,6 +122,15 @@ def test_market_data_are_in_pence_and_cents_while_positions_are_in_the_currency(
     assert ask("get_contract_info_and_rules", path={"conid": "265598"})["rules"]["priceMagnifier"] is None
 
 
+def test_corn_is_quoted_in_cents_and_held_in_dollars() -> None:
+    ask = Asker("odd")
+    position = next(row for row in positions(ask) if row["ticker"] == "ZC")
+    ask("search_contracts", symbol="ZC")
+    last = float(ask.snapshot(position["conid"], fields="31")[0]["31"].lstrip("C"))
+    assert 100 < last == pytest.approx(position["mktPrice"] * 100, rel=0.02)
+    assert (position["currency"], position["multiplier"]) == ("USD", 5000)
+
+
 def test_an_expired_contract_is_described_no_more() -> None:
     ask = Asker(now=utc("2026-11-10 15:00:00"))
     conid = ask("list_futures", symbols="CL")["CL"][0]["conid"]
