@@ -149,6 +149,13 @@ class MaintenanceStatus(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class PacingStatus(_Section):
+    """``penalty_until`` (epoch s): when IBKR takes requests again, after it was sent too many; None in good times."""
+
+    penalty_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The body of ``GET /status``. Times are epoch seconds. Never an account number, user name or cookie."""
 
@@ -165,6 +172,7 @@ class Status:
     maintenance: MaintenanceStatus = field(default_factory=MaintenanceStatus)
     sign_in: SignInStatus = field(default_factory=SignInStatus)
     policy: PolicyStatus = field(default_factory=PolicyStatus)
+    pacing: PacingStatus = field(default_factory=PacingStatus)
     schema: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -192,6 +200,7 @@ class Status:
                 maintenance=MaintenanceStatus.read(body.get("maintenance")),
                 sign_in=SignInStatus.read(body.get("sign_in")),
                 policy=PolicyStatus.read(body.get("policy")),
+                pacing=PacingStatus.read(body.get("pacing")),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"/status cannot be read: {error!r}") from error

@@ -99,6 +99,10 @@ class Pacer:
                 counted.answer(_now())
             self._reserved = None
 
+    def penalty_left(self) -> float:
+        """Seconds for which IBKR refuses all requests; 0 when it does not."""
+        return self._penalty_box.left(_now())
+
     def check_penalty(self, operation: str) -> None:
         """PacingLimited while IBKR refuses everything, or this operation."""
         left = self._penalty_box.left(_now(), operation)

@@ -57,6 +57,7 @@ class Keeper:
         self._wall = wall
         self._clock = clock = asyncio.get_running_loop().time
         self._poller = Poller(client, metrics, pacing)
+        self._pacing = pacing
         self._identity = Identity()
         self._ladder = Ladder(
             self._poller,
@@ -109,6 +110,7 @@ class Keeper:
             down_until=self._down_until(),
             tickle_due=self._tickle_due if timing.tickles(self._verdict) else None,
             login_hint=self._settings.login_hint,
+            penalty_s=self._pacing.penalty_left(),
         )
 
     @property

@@ -33,6 +33,9 @@ class Pacing(Protocol):
     def answered(self, status: int, retry_after_s: float | None = None) -> None:
         """One was answered with this HTTP status."""
 
+    def penalty_left(self) -> float:
+        """Seconds for which IBKR refuses all requests; 0 when it does not."""
+
 
 class Poller:
     """The keeper's own requests."""

@@ -14,6 +14,7 @@ from ibkr.session import (
     GatewayStatus,
     LoginStatus,
     MaintenanceStatus,
+    PacingStatus,
     PolicyStatus,
     ReauthStatus,
     SessionState,
@@ -45,6 +46,7 @@ def build(
     down_until: float | None,
     tickle_due: float | None,
     login_hint: str | None,
+    penalty_s: float,
 ) -> Status:
     """The status at loop second ``now``, which is epoch second ``wall``; ``down_until`` as in its ``maintenance``."""
 
@@ -62,6 +64,7 @@ def build(
     message = openings.advice(verdict.state) or verdict.flags.message or verdict.reason
     policy = openings.policy
     return Status(
+        pacing=PacingStatus(epoch(now + penalty_s) if penalty_s else None),
         state=verdict.state,
         observed_at=epoch(verdict.concluded_at),
         state_since=epoch(verdict.since),

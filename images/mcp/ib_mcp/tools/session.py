@@ -11,7 +11,7 @@ from ib_mcp.formats.times import iso
 from ib_mcp.gather import gather
 from ib_mcp.guard.client import Guard
 from ib_mcp.tools.base import Answer, read_tool, session_tool
-from ibkr.errors import IbError, SessionReopening
+from ibkr.errors import IbError, PacingLimited, SessionReopening
 from ibkr.session import SessionState, Status, refusal
 
 REOPEN = "Call reopen_session, or try again in a few seconds."
@@ -74,9 +74,18 @@ def describe(status: Status) -> Answer:
     }
     if status.login.deadline is not None:
         answer["login_expected_to_end"] = iso(status.login.deadline)
-    if refused := trouble(status):
-        answer |= refused.envelope()["error"]
+    if refused := trouble(status) or penalty(status):
+        answer |= {"usable": False, **refused.envelope()["error"]}
     return answer
+
+
+def penalty(status: Status) -> PacingLimited | None:
+    """IBKR's refusal of all requests for some minutes, while it lasts."""
+    until = status.pacing.penalty_until
+    left = 0.0 if until is None else until - (status.observed_at + status.age_seconds)
+    if left <= 0:
+        return None
+    return PacingLimited("IBKR refuses all requests for a while, because too many were sent.", retry_after_s=left)
 
 
 def trouble(status: Status) -> IbError | None:

@@ -138,3 +138,17 @@ async def test_diagnose_of_a_sound_session_reaches_the_market_data() -> None:
         found = (await a.read("diagnose")).body
         assert found["ok"]
         assert found["checks"][-1] == {"link": "market data", "ok": True, "detail": "AAPL is live"}
+
+
+async def test_the_session_says_that_ibkr_refuses_all_requests() -> None:
+    async with agent() as a:
+        assert (await a.read("get_session_status")).body["usable"]
+        a.simulator.faults.add(FaultSpec(kind="answer", endpoint="list_portfolio_accounts", status=429))
+        refused = (await a.call("list_accounts")).error
+        told = (await a.read("get_session_status")).body
+        assert (told["state"], told["usable"]) == ("authenticated", False)
+        assert (told["code"], told["message"]) == ("pacing_limited", refused["message"])
+        assert 0 < told["retry_after_s"] <= refused["retry_after_s"]
+        # Another answer of IBKR, to a tickle, shows after a while that only the one operation was refused.
+        await asyncio.sleep(refused["retry_after_s"] + 120)
+        assert (await a.read("get_session_status")).body["usable"]
