@@ -66,12 +66,23 @@ async def list_accounts(context: ToolContext) -> Answer:
         ]
         # Raises what keeps all of them from listing any.
         await context.accounts.all()
+    # The same account may be at several gateways, and is one all the same.
+    by_id: dict[str, tuple[dict[str, Any], str, list[str]]] = {}
+    for listed, mode, name in found:
+        for row in listed:
+            by_id.setdefault(str(row["accountId"]), (row, mode, []))[2].extend([name] if name else [])
     columns, rows = used(
         _ACCOUNT,
         (
-            (row["accountId"], pick(row, "accountAlias"), pick(row, "type"), pick(row, "currency"), mode, name)
-            for listed, mode, name in found
-            for row in listed
+            (
+                row["accountId"],
+                pick(row, "accountAlias"),
+                pick(row, "type"),
+                pick(row, "currency"),
+                mode,
+                ", ".join(names) or None,
+            )
+            for row, mode, names in by_id.values()
         ),
         always=_ACCOUNT[:5],
     )

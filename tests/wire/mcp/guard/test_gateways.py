@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -13,9 +13,11 @@ import pytest
 from ib_keepalive.app import Keepalive
 from ib_keepalive.settings import KeepaliveSettings
 from ib_simulator.app import Simulator
+from ib_simulator.faults.faults import FaultSpec
 from ibkr.session import SessionState
 from support.agent import GUARD, GUARD_TOKEN, Agent, connected
 from support.serve import InProcess
+from support.simulated import simulated
 
 pytestmark = pytest.mark.looptime
 LIVE = {"name": "live", "url": "http://live.test", "token": GUARD_TOKEN}
@@ -38,16 +40,32 @@ class Refusing(httpx.AsyncBaseTransport):
         raise httpx.ConnectError("refused", request=request)
 
 
+class Silent(httpx.AsyncBaseTransport):
+    """A host that takes questions and never answers."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
 @asynccontextmanager
 async def gateways(
-    live: Literal["live"] | None = "live", *, gone: str | None = None
+    live: Literal["live", "paper"] | None = "live",
+    *,
+    gone: str | None = None,
+    silent: str | None = None,
+    first: Literal["paper"] | None = "paper",
+    **given: Any,
 ) -> AsyncIterator[tuple[Agent, dict[str, Simulator]]]:
-    """A paper gateway, signed in, and a second one, signed in as ``live``; nothing answers at the host ``gone``."""
+    """A paper gateway, signed in, and a second one, signed in as ``live``.
+
+    Nothing answers at the host ``gone``; the host ``silent`` takes questions and never answers.
+    """
     async with AsyncExitStack() as stack:
         hosts: dict[str, httpx.AsyncBaseTransport] = {}
         simulators: dict[str, Simulator] = {}
-        for host, user in (("guard.test", "paper"), ("live.test", live)):
-            simulator = simulators[host] = Simulator(7, signed_in=user)
+        for host, user in (("guard.test", first), ("live.test", live)):
+            simulator = simulators[host] = simulated(signed_in=user)
             settings = KeepaliveSettings(gateway_url="http://gateway.test", token=GUARD_TOKEN)
             keepalive = Keepalive(settings, InProcess(simulator.app), wall=simulator.clock.now)
             await stack.enter_async_context(keepalive)
@@ -56,8 +74,10 @@ async def gateways(
             hosts[host] = InProcess(keepalive.data)
         if gone is not None:
             hosts[gone] = Refusing()
-        given = connected(ByHost(hosts), {"guard_url": GUARD, "extra_guards": [LIVE]})
-        server, client = await stack.enter_async_context(given)
+        if silent is not None:
+            hosts[silent] = Silent()
+        made = connected(ByHost(hosts), {"guard_url": GUARD, "extra_guards": [LIVE]} | given)
+        server, client = await stack.enter_async_context(made)
         yield Agent(client, server, simulators["guard.test"]), simulators
 
 
@@ -131,3 +151,149 @@ async def test_a_question_about_no_account_goes_to_a_gateway_that_has_a_session(
     async with gateways(gone="guard.test") as (agent, _):
         (row,) = (await agent.read("get_price_snapshot", symbols=["AAPL"])).rows("prices")
         assert row["symbol"] == "AAPL"
+
+
+def count(simulator: Simulator, *operations: str) -> int:
+    return sum(request.endpoint in operations for request in simulator.requests)
+
+
+async def sign_out(simulator: Simulator) -> None:
+    """End the sign-in, and wait until the keeper has seen it."""
+    simulator.session.end("for the test")
+    await asyncio.sleep(60)
+
+
+async def test_the_accounts_of_a_gateway_that_is_signed_out_stay_its_own() -> None:
+    async with gateways() as (agent, simulators):
+        await agent.read("list_accounts")
+        await sign_out(simulators["live.test"])
+        named = await agent.call("get_account_positions", account="U7420002")
+        assert named.error["code"] == "login_required"
+        unnamed = await agent.call("get_account_positions")
+        assert unnamed.error["code"] == "invalid_request"
+        assert "U7420002" in unnamed.error["action"]
+        assert not count(simulators["guard.test"], "list_positions")
+
+
+async def test_a_default_account_whose_gateway_is_signed_out_is_not_swapped_for_another() -> None:
+    async with gateways(live=None, default_account="U7420002") as (agent, simulators):
+        answer = await agent.call("get_account_positions")
+        assert answer.error["code"] == "login_required"
+        assert "'live'" in answer.error["message"]
+        assert not count(simulators["guard.test"], "list_positions")
+
+
+async def test_which_account_is_meant_is_not_guessed_while_a_gateway_has_never_told_its_own() -> None:
+    async with gateways(live=None) as (agent, simulators):
+        answer = await agent.call("get_account_positions")
+        assert answer.error["code"] == "login_required"
+        assert not count(simulators["guard.test"], "list_positions")
+        assert (await agent.read("get_account_positions", account="DU7420001")).body["account"] == "DU7420001"
+
+
+async def test_a_gateway_that_answers_rubbish_keeps_its_accounts() -> None:
+    async with gateways() as (agent, simulators):
+        await agent.read("list_accounts")
+        rubbish = FaultSpec(kind="answer", endpoint="list_portfolio_accounts", status=200, body={"odd": 1})
+        simulators["live.test"].faults.add(rubbish)
+        await asyncio.sleep(61)
+        answer = await agent.read("get_account_positions", account="U7420002")
+        assert answer.body["account"] == "U7420002"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "parameters"),
+    [
+        ("list_live_orders", {"accountId": "U7420002"}),
+        ("list_subaccounts_by_page", {"accountId": "U7420002", "page": "0"}),
+        ("get_account_meta", {"accountId": "U7420002"}),
+        ("get_performance", {"acctIds": ["U7420002"], "period": "1M"}),
+    ],
+)
+async def test_an_account_counts_wherever_it_is_named(endpoint: str, parameters: dict[str, Any]) -> None:
+    async with gateways() as (agent, simulators):
+        await agent.call("call_endpoint", endpoint=endpoint, parameters=parameters)
+        assert count(simulators["live.test"], endpoint)
+        assert not count(simulators["guard.test"], endpoint)
+
+
+async def test_accounts_of_two_gateways_are_not_asked_of_one() -> None:
+    async with gateways() as (agent, _):
+        body = {"acctIds": ["U7420002", "DU7420001"], "period": "1M"}
+        answer = await agent.call("call_endpoint", endpoint="get_performance", parameters=body)
+        assert answer.error["code"] == "invalid_request"
+        assert "different gateways" in answer.error["message"]
+
+
+async def test_what_names_no_account_can_name_its_gateway() -> None:
+    async with gateways() as (agent, simulators):
+        await agent.read("call_endpoint", endpoint="list_watchlists", gateway="live")
+        assert count(simulators["live.test"], "list_watchlists") == 1
+        unknown = await agent.call("call_endpoint", endpoint="list_watchlists", gateway="papre")
+        assert "default, live" in unknown.error["action"]
+
+
+async def test_what_is_about_no_account_goes_to_the_first_usable_gateway_and_the_answer_says_which() -> None:
+    async with gateways(first=None) as (agent, simulators):
+        answer = await agent.read("get_price_snapshot", symbols=["AAPL"])
+        assert answer.body["gateway"] == "live"
+        assert not count(simulators["guard.test"], "get_price_snapshot")
+    async with gateways() as (agent, simulators):
+        assert (await agent.read("get_price_snapshot", symbols=["AAPL"])).body["gateway"] == "default"
+        await sign_out(simulators["guard.test"])
+        assert (await agent.read("get_price_snapshot", symbols=["IBM"])).body["gateway"] == "live"
+
+
+async def test_look_ups_for_a_healthy_gateway_are_not_refused_for_one_that_is_signed_out() -> None:
+    async with gateways(first=None) as (agent, _):
+        answers = await asyncio.gather(
+            agent.call("get_account_positions", account="U7420002"),
+            agent.call("get_contract_details", symbol="AAPL"),
+            agent.call("get_account_positions", account="U7420003"),
+        )
+        assert not [answer.text for answer in answers if answer.is_error]
+
+
+@pytest.mark.parametrize("silent", ["guard.test", "live.test"])
+async def test_one_silent_gateway_costs_the_others_three_seconds_once(silent: str) -> None:
+    account = "DU7420001" if silent == "live.test" else "U7420002"
+    async with gateways(silent=silent) as (agent, _):
+        loop = asyncio.get_running_loop()
+        took = []
+        for tool, arguments in [
+            ("get_account_positions", {"account": account}),
+            ("get_price_snapshot", {"symbols": ["AAPL"]}),
+            ("get_account_positions", {"account": account}),
+        ]:
+            began = loop.time()
+            await agent.read(tool, **arguments)
+            took.append(loop.time() - began)
+            await asyncio.sleep(5)
+        assert sum(took) < 3 + 5
+        assert max(took[1:]) < 3
+        await asyncio.sleep(120)
+        began = loop.time()
+        await agent.read("get_account_positions", account=account)
+        assert loop.time() - began < 4
+
+
+async def test_the_same_account_on_two_gateways_is_one_and_served_by_the_open_one() -> None:
+    async with gateways("paper") as (agent, simulators):
+        assert [row["account"] for row in (await agent.read("list_accounts")).rows("accounts")] == ["DU7420001"]
+        assert (await agent.read("get_account_positions")).body["account"] == "DU7420001"
+        assert count(simulators["guard.test"], "list_positions")
+        await sign_out(simulators["guard.test"])
+        assert (await agent.read("get_account_positions")).body["account"] == "DU7420001"
+        assert count(simulators["live.test"], "list_positions")
+
+
+async def test_another_users_sign_in_is_seen_in_accounts_and_mode_at_once() -> None:
+    async with gateways() as (agent, simulators):
+        listed = (await agent.read("list_accounts")).rows("accounts")
+        assert {(row["account"], row["mode"]) for row in listed} >= {("DU7420001", "paper")}
+        simulators["guard.test"].sign_in("live")
+        await asyncio.sleep(75)
+        rows = (await agent.read("list_accounts")).rows("accounts")
+        by_gateway = {(row["account"], row["mode"]) for row in rows}
+        assert "DU7420001" not in {account for account, _ in by_gateway}
+        assert {mode for _, mode in by_gateway} == {"live"}
