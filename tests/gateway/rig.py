@@ -59,7 +59,7 @@ class Broker:
         return [
             row
             for row in rows
-            if row["path"] == path and of_the_gateway in (None, row["agent"].startswith("ClientPortalGW/"))
+            if row["path"] == path and of_the_gateway in (None, row["user_agent"].startswith("ClientPortalGW/"))
         ]
 
     async def sees(self, path: str, *, of_the_gateway: bool | None = None, seconds: float) -> None:

@@ -32,7 +32,7 @@ async def test_a_nightly_reset_is_mended_before_the_gateway_gives_the_login_up(r
 
 async def test_the_gateway_itself_ends_the_login_when_its_tickle_finds_no_session(rig: Rig) -> None:
     await signed_in(rig)
-    with rig.broker.fault("answer", path=TICKLE, agent="ClientPortalGW/*", status=200, body=LOST, count=1):
+    with rig.broker.fault("answer", path=TICKLE, user_agent="ClientPortalGW/*", status=200, body=LOST, count=1):
         await rig.broker.sees(LOGOUT, of_the_gateway=True, seconds=TICKLE_SECONDS + 10)
     await rig.reaches("login_required")
     refused = await rig.call("list_accounts")

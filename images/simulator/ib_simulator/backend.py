@@ -71,11 +71,11 @@ class Backend:
         if path is not None:
             matched = self._catalogue.match("POST" if path in _ALSO_GET else incoming.method, path)
         operation = matched[0] if matched is not None else None
-        name, agent = None if operation is None else operation.id, incoming.agent
+        name, user_agent = None if operation is None else operation.id, incoming.user_agent
         if self.faults.active:
-            await self.faults.delay_reception(name, incoming.method, incoming.path, agent)
+            await self.faults.delay_reception(name, incoming.method, incoming.path, user_agent)
         now = self.clock.now()
-        request = Request(incoming.method, incoming.path, agent, now, name)
+        request = Request(incoming.method, incoming.path, user_agent, now, name)
         self.request_log.requests.append(request)
 
         def answer() -> Reply:
@@ -83,13 +83,13 @@ class Backend:
                 return self._outside(incoming)
             return self._api(path, operation, matched[1] if matched is not None else {}, incoming)
 
-        refused = self.limits.admit(operation, now) if path is not None and agent != AGENT else None
+        refused = self.limits.admit(operation, now) if path is not None and user_agent != AGENT else None
         if refused is not None:
             reply: Reply | None = json_reply({"error": refused}, 429)
         elif self.faults.active:
             # Only a fault makes an answer take time; without one no two calls are ever in progress together.
             with self.limits.running(operation):
-                applied = self.faults.matching(request.endpoint, request.method, request.path, agent)
+                applied = self.faults.matching(request.endpoint, request.method, request.path, user_agent)
                 reply = await apply_faults(
                     self.faults,
                     applied,

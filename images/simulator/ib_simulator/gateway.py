@@ -81,7 +81,7 @@ class Gateway:
     def _local(self, incoming: Incoming, reply: Reply | None) -> Reply | None:
         request_log, now = self._backend.request_log, self._backend.clock.now()
         status = None if reply is None else reply.status
-        request_log.requests.append(Request(incoming.method, incoming.path, incoming.agent, now, None, status))
+        request_log.requests.append(Request(incoming.method, incoming.path, incoming.user_agent, now, None, status))
         request_log.statuses[None, status] += 1
         return reply
 

@@ -18,7 +18,7 @@ class Request:
 
     method: str
     path: str
-    agent: str
+    user_agent: str
     at: float
     endpoint: str | None = None
     status: int | None = None

@@ -172,7 +172,7 @@ async def test_six_histories_at_once_break_the_limit_of_five():
 
 
 async def test_faults_match_by_method_path_agent_and_chance():
-    simulator = simulator_with(kind="answer", status=500, method="GET", path="*/portfolio/*", agent="robot*")
+    simulator = simulator_with(kind="answer", status=500, method="GET", path="*/portfolio/*", user_agent="robot*")
     async with in_process(simulator) as client:
         robot = {"user-agent": "robot/1"}
         assert (await client.get(LEDGER)).status_code == 200

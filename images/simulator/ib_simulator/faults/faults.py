@@ -45,7 +45,7 @@ Kind = Literal[
 _WITH_SECONDS = ("latency", "receive_delay")
 _WITH_FIELD = ("nan", "infinity", "not_utf8", "lone_surrogate")
 _WHOLE_PORT = ("silence", "refuse")
-_MATCHERS = ("endpoint", "path", "method", "agent", "count", "after", "chance", "processed")
+_MATCHERS = ("endpoint", "path", "method", "user_agent", "count", "after", "chance", "processed")
 
 
 class FaultSpec(BaseModel):
@@ -60,7 +60,7 @@ class FaultSpec(BaseModel):
     endpoint: str | None = None
     path: str | None = None
     method: str | None = None
-    agent: str | None = None
+    user_agent: str | None = None
     count: int | None = Field(None, ge=1)
     after: int = Field(0, ge=0)
     chance: float = Field(1.0, gt=0, le=1)
@@ -96,14 +96,14 @@ class Fault:
         self.number, self.spec = number, spec
         self.passed = self.hits = 0
 
-    def applies(self, endpoint: str | None, method: str, path: str, agent: str, random: Random) -> bool:
+    def applies(self, endpoint: str | None, method: str, path: str, user_agent: str, random: Random) -> bool:
         """Whether it hits this request; counts it."""
         spec = self.spec
         for pattern, value in (
             (spec.endpoint, endpoint or ""),
             (spec.path, path),
             (spec.method, method),
-            (spec.agent, agent),
+            (spec.user_agent, user_agent),
         ):
             if pattern is not None and not fnmatchcase(value, pattern):
                 return False
@@ -169,18 +169,18 @@ class Faults:
         finally:
             del self._held[future]
 
-    async def delay_reception(self, endpoint: str | None, method: str, path: str, agent: str) -> None:
+    async def delay_reception(self, endpoint: str | None, method: str, path: str, user_agent: str) -> None:
         """Wait before a request counts as received, at random up to the longest ``receive_delay`` that hits it."""
         for fault in self.active:
-            if fault.spec.kind == "receive_delay" and fault.applies(endpoint, method, path, agent, self._random):
+            if fault.spec.kind == "receive_delay" and fault.applies(endpoint, method, path, user_agent, self._random):
                 await asyncio.sleep(self._random.random() * (fault.spec.seconds or 0))
 
-    def matching(self, endpoint: str | None, method: str, path: str, agent: str) -> list[Fault]:
+    def matching(self, endpoint: str | None, method: str, path: str, user_agent: str) -> list[Fault]:
         """The faults that hit this request, in the order they were added."""
         return [
             fault
             for fault in self.active
-            if fault.spec.kind != "receive_delay" and fault.applies(endpoint, method, path, agent, self._random)
+            if fault.spec.kind != "receive_delay" and fault.applies(endpoint, method, path, user_agent, self._random)
         ]
 
     def _set_gate(self) -> None:

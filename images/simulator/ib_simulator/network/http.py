@@ -30,7 +30,7 @@ class Incoming:
     receive: Receive
 
     @property
-    def agent(self) -> str:
+    def user_agent(self) -> str:
         return self.headers.get(b"user-agent", b"").decode("latin-1")
 
     @property

@@ -115,7 +115,7 @@ async def test_requests_and_counters_are_listed_and_cleared():
             await api.get("/portfolio/accounts", headers={"user-agent": "test"})
         seen = (await control.get("/requests", params={"last": "1"})).json()
         entry = seen["requests"][0]
-        assert (entry["method"], entry["path"], entry["agent"]) == ("GET", "/v1/api/portfolio/accounts", "test")
+        assert (entry["method"], entry["path"], entry["user_agent"]) == ("GET", "/v1/api/portfolio/accounts", "test")
         assert (entry["endpoint"], entry["status"]) == ("list_portfolio_accounts", 429)
         assert seen["counters"]["statuses"] == {"list_portfolio_accounts 200": 1, "list_portfolio_accounts 429": 1}
         assert seen["counters"]["limits"]["breaches"] == {"list_portfolio_accounts": 1}
