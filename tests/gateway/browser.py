@@ -13,6 +13,7 @@ from playwright.async_api import Page, async_playwright
 
 from gateway.rig import LOOK_SECONDS, Rig
 from ib_simulator.session.users import USERS
+from ib_simulator.world.accounts import UserKey
 from support import programs
 
 OWNER = USERS["paper"]
@@ -41,14 +42,14 @@ async def sign_in(rig: Rig) -> None:
     await rig.reaches("authenticated")
 
 
-async def give_password(browser: httpx.AsyncClient) -> str:
+async def give_password(browser: httpx.AsyncClient, user: UserKey = "paper") -> str:
     """Fill the broker's form as a page does; the address of the page that waits for the phone."""
     form = await browser.get("/sso/Login?forwardTo=22&RL=1&ip2loc=US")
     assert 'name="user_name"' in form.text
     origin = str(browser.base_url).rstrip("/")
     page = await browser.post(
         "/sso/Login",
-        data={"user_name": OWNER.name, "password": OWNER.password},
+        data={"user_name": USERS[user].name, "password": USERS[user].password},
         headers={"Origin": origin, "Referer": f"{origin}/sso/Login", "Sec-Fetch-Site": "same-origin"},
     )
     found = re.search(r'href="(/sso/SecondStep\?id=[^"]+)"', page.text)

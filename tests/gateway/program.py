@@ -42,13 +42,15 @@ class Authority:
 class Gateway:
     """A gateway program in ``folder``, listening on ``port`` after :meth:`start`; ``log`` is all that it prints.
 
-    Its backend is ``https://api.ibkr.com:backend_port``, a name that leads to this machine.
+    Its backend is ``https://api.ibkr.com:backend_port``, a name that leads to this machine. ``opens_brokerage``: it
+    opens the brokerage session by itself after a sign-in, as IBKR's own configuration has it (without the wait).
     """
 
     folder: Path
     backend_port: int
     authority: Authority
     port: int = field(default_factory=lambda: free_port())
+    opens_brokerage: bool = False
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -75,7 +77,7 @@ class Gateway:
             render(
                 LISTEN_PORT=str(self.port),
                 BACKEND=f"https://{BACKEND_NAME}:{self.backend_port}",
-                AUTH_DELAY_MS="1",
+                **({"AUTH_DELAY_MS": "1"} if self.opens_brokerage else {}),
             )
         )
         class_path = f"{self.folder / 'conf'}:{program / programs.GATEWAY_JAR}:{program / 'build/lib/runtime'}/*"

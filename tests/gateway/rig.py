@@ -21,6 +21,7 @@ from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 
 from gateway.program import Authority, Gateway
+from ibkr.session import Opener
 from support import stack
 
 START_SECONDS = 30
@@ -131,15 +132,15 @@ async def until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 @contextmanager
-def assembled(folder: Path) -> Iterator[Rig]:
-    """Everything started and nobody signed in."""
+def assembled(folder: Path, opener: Opener = "keeper") -> Iterator[Rig]:
+    """Everything started and nobody signed in; ``opener`` opens the brokerage session after a sign-in."""
     authority = Authority(folder)
     with _broker(folder, authority) as broker:
-        gateway = Gateway(folder, broker.port, authority)
+        gateway = Gateway(folder, broker.port, authority, opens_brokerage=opener == "gateway")
         gateway.start()
         try:
             with (
-                stack.up(folder, "--gateway", gateway.url) as running,
+                stack.up(folder, "--gateway", gateway.url, IB_KEEPALIVE_BROKERAGE_LOGIN=opener) as running,
                 httpx.Client(base_url=running.control_url) as control,
             ):
                 yield Rig(broker, gateway, running, control)

@@ -10,6 +10,10 @@ import yaml
 from gateway.program import IMAGE, render
 
 
+def test_the_program_leaves_the_brokerage_session_to_the_keepalive() -> None:
+    assert yaml.safe_load(render())["authDelay"] == 2**31 - 1
+
+
 def test_nobody_but_loopback_is_admitted() -> None:
     conf = yaml.safe_load(render())
     # Without the second list the program admits everybody.
@@ -25,6 +29,8 @@ def test_nobody_but_loopback_is_admitted() -> None:
         {"BACKEND": "http://api.ibkr.com"},
         {"BACKEND": "https://a'pi"},
         {"AUTH_DELAY_MS": "0"},
+        {"AUTH_DELAY_MS": "2147483648"},
+        {"AUTH_DELAY_MS": "99999999999999999999"},
     ],
 )
 def test_a_value_that_would_break_it_is_refused(wrong: dict[str, str]) -> None:

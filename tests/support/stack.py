@@ -45,13 +45,13 @@ class Running:
 
 
 @contextmanager
-def up(folder: Path, *options: str) -> Iterator[Running]:
-    """``ib-mcp up --port 0`` with ``options``, from its first readiness to the end of the block."""
+def up(folder: Path, *options: str, **settings: str) -> Iterator[Running]:
+    """``ib-mcp up --port 0`` from its first readiness to the end of the block; ``settings`` go into its environment."""
     note = folder / "up.json"
     with (folder / "up.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ib_mcp", "up", "--port", "0", "--write", str(note), *options],
-            env=cli.environment(folder),
+            env=cli.environment(folder) | settings,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -125,6 +125,9 @@ class Backend:
         session = self.session
         session.settle(now)
         if session.maintenance_until(now) is not None:
+            # What keeps a sign-in awake keeps it through a maintenance too.
+            if self._signed_in(incoming):
+                session.touch(now)
             return json_reply({"error": "Service Unavailable", "statusCode": 503}, 503)
         if not self._signed_in(incoming):
             return self._refuse_signed_out()

@@ -13,8 +13,8 @@ OPENED_S = 1.0
 CHANGE_LASTS_S = 30.0
 WATCHED_S = 2.0
 SLOW_S = 30.0
-# Requests during a penalty may lengthen it.
-BUSY_S = (60.0, 120.0, 300.0)
+# Requests during a penalty may lengthen it; without any for some minutes the sign-in ends.
+BUSY_S = (60.0, 120.0, 180.0)
 LONGEST_BUSY_S = 900.0
 # Every unanswered probe holds a slot of the gateway, or a place in its queue, until IBKR answers.
 HANG_S = (3.0, 15.0, 30.0, 60.0)
