@@ -28,9 +28,9 @@ def compact(
     places = list(range(kept))
     for place in range(kept, len(columns)):
         first = found[0][place] if found else None
-        if all(row[place] is None or row[place] == "" for row in found):
+        if found and all(row[place] is None or row[place] == "" for row in found):
             continue
-        if len(found) == 1 or any(type(row[place]) is not type(first) or row[place] != first for row in found):
+        if len(found) < 2 or any(type(row[place]) is not type(first) or row[place] != first for row in found):
             places.append(place)
         else:
             common[columns[place]] = first

@@ -65,6 +65,59 @@ BOVESPA B3          | BZ BS | SA | BVMF SAOPAULO
 TADAWUL             | AB | SR | SAUDI XSAU
 """
 
+# A well-known instrument of each place, by which its hours are asked for.
+_KNOWN_BY = {
+    "NYSE": "IBM",
+    "NASDAQ": "AAPL",
+    "ARCA": "SPY",
+    "AMEX": "IMO",
+    "US": "AAPL",
+    "LSE": "VOD@LSE",
+    "IBIS": "SAP@IBIS",
+    "FWB": "SAP@FWB",
+    "SBF": "MC@SBF",
+    "AEB": "ASML@AEB",
+    "ENEXT.BE": "ABI@ENEXT.BE",
+    "EBS": "NESN@EBS",
+    "BVME": "ENEL@BVME",
+    "BM": "SAN@BM",
+    "SFB": "VOLV.B@SFB",
+    "CPH": "NOVO.B@CPH",
+    "HEX": "NOKIA@HEX",
+    "OSE": "EQNR@OSE",
+    "VSE": "EBS@VSE",
+    "WSE": "PKO@WSE",
+    "TSEJ": "7203@TSEJ",
+    "SEHK": "700@SEHK",
+    "SGX": "D05@SGX",
+    "ASX": "BHP@ASX",
+    "TSE": "RY@TSE",
+    "JSE": "NPN@JSE",
+    "NSE": "RELIANCE@NSE",
+    "KSE": "005930@KSE",
+    "TWSE": "2330@TWSE",
+    "TASE": "TEVA@TASE",
+    "MEXI": "AAPL@MEXI",
+    "CME": "/ES",
+    "CBOT": "/ZC",
+    "NYMEX": "/CL",
+    "COMEX": "/GC",
+    "EUREX": "/DAX",
+    "CBOE": "SPX",
+    "FX": "EUR.USD",
+    "FOREX": "EUR.USD",
+    "IDEALPRO": "EUR.USD",
+    "CRYPTO": "BTC.USD",
+    "PAXOS": "BTC.USD",
+}
+
+
+def instrument_of(place: str) -> str | None:
+    """An instrument traded at the exchange ``place``, in IBKR's words or others'; None for an unknown one."""
+    asked = place.strip().upper()
+    codes = (asked, *sorted(_CODES.get(asked, ())))
+    return next((_KNOWN_BY[code] for code in codes if code in _KNOWN_BY), None)
+
 
 def _read() -> tuple[dict[str, frozenset[str]], dict[str, str], dict[str, str]]:
     codes: dict[str, frozenset[str]] = {}

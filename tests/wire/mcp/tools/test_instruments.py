@@ -36,12 +36,12 @@ async def test_a_listing_that_does_not_exist_is_answered_with_those_that_do() ->
 async def test_futures_pairs_indices_and_options_have_names() -> None:
     async with agent() as a:
         future = await found(a, "ES 202612")
-        assert (future["symbol"], future["type"], future["expiry"]) == ("ES 202612", "FUT", "2026-12-18")
+        assert (future["symbol"], future["class"], future["expiry"]) == ("ES 202612", "FUT", "2026-12-18")
         assert (await found(a, "ES 20261218"))["conid"] == future["conid"]
-        assert (await found(a, "EUR.USD"))["type"] == "CASH"
-        assert (await found(a, "SPX"))["type"] == "IND"
+        assert (await found(a, "EUR.USD"))["class"] == "CASH"
+        assert (await found(a, "SPX"))["class"] == "IND"
         option = await found(a, "AAPL 20261218 C 290")
-        assert (option["type"], option["strike"], option["right"]) == ("OPT", 290, "C")
+        assert (option["class"], option["strike"], option["right"]) == ("OPT", 290, "C")
 
 
 async def test_an_expiry_that_does_not_exist_is_answered_with_those_that_do() -> None:
@@ -84,7 +84,7 @@ async def test_text_that_names_nothing_is_refused_without_asking_ibkr() -> None:
 async def test_stocks_resolve_with_the_portal_session_alone_and_other_symbols_say_why_not() -> None:
     async with agent(brokerage=False) as a:
         assert (await found(a, "AAPL"))["conid"] == 265598
-        assert (await found(a, "ES 202612"))["type"] == "FUT"
+        assert (await found(a, "ES 202612"))["class"] == "FUT"
         refused = await a.call("get_contract_details", symbol="SPX")
         assert refused.error["code"] == "session_reopening"
         assert "SPX" in refused.error["message"]
@@ -108,13 +108,36 @@ async def test_search_by_symbol_by_name_and_for_nothing() -> None:
     async with agent() as a:
         rows = (await a.read("search_contracts", query="aapl")).rows("contracts")
         assert rows[0]["symbol"] == "AAPL"
-        assert (rows[0]["currency"], rows[0]["type"]) == ("USD", "STK")
-        assert rows[0]["derivatives"] == "OPT"
+        assert (rows[0]["currency"], rows[0]["class"]) == ("USD", "STK")
+        assert "OPT" in rows[0]["derivatives"]
         assert (await a.read("search_contracts", query="apple")).rows("contracts")[0]["conid"] == 265598
         assert (await a.read("search_contracts", query="ES", type="FUT")).rows("contracts")[0][
             "derivatives"
         ] == "FUT FOP"
-        assert (await a.read("search_contracts", query="no such company")).rows("contracts") == []
+        nothing = await a.read("search_contracts", query="zzzzqq")
+        assert nothing.rows("contracts") == []
+        assert "zzzzqq" in nothing.body["note"]
+
+
+@pytest.mark.parametrize(
+    ("query", "symbol"),
+    [
+        ("BRK.B", "BRK B"),
+        ("SAP@IBIS", "SAP@IBIS"),
+        ("7203.T", "7203@TSEJ"),
+        ("NESN.SW", "NESN@EBS"),
+        ("^GSPC", "SPX"),
+        ("US0378331005", "AAPL"),
+        ("037833100", "AAPL"),
+        ("ESZ6", "ES 202612"),
+        ("BTC-USD", "BTC.USD@PAXOS"),
+        ("AAPL 3.85 05/04/43", "AAPL 3.85 05/04/43 #254867301"),
+        ("trust of invesco", "QQQ"),
+    ],
+)
+async def test_search_takes_every_spelling(query: str, symbol: str) -> None:
+    async with agent("odd") as a:
+        assert (await a.read("search_contracts", query=query)).rows("contracts")[0]["symbol"] == symbol
 
 
 async def test_search_without_a_brokerage_session_finds_stocks_and_says_so() -> None:
@@ -131,5 +154,34 @@ async def test_rules_and_hours_come_when_asked_for() -> None:
         assert "hours" not in plain
         full = await a.read("get_contract_details", symbol="AAPL", rules=True, hours=True)
         assert "limit" in full.body["rules"]["order_types"]
-        regular = [row for row in full.rows("hours") if row["kind"] == "liquid_hours"]
-        assert regular[0]["opens"].endswith("14:30:00Z")
+        assert full.rows("hours")[0]["opens"].endswith("14:30:00Z")
+        assert full.rows("hours")[0]["extended_opens"].endswith("09:00:00Z")
+        assert full.body["open_now"]
+        assert full.body["next_close"] == "2026-11-24T21:00:00Z"
+        assert full.body["next_open"] == "2026-11-25T14:30:00Z"
+        assert [row["date"] for row in full.rows("hours") if row.get("early_close")] == ["2026-11-27"]
+
+
+async def test_an_exchange_has_hours_without_an_instrument() -> None:
+    async with agent("odd") as a:
+        tokyo = (await a.read("get_contract_details", symbol="TSEJ", hours=True)).body
+        assert (tokyo["time_zone"], tokyo["open_now"], tokyo["next_open"]) == (
+            "Asia/Tokyo",
+            False,
+            "2026-11-25T00:00:00Z",
+        )
+        assert (await a.read("get_contract_details", symbol="xetra", hours=True)).body["exchange"] == "XETRA"
+        assert (await a.read("get_contract_details", symbol="FX", hours=True)).body["open_now"]
+
+
+async def test_details_hold_what_tells_an_instrument_from_others() -> None:
+    async with agent("odd") as a:
+        future = await found(a, "CL 202701")
+        assert (future["contract_month"], future["expiry"], future["multiplier"]) == ("2027-01", "2026-12-21", 1000)
+        assert future["also"] == ["CL 202702 (expires 20270120)"]
+        option = await found(a, "SPX 20261218 C 6950 SPXW")
+        assert (option["trading_class"], option["underlying"]) == ("SPXW", "SPX")
+        assert (await found(a, "SHEL@LSE"))["price_unit"] == "GBP/100"
+        rules = (await a.read("get_contract_details", symbol="SHEL@LSE", rules=True)).body["rules"]
+        assert rules["price_magnifier"] == 100
+        assert (await found(a, "AAPL 3.85 05/04/43"))["price_unit"] == "% of par"

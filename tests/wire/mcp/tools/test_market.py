@@ -297,27 +297,3 @@ async def test_a_chart_is_a_picture_with_the_same_facts_in_words() -> None:
         rows = (await a.read("get_price_history", symbol="AAPL", period="3m")).rows("bars")
         assert answer.body["high"] == max(row["high"] for row in rows)
         assert answer.body["bars"] == len(rows)
-
-
-async def test_scanner_ranks_a_market_and_explains_its_codes() -> None:
-    async with agent() as a:
-        answer = await a.read("run_scanner", type="MOST_ACTIVE", limit=5)
-        assert len(answer.rows("contracts")) == 5
-        codes = (await a.read("run_scanner", find="gainers open")).rows("codes")
-        assert ("type", "TOP_OPEN_PERC_GAIN") in [(row["use_as"], row["code"]) for row in codes]
-        filters = (await a.read("run_scanner", find="price above")).rows("codes")
-        assert any(row["use_as"] == "filters" for row in filters)
-
-
-async def test_a_code_that_no_scanner_has_is_answered_with_the_way_to_codes() -> None:
-    async with agent() as a:
-        for wrong in ({"type": "NOPE"}, {"location": "STK.NOPE"}, {"filters": {"nope": "1"}}):
-            refused = await a.call("run_scanner", **wrong)
-            assert refused.error["code"] == "upstream_error"
-            assert "find=" in refused.error["action"]
-
-
-async def test_scanner_filters_are_given_by_code() -> None:
-    async with agent() as a:
-        await a.read("run_scanner", filters={"priceAbove": 500}, limit=5)
-        assert a.simulator.requests[-1].endpoint == "run_scanner"
