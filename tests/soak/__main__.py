@@ -1,0 +1,46 @@
+"""``python -m tests.soak sharing|load``: exit code 1 when something was untrue, or a 429 was earned."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import looptime
+import structlog
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.commotion import Commotion, show
+from support.load import full_load
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("what", choices=("sharing", "load"))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hours", type=float, default=None, help="of virtual time; default 24 of sharing, 1 of load")
+    parser.add_argument("--agents", type=int, default=12)
+    given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    loop = looptime.new_event_loop(start=0.0, idle_timeout=None)
+    asyncio.set_event_loop(loop)
+    return loop.run_until_complete(_sharing(given) if given.what == "sharing" else _load(given))
+
+
+async def _sharing(given: argparse.Namespace) -> int:
+    findings = await Commotion(given.seed, (given.hours or 24) * 3600).run(given.agents)
+    sys.stdout.write(show(findings) + "\n")
+    return 1 if findings.wrong else 0
+
+
+async def _load(given: argparse.Namespace) -> int:
+    result = await full_load(seed=given.seed, seconds=(given.hours or 1) * 3600)
+    sys.stdout.write(f"{result.answered} answers, {result.refused} times 429\n")
+    return 1 if result.refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
