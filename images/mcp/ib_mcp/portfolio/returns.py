@@ -78,7 +78,7 @@ def begin_of(period: str, last: str) -> str | None:
     months = _MONTHS.get(period)
     if months is None:
         return None
-    day = date.fromisoformat(last) if len(last) >= 10 else date.fromisoformat(_end_of(last)) + timedelta(days=1)
+    day = date.fromisoformat(last) if len(last) >= 10 else date.fromisoformat(end_of(last)) + timedelta(days=1)
     year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
     for past_the_end in range(4):
         try:
@@ -93,9 +93,9 @@ def part(series: Series, first: str | None, last: str | None) -> Series | None:
     kept = [
         point
         for point in series.points
-        if (first is None or _end_of(point.date) >= first) and (last is None or point.date <= last)
+        if (first is None or end_of(point.date) >= first) and (last is None or point.date <= last)
     ]
-    before = [point for point in series.whole if first is None or _end_of(point.date) < first]
+    before = [point for point in series.whole if first is None or end_of(point.date) < first]
     if not kept or not before:
         return None
     start = series.start if first is None else before[-1]
@@ -192,14 +192,14 @@ def _ends(point: Point, later: Point | None, step: Step) -> bool:
 
 def compared(series: Series, closes: dict[str, Decimal]) -> tuple[Decimal, str, str] | None:
     """The return of a benchmark over the same days, with the days of its first and last price; None without prices."""
-    first = max((day for day in closes if day <= _end_of(series.start.date)), default=None)
-    last = max((day for day in closes if day <= _end_of(series.points[-1].date)), default=None)
+    first = max((day for day in closes if day <= end_of(series.start.date)), default=None)
+    last = max((day for day in closes if day <= end_of(series.points[-1].date)), default=None)
     if first is None or last is None or not closes[first]:
         return None
     return closes[last] / closes[first] - 1, first, last
 
 
-def _end_of(day: str) -> str:
+def end_of(day: str) -> str:
     """A month is as late as its last day."""
     if len(day) >= 10:
         return day

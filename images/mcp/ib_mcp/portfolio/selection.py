@@ -14,7 +14,7 @@ from ib_mcp.market import matching
 from ib_mcp.portfolio.holding import Holding
 from ibkr.errors import InvalidRequest
 
-Sort = Literal["value", "daily_pnl", "-daily_pnl", "unrealized_pnl", "-unrealized_pnl", "expiry", "symbol"]
+Sort = Literal["value", "daily_pnl", "-daily_pnl", "unrealized_pnl", "-unrealized_pnl", "expiry"]
 Group = Literal["underlying", "sector", "currency", "class"]
 
 # How people call IBKR's classes, in the singular.
@@ -91,7 +91,6 @@ _KEYS: dict[str, Callable[[Holding], Any]] = {
     "unrealized_pnl": lambda holding: _ascending(holding.base_unrealized),
     "-unrealized_pnl": lambda holding: _descending(holding.base_unrealized),
     "expiry": lambda holding: holding.expiry or "9",
-    "symbol": lambda holding: (holding.ticker, holding.expiry, holding.conid),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -165,6 +166,12 @@ def result(answer: Answer, *, is_error: bool = False) -> ToolResult:
         meta=None,
         is_error=is_error,
     )
+
+
+def with_picture(answer: Answer, picture: bytes) -> ToolResult:
+    """A PNG before the answer."""
+    image = mcp_types.ImageContent(type="image", data=base64.b64encode(picture).decode(), mime_type="image/png")
+    return ToolResult(content=[image, *result(answer).content], structured_content=answer)
 
 
 def small_schema(schema: dict[str, Any]) -> dict[str, Any]:

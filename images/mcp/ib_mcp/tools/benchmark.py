@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import decimal
+from ib_mcp.market import bars
 from ib_mcp.portfolio import returns
 from ib_mcp.portfolio.returns import Series
 from ib_mcp.tools.base import Answer
 from ibkr.errors import IbError
 
-# IBKR gives a bar of a day the time at which its session opened, in Sydney the evening before in UTC.
-_INTO_THE_DAY = timedelta(hours=2)
+# A little more than the year that IBKR tells at most: the price before the first day is needed too.
+_PERIOD, _BAR = "13m", "1d"
 
 
-async def benchmark_of(context: ToolContext, symbol: str, series: Series) -> Answer:
-    """Its return over the days of ``series``, in its own currency and without dividends; or why there is none."""
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """``about`` for the answer: its return over the same days, or why there is none; ``closes`` by the day."""
+
+    about: Answer
+    closes: dict[str, Decimal]
+
+    @property
+    def symbol(self) -> str:
+        return str(self.about["symbol"])
+
+    def at(self, day: str) -> Decimal | None:
+        """The last close until ``day``."""
+        known = max((one for one in self.closes if one <= returns.end_of(day)), default=None)
+        return None if known is None else self.closes[known]
+
+
+async def benchmark_of(context: ToolContext, symbol: str, series: Series) -> Benchmark:
+    """Over the days of ``series``, in its own currency and without dividends."""
     try:
         contract = await context.contracts.resolve(symbol)
-        # A little more than the year that IBKR tells at most: the price before the first day is needed too.
-        query = {"conid": contract.conid, "period": "13m", "bar": "1d"}
+        query = {"conid": contract.conid, "period": _PERIOD, "bar": _BAR}
         body = (await context.guard.call("get_price_history", query=query)).object
+        schedule = await context.contracts.sessions.of(contract)
     except IbError as error:
-        return {"symbol": symbol, "missing": error.message}
+        return Benchmark({"symbol": symbol, "missing": error.message}, {})
+    closes = {
+        str(bars.when(each, _BAR, schedule))[:10]: close
+        for each in bars.parse(body).bars
+        if (close := decimal(each.close)) is not None
+    }
     named = {"symbol": contract.symbol, "name": contract.name, "currency": contract.currency}
-    found = returns.compared(series, closes(body))
+    found = returns.compared(series, closes)
     if found is None:
-        return named | {"missing": "IBKR has no prices of it for these days."}
+        return Benchmark(named | {"missing": "IBKR has no prices of it for these days."}, closes)
     change, first, last = found
-    difference = series.points[-1].total - change
-    return named | {
+    about = named | {
         "return": returns.share(change),
         "from": first,
         "to": last,
-        "account_return_less_benchmark": returns.share(difference),
+        "account_return_less_benchmark": returns.share(series.points[-1].total - change),
         "note": "Price only, without dividends, in its own currency.",
     }
-
-
-def closes(body: dict[str, Any]) -> dict[str, Decimal]:
-    """Closing prices by day of a body of daily bars."""
-    return {
-        _day(opened): close
-        for bar in body.get("data") or ()
-        if isinstance(bar, dict)
-        and (opened := decimal(bar.get("t"))) is not None
-        and (close := decimal(bar.get("c"))) is not None
-    }
-
-
-def _day(opened: Decimal) -> str:
-    moment = datetime.fromtimestamp(float(opened / 1000), UTC) + _INTO_THE_DAY
-    return moment.date().isoformat()
+    return Benchmark(about, closes)

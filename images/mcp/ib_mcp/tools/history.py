@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,6 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import anyio
-import mcp_types
 from fastmcp.tools.base import ToolResult
 from pydantic import Field
 
@@ -25,7 +23,7 @@ from ib_mcp.market.contract import Contract
 from ib_mcp.market.periods import Span
 from ib_mcp.market.sessions import Schedule
 from ib_mcp.tools.arguments import Symbols
-from ib_mcp.tools.base import Answer, read_tool, result
+from ib_mcp.tools.base import Answer, read_tool, with_picture
 from ib_mcp.tools.prices import unknown
 from ibkr.errors import IbError, UpstreamError
 
@@ -197,7 +195,7 @@ async def _one(asked: _Question, contract: Contract, period: str, limit: int, pi
     about = f"{contract.symbol}  {contract.name}  {history.unit or contract.currency}"
     title = f"{about}  {history.size} bars  {history.when(shown[0])} to {history.when(shown[-1])}"
     candles = [chart.Candle(_label(history.when(each)), *each.figures) for each in shown]
-    return _with_picture(answer, await anyio.to_thread.run_sync(chart.draw, title, candles))
+    return with_picture(answer, await anyio.to_thread.run_sync(chart.draw, title, candles))
 
 
 def _about(asked: _Question, history: History, period: str) -> Answer:
@@ -275,7 +273,7 @@ async def _several(
         return answer | {"closes": table(("time", *closes), rows)}
     title = f"Change in percent since {shown[0] if shown else '?'}  {histories[0].size} bars  own currencies"
     lines = {name: [line.get(label) for label in shown] for name, line in closes.items()}
-    return _with_picture(answer, await anyio.to_thread.run_sync(chart.compare, title, list(map(_label, shown)), lines))
+    return with_picture(answer, await anyio.to_thread.run_sync(chart.compare, title, list(map(_label, shown)), lines))
 
 
 def _summary(history: History) -> tuple[Any, ...]:
@@ -299,9 +297,3 @@ def _change(first: Any, last: Any) -> Any:
 
 def _label(text: str | None) -> str:
     return (text or "")[:16].replace("T", " ")
-
-
-def _with_picture(answer: Answer, picture: bytes) -> ToolResult:
-    shown = result(answer)
-    image = mcp_types.ImageContent(type="image", data=base64.b64encode(picture).decode(), mime_type="image/png")
-    return ToolResult(content=[image, *shown.content], structured_content=answer)

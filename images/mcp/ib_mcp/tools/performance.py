@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
+import anyio
+from fastmcp.tools.base import ToolResult
 from pydantic import BeforeValidator, Field
 
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.tables import pick, table
+from ib_mcp.market.chart import compare
 from ib_mcp.portfolio import returns
 from ib_mcp.portfolio.returns import Series, Step
 from ib_mcp.tools.arguments import Account, Text
-from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.benchmark import benchmark_of
+from ib_mcp.tools.base import Answer, read_tool, with_picture
+from ib_mcp.tools.benchmark import Benchmark, benchmark_of
 from ibkr.errors import InvalidRequest, UpstreamError
 
 _METHODS = {"TWR": "time-weighted", "MWR": "money-weighted"}
@@ -40,7 +43,8 @@ async def get_account_performance(
     end: str | None = None,
     rows: Step | None = None,
     benchmark: Annotated[Text | None, Field(description="symbol")] = None,
-) -> Answer:
+    chart: bool = False,
+) -> Answer | ToolResult:
     """Return, best and worst day, drawdown, volatility; rows on request."""
     chosen = await context.accounts.resolve(account)
     # One question for all periods: IBKR would make us wait a quarter of an hour for the second one.
@@ -57,13 +61,26 @@ async def get_account_performance(
         "frequency": series.frequency_name,
         **returns.summary(series),
     }
-    if benchmark is not None:
-        answer["benchmark"] = await benchmark_of(context, benchmark, series)
+    compared = None if benchmark is None else await benchmark_of(context, benchmark, series)
+    if compared is not None:
+        answer["benchmark"] = compared.about
     answer |= {"meaning": _MEANING, "updated": pick(figures, "lastSuccessfulUpdate"), "age_ms": reply.age_ms}
     if rows is not None:
         found = returns.rows(series, rows)
         answer["performance"] = table(("date", "net_asset_value", "cumulative_return"), found)
+    if chart:
+        title = f"{chosen}  {answer['method']} return in {answer['currency']}"
+        return with_picture(answer, await anyio.to_thread.run_sync(_picture, title, series, compared))
     return answer
+
+
+def _picture(title: str, series: Series, compared: Benchmark | None) -> bytes:
+    """The growth of the account, and of the benchmark beside it."""
+    days = [point.date for point in series.whole]
+    lines: dict[str, list[Any]] = {"account": [1 + point.total for point in series.whole]}
+    if compared is not None and compared.closes:
+        lines[compared.symbol] = [compared.at(day) for day in days]
+    return compare(f"{title}  {days[0]} to {days[-1]}", days, lines)
 
 
 def _day(text: str | None, name: str) -> str | None:

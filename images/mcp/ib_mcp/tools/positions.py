@@ -58,7 +58,7 @@ async def get_account_positions(
     account: Account = None,
     symbol: Annotated[Text | None, Field(max_length=80, description="a ticker: all on it; else one instrument")] = None,
     asset_class: Annotated[Names | None, Field(description="STK, OPT, BOND ...")] = None,
-    expires_within_days: Annotated[int | None, Field(ge=0, le=3650)] = None,
+    expires_within_days: Annotated[int | None, Field(ge=0)] = None,
     sort: Annotated[Sort | None, Field(description="pnl: worst first, with - best first")] = None,
     group_by: Group | None = None,
     quotes: Annotated[bool, Field(description="adds daily_pnl, underlying_price, in_the_money")] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -279,6 +280,17 @@ async def test_an_account_is_compared_with_an_instrument_over_the_same_days() ->
         assert benchmark["account_return_less_benchmark"] == pytest.approx(answer["return"] - benchmark["return"])
         missing = (await a.read("get_account_performance", benchmark="NOSUCHTHING")).body["benchmark"]["missing"]
         assert "NOSUCHTHING" in missing
+
+
+async def test_performance_is_drawn_beside_its_benchmark() -> None:
+    async with agent() as a:
+        answer = await a.read("get_account_performance", period="6M", benchmark="SPY", chart=True)
+        (picture,) = (part for part in answer.content if part.type == "image")
+        assert base64.b64decode(picture.data).startswith(b"\x89PNG")
+        assert answer.body["benchmark"]["return"]
+        alone = await a.read("get_account_performance", period="6M", chart=True)
+        (other,) = (part for part in alone.content if part.type == "image")
+        assert other.data != picture.data
 
 
 async def test_transactions_of_one_instrument_and_how_long_to_wait_for_the_next() -> None:
