@@ -79,7 +79,7 @@ async def get_account_positions(
     if expires_within_days is not None:
         found = selection.expiring(found, expires_within_days, today)
     answer: Answer = {"account": chosen, "base_currency": currency, "age_ms": positions.age_ms}
-    if symbol is not None and not found:
+    if not found and positions.holdings:
         answer["note"] = _none_held(symbol, positions.holdings)
 
     wants_quotes = quotes or sort in _DAILY or symbol is not None or expires_within_days is not None
@@ -113,10 +113,16 @@ async def _quoted(context: ToolContext, holdings: Sequence[Holding]) -> tuple[li
         return list(holdings), {"quotes_missing": error.message}
 
 
-def _none_held(symbol: str, holdings: Sequence[Holding]) -> str:
-    near = selection.near(holdings, symbol)
-    held = f" Held are {', '.join(near)}." if near else ""
-    return f"No position is held on {symbol[:40]!r}.{held}"
+def _none_held(symbol: str | None, holdings: Sequence[Holding]) -> str:
+    """What there is instead."""
+    if symbol is not None and not selection.named(holdings, symbol):
+        near = selection.near(holdings, symbol)
+        held = f" Held are {', '.join(near)}." if near else ""
+        return f"No position is held on {symbol[:40]!r}.{held}"
+    kinds = ", ".join(sorted({one.kind for one in holdings}))
+    first = min((one.expiry for one in holdings if one.expiry), default="")
+    expiring = f" The first to expire does so on {iso_date(first)}." if first else ""
+    return f"No position fits. Held are of the classes {kinds} (ETFs are STK at IBKR).{expiring}"
 
 
 def _totals(holdings: Sequence[Holding], whole: Decimal | None) -> Answer:
