@@ -15,6 +15,7 @@ from ib_mcp.formats.times import iso_ms
 from ib_mcp.portfolio import bookings
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Names, Symbol
 from ib_mcp.tools.base import Answer, read_tool
+from ib_mcp.tools.held import resolve_held
 from ibkr.errors import InvalidRequest
 
 # One question of 15 minutes has to serve every shorter time, so it is always the longest.
@@ -35,7 +36,7 @@ async def get_account_transactions(
 ) -> Answer:
     """Trades, dividends and other bookings of one instrument, with totals. IBKR answers for one per 15 minutes."""
     chosen = await context.accounts.resolve(account)
-    contract = await context.contracts.resolve(symbol)
+    contract = await resolve_held(context, chosen, symbol)
     currency = await context.accounts.currency(chosen)
     if currency is None:
         raise InvalidRequest(
@@ -58,6 +59,8 @@ async def get_account_transactions(
         "account": chosen,
         "symbol": contract.symbol,
         "conid": contract.conid,
+        "name": contract.name,
+        **({"also": list(contract.also)} if contract.also else {}),
         "since": first,
         "known_since": iso_ms(body.get("from")),
         "until": iso_ms(body.get("to")),

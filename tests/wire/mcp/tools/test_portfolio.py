@@ -308,6 +308,17 @@ async def test_transactions_of_one_instrument_and_how_long_to_wait_for_the_next(
         assert 0 < longer.body["other_symbols_in_s"] <= 900
 
 
+async def test_transactions_are_those_of_the_listing_that_is_held() -> None:
+    async with agent("odd") as a:
+        answer = (await a.read("get_account_transactions", symbol="SHEL", account="U7430001")).body
+        assert (answer["symbol"], answer["conid"]) == ("SHEL@LSE", 29612256)
+        assert answer["also"] == ["SHEL"]
+    async with agent("odd") as a:
+        # What is not held is what the other tools take it for.
+        answer = (await a.read("get_account_transactions", symbol="TSLA", account="U7430001")).body
+        assert answer["symbol"] == "TSLA"
+
+
 async def test_transactions_of_some_types_are_added_up() -> None:
     async with agent() as a:
         answer = await a.read("get_account_transactions", symbol="AAPL", days=400, types=["sell"])
