@@ -218,6 +218,7 @@ class Finder:
                     on_futures += await self._options_on(index, want.symbol, want, "FOP")
                 except InvalidRequest as error:
                     refusals.append(error)
+        on_futures = [conid for conid in on_futures if conid not in plain]
         if plain and on_futures and underlying is not None:
             await self._on_both(want, underlying, plain, on_futures)
         if not plain and not on_futures and refusals:
