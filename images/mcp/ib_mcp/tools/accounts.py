@@ -17,7 +17,7 @@ from ib_mcp.portfolio import ledger, pnl
 from ib_mcp.portfolio.ledger import BESIDE, PARTS, TOTAL, Balance
 from ib_mcp.tools.arguments import Account
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.headroom import headroom
+from ib_mcp.tools.margin_headroom import headroom
 from ibkr.errors import IbError
 
 # IBKR's key of /portfolio/{account}/summary and our name.

@@ -14,8 +14,8 @@ from ib_mcp.formats.times import iso_compact
 from ib_mcp.market.contract import Contract
 from ib_mcp.tools.arguments import Account, Text
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.described import described
 from ib_mcp.tools.lists import UNTRUSTED
+from ib_mcp.tools.row_contracts import described
 from ibkr.errors import InvalidRequest
 
 _ALERT = ("alert_id", "name", "active", "triggered", "repeats", "created")

@@ -19,7 +19,7 @@ from ib_mcp.portfolio.holding import NOTIONAL, Holding
 from ib_mcp.portfolio.selection import Group, Sort
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Names, Text
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.holding_quotes import all_positions, with_quotes
+from ib_mcp.tools.position_data import all_positions, with_quotes
 from ibkr.errors import IbError
 
 # Expiries are days of exchanges, and IBKR's day is New York's.

@@ -11,10 +11,10 @@ from ib_mcp.formats.numbers import figure, plain
 from ib_mcp.formats.tables import cut, pick, table, used
 from ib_mcp.formats.times import iso_compact, iso_ms
 from ib_mcp.portfolio import order, trade
-from ib_mcp.tools.among import about, none_about
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Text
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.described import Described, conids_of, described, left_out_note, symbol_of
+from ib_mcp.tools.row_contracts import Described, conids_of, described, left_out_note, symbol_of
+from ib_mcp.tools.row_filter import about, none_about
 
 _TRADE = (
     "time",

@@ -15,7 +15,7 @@ from ib_mcp.formats.times import iso_ms
 from ib_mcp.portfolio import bookings
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Names, Symbol
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.held import resolve_held
+from ib_mcp.tools.held_contract import resolve_held
 from ibkr.errors import InvalidRequest
 
 # One question of 15 minutes has to serve every shorter time, so it is always the longest.

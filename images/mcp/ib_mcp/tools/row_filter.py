@@ -9,7 +9,7 @@ from ib_mcp.market import matching
 from ib_mcp.market.notation import parse
 from ib_mcp.portfolio import order
 from ib_mcp.tools.base import Answer
-from ib_mcp.tools.described import Described
+from ib_mcp.tools.row_contracts import Described
 
 
 def about(symbol: str, rows: list[dict[str, Any]], known: Described) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ib_mcp.context import ToolContext
 from ib_mcp.market.contract import Contract
 from ib_mcp.portfolio import ledger, selection
-from ib_mcp.tools.holding_quotes import all_positions
+from ib_mcp.tools.position_data import all_positions
 from ibkr.errors import IbError, InvalidRequest
 
 # What a bare ticker names, rather than something on it.

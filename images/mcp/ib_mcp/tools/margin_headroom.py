@@ -12,7 +12,7 @@ from ib_mcp.portfolio import ledger, risk
 from ib_mcp.portfolio.holding import Holding
 from ib_mcp.portfolio.risk import Sensitivity
 from ib_mcp.tools.base import Answer
-from ib_mcp.tools.holding_quotes import all_positions, figure_of, snapshot
+from ib_mcp.tools.position_data import all_positions, figure_of, snapshot
 from ibkr.fields import BY_NAME
 
 _BETA, _DELTA, _LAST = (BY_NAME[name] for name in ("beta", "delta", "last"))
