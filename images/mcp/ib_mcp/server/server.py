@@ -64,9 +64,10 @@ TOOLS: tuple[Function, ...] = (
 
 INSTRUCTIONS = """
 Interactive Brokers: accounts, prices, options, orders (reading only).
-Instruments: AAPL, AAPL@NASDAQ, ES 202612, EUR.USD, AAPL 20261218 C 200 (future and option by expiry), or a conid.
-An ambiguous one is answered with choices. account may be left out when there is only one.
-Tables are {columns, rows}; pass 'more' as cursor for the next rows. Numbers are as IBKR gives them.
+Instruments: AAPL, SHEL@LSE, ES 202612 (contract month), EUR.USD, AAPL 20261218 C 200, a conid, a 'symbol' of answers.
+An ambiguous one is answered with choices; 'also' names others of the same letters. account may be left out if only one.
+Tables are {columns, rows, all_rows: equal in each}; pass 'more' as cursor for more rows. Numbers are IBKR's.
+A 'unit' such as GBP/100 (pence) or % of par says what a price is in; a contract's value is price x multiplier.
 Never quote a price without its timing (live, delayed, frozen).
 An error says in 'action' what to do. Only login_required needs a person: show its 'login'.
 pacing_limited means wait retry_after_s seconds; it is no login problem.
