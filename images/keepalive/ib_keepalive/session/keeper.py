@@ -6,21 +6,23 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import httpx
 import structlog
 
 from ib_keepalive.metrics import Metrics
-from ib_keepalive.session import calendar, sign_in, status, timing
+from ib_keepalive.session import calendar, status, timing
 from ib_keepalive.session.askers import Asker, Askers
 from ib_keepalive.session.gateway import GatewayProcess
 from ib_keepalive.session.journal import SessionJournal
 from ib_keepalive.session.ladder import Identity, Ladder
+from ib_keepalive.session.learning import Learning
 from ib_keepalive.session.observation import Outcome, ProbeResult
 from ib_keepalive.session.openings import Openings
 from ib_keepalive.session.poller import PATIENT_LIMIT_S, Pacing, Poller
 from ib_keepalive.session.reopening import GAP_S
+from ib_keepalive.session.sign_in import SignIns
+from ib_keepalive.session.sleep import Sleep
 from ib_keepalive.session.states import Verdict, decide, expect_session, forget
 from ib_keepalive.settings import KeepaliveSettings
 from ibkr.errors import UpstreamUnreachable
@@ -62,7 +64,7 @@ class Keeper:
         self._ladder = Ladder(
             self._poller,
             self._identity,
-            identify=self._validate,
+            identify=lambda: self._learning.validate(),
             climbed=lambda rung, end: metrics.openings.labels(rung, end).inc(),
         )
         self._started = now = clock()
@@ -70,14 +72,17 @@ class Keeper:
         record = settings.record_file
         journal = SessionJournal(None if record is None else record.with_suffix(".session.json"))
         self._openings = Openings(settings, journal, clock=clock, wall=wall)
-        self._sign_ins = sign_in.SignIns(journal)
+        self._sign_ins = SignIns(journal)
         self._gateway = GatewayProcess(journal, settings.brokerage_login, settings.instance, settings.gateway_build)
         self._counters = status.KeeperCounters()
-        self._facts = sign_in.SignInFacts()
-        self._facts_due = now
-        self._accounts_due = now
-        self._validate_due = now + sign_in.RETRY_S
-        self._sso_left: tuple[float, float] | None = None
+        self._learning = Learning(
+            self._poller,
+            self._identity,
+            self._sign_ins,
+            clock=clock,
+            another=lambda: self._begin_sign_in("user or accounts are others than before"),
+        )
+        self._sleep = Sleep(clock, wall)
         self._probe_due = now
         self._tickle_due = now
         self._watched_until = now
@@ -85,15 +90,12 @@ class Keeper:
         self._busy_until = now
         self._slow_until = now
         self._answered_at = now
-        # A keeper that starts cannot know whether somebody signed in since the one before it.
-        self._number_known_at: float | None = None
         self._is_fresh = False
         self._askers = Askers()
         self.has_concluded = False
         self._is_running = False
         self._wake = asyncio.Event()
         self._last_turn = now
-        self._offset = wall() - now
 
     def status(self) -> Status:
         """What ``/status`` says now."""
@@ -101,7 +103,7 @@ class Keeper:
         return status.build(
             self._verdict,
             self._counters,
-            self._facts,
+            self._learning.facts,
             self._openings,
             self._gateway,
             self._sign_ins,
@@ -133,14 +135,13 @@ class Keeper:
     def note_session_cookie(self) -> None:
         """IBKR handed out another session: what was learnt before says nothing about it."""
         self._begin_sign_in("the sign-in gave another session")
-        self._verdict = expect_session(self._verdict, now=self._clock())
-        self._metrics.show_state(self._verdict.state)
+        self._show(expect_session(self._verdict, now=self._clock()))
         self._is_fresh = True
         self.note_signing_in()
 
     def note_signed_in(self) -> None:
         """IBKR's last page of a sign-in was shown: look at once, and open the session if that is the keeper's part."""
-        known_at = self._number_known_at
+        known_at = self._sign_ins.known_at
         if known_at is None or self._clock() - known_at > _SIGN_IN_LASTS_S:
             self.note_session_cookie()
         self.note_signing_in()
@@ -217,8 +218,8 @@ class Keeper:
             await self._tickle()
         elif self._is_own_turn_to_reopen(now):
             await self._reopen(compete=False)
-        elif self._lacks_facts(now):
-            await self._learn()
+        elif now >= self._busy_until and self._learning.is_due(self._verdict.state, now):
+            await self._learning.learn(is_open=self._verdict.state is SessionState.AUTHENTICATED)
         else:
             await self._rest(now)
 
@@ -238,8 +239,8 @@ class Keeper:
         due.extend(() if own is None else (own,))
         if self._is_fresh and self._may_open_at_sign_in():
             due.append(self._openings.earliest)
-        if self._lacks_facts(max(now, self._facts_due)):
-            due.append(self._facts_due)
+        if self._learning.is_due(self._verdict.state, max(now, self._learning.due)):
+            due.append(max(self._learning.due, self._busy_until))
         self._wake.clear()
         try:
             async with asyncio.timeout(max(_SHORTEST_REST_S, min(min(due) - now, _LONGEST_REST_S))):
@@ -251,13 +252,17 @@ class Keeper:
         if timing.probes_by_tickle(self._verdict):
             await self._tickle()
             return
+        number = self._sign_ins.number
         result, body = await self._poller.ask("get_auth_status", limit_s=self._limit_s())
+        if number != self._sign_ins.number:
+            return
         self._identity.learn(body)
         if result.outcome is Outcome.ALIVE:
             result = replace(result, outcome=Outcome.BROKEN, detail="IBKR's answer lacks the session's flags")
         self._conclude(result)
 
     async def _tickle(self) -> None:
+        number = self._sign_ins.number
         result, _ = await self._poller.ask("tickle", limit_s=self._limit_s())
         now = self._clock()
         self._tickle_due = now + timing.TICKLE_S
@@ -265,17 +270,20 @@ class Keeper:
         if result.outcome in _GOOD:
             self._counters.tickled, self._counters.tickle_failures = now, 0
             self._metrics.tickle_last_success.set(self._wall())
-            self._learn_facts(sign_in.from_tickle(self._facts, result, self._sso_left, now))
-            self._sso_left = None if result.sso_expires_s is None else (result.sso_expires_s, now)
         else:
             self._counters.tickle_failures += 1
-        self._conclude(result)
+        # What a question that began before a sign-in was answered says nothing about the session after it.
+        if number == self._sign_ins.number:
+            if result.outcome in _GOOD:
+                self._learning.take_tickle(result)
+            self._conclude(result)
 
     def _limit_s(self) -> float | None:
         """The second look, and those at a slow IBKR, wait longer: slow is not dead."""
         return PATIENT_LIMIT_S if self._verdict.timeouts or self._clock() < self._slow_until else None
 
     async def _reopen(self, *, compete: bool, is_counted: bool = True) -> None:
+        number = self._sign_ins.number
         self._openings.begin(is_counted=is_counted)
         opening = await self._ladder.climb(self._openings.rung, compete=compete)
         self._openings.end(opening)
@@ -283,7 +291,7 @@ class Keeper:
         self._metrics.reauth.labels(opening.label).inc()
         log.info("asked to open the brokerage session", result=opening.label, rung=opening.rung, detail=result.detail)
         # A refusal of the opening says nothing of the session's state; the next look does.
-        if opening.label not in ("refused", "no_rights"):
+        if opening.label not in ("refused", "no_rights") and number == self._sign_ins.number:
             self._conclude(result)
         soon_s = timing.OPENED_S if opening.label == "opened" else timing.AFTER_CHANGE_S
         self._probe_due = min(self._probe_due, self._clock() + soon_s)
@@ -338,17 +346,16 @@ class Keeper:
         if verdict.state is SessionState.LOGIN_REQUIRED:
             if self._gateway.note_signed_out(before.state, now - before.since, now):
                 log.warning("IBKR's program ended the sign-in by itself: it tickles, replace it")
-            self._forget_facts(now)
+            self._learning.forget()
         elif verdict.state in SIGNED_IN:
-            known_at = self._number_known_at
+            known_at = self._sign_ins.known_at
             if before.state is SessionState.LOGIN_REQUIRED and (known_at is None or known_at < before.since):
                 self._begin_sign_in("somebody signed in")
                 self._is_fresh = True
             elif known_at is None:
                 self._number_sign_in("somebody is signed in")
         if verdict.state is SessionState.AUTHENTICATED:
-            self._facts = replace(self._facts, accounts_read=False)
-            self._facts_due = now
+            self._learning.doubt()
             if self._is_fresh:
                 self._gateway.note_opened(now)
             self._is_fresh = False
@@ -358,45 +365,40 @@ class Keeper:
         self._openings.sign_in()
 
     def _number_sign_in(self, reason: str) -> None:
-        now = self._clock()
-        self._number_known_at = now
-        self._sign_ins.note(self._wall())
+        self._sign_ins.note(self._wall(), self._clock())
         log.info("another sign-in", number=self._sign_ins.number, reason=reason)
-        self._forget_facts(now)
-        self._validate_due = max(self._validate_due, now + sign_in.RETRY_S)
-
-    def _forget_facts(self, now: float) -> None:
-        self._facts, self._facts_due, self._sso_left = sign_in.SignInFacts(), now, None
-        self._identity.forget_user()
+        self._learning.begin()
 
     def _note_sleep(self) -> None:
-        """Forget what was seen before the machine slept: the loop's clock stands still meanwhile."""
-        now = self._clock()
-        offset, slept_s = self._wall() - now, self._wall() - now - self._offset
-        self._offset = offset
-        if slept_s < timing.SLEPT_S:
+        """Forget what was seen before the machine slept."""
+        slept_s = self._sleep.slept_s()
+        if not slept_s:
             return
+        now = self._clock()
         log.info("the machine slept, or its calendar was set", seconds=round(slept_s))
-        self._verdict = forget(self._verdict, "the machine slept", now=now, concluded_at=now - slept_s)
-        self._metrics.show_state(self._verdict.state)
-        self._facts = replace(self._facts, accounts_read=False)
+        self._show(forget(self._verdict, "the machine slept", now=now, concluded_at=now - slept_s))
+        self._learning.doubt()
         self._probe_due = self._tickle_due = now
         self._wake.set()
+
+    def _show(self, verdict: Verdict) -> None:
+        self._verdict = verdict
+        self._metrics.show_state(verdict.state)
 
     def _note_silence(self, now: float) -> None:
         """An open session of which nothing was heard for as long as IBKR keeps an idle one is not known to be open."""
         heard_at = max(self._verdict.concluded_at, self._answered_at)
         if self._verdict.state is SessionState.AUTHENTICATED and now - heard_at >= timing.IDLE_S:
             busy = self._verdict.busy
-            self._verdict = replace(forget(self._verdict, "nothing was heard of the session", now=now), busy=busy)
-            self._metrics.show_state(self._verdict.state)
+            self._show(replace(forget(self._verdict, "nothing was heard of the session", now=now), busy=busy))
 
     def _may_open_at_sign_in(self) -> bool:
         state = self._verdict.state
         is_open_to = state is SessionState.REOPENING or (
             state is SessionState.COMPETING and self._settings.compete_at_sign_in
         )
-        is_seen = self._number_known_at is not None and self._verdict.concluded_at >= self._number_known_at
+        known_at = self._sign_ins.known_at
+        is_seen = known_at is not None and self._verdict.concluded_at >= known_at
         return is_open_to and is_seen and self._openings.opener == "keeper"
 
     def _is_opening_due(self, now: float) -> bool:
@@ -409,46 +411,3 @@ class Keeper:
     def _tickles(self, now: float) -> bool:
         # A gateway that leaves an answer out gets one request at a time, and not before the next look is due.
         return timing.tickles(self._verdict) and now >= self._busy_until and not self._verdict.timeouts
-
-    def _lacks_facts(self, now: float) -> bool:
-        state = self._verdict.state
-        if now < max(self._busy_until, self._facts_due):
-            return False
-        if state is SessionState.PORTFOLIO_ONLY:
-            return not self._facts.validated
-        return state is SessionState.AUTHENTICATED and (self._facts.is_wanting or now >= self._accounts_due)
-
-    async def _learn(self) -> None:
-        now = self._clock()
-        self._facts = replace(self._facts, tries=self._facts.tries + 1)
-        self._facts_due = now + self._facts.retry_s
-        is_open = self._verdict.state is SessionState.AUTHENTICATED
-        if is_open and (not self._facts.accounts_read or now >= self._accounts_due):
-            self._accounts_due = now + sign_in.AGAIN_S
-            body = await self._read("list_brokerage_accounts")
-            self._learn_facts(sign_in.from_accounts(self._facts, body))
-        if not self._facts.validated and not await self._validate() and (self._facts.accounts_read or not is_open):
-            self._facts_due = self._validate_due
-
-    async def _validate(self) -> bool:
-        """Ask who is signed in, unless that was asked within a minute."""
-        # Asked twice in a minute, it costs ten minutes of refusals. The gateway asks it at a sign-in, and this
-        # keeper may be a restarted one, whose predecessor asked a moment ago.
-        now = self._clock()
-        if now < self._validate_due:
-            return False
-        self._validate_due = now + sign_in.RETRY_S
-        body = await self._read("validate_sign_in")
-        self._identity.learn(body)
-        self._learn_facts(sign_in.from_validation(self._facts, body))
-        return True
-
-    def _learn_facts(self, facts: sign_in.SignInFacts) -> None:
-        """Take ``facts``, which may turn out to be those of another sign-in than before."""
-        if not sign_in.is_another(self._facts, facts):
-            self._facts = facts
-            return
-        self._begin_sign_in("user or accounts are others than before")
-
-    async def _read(self, operation: str) -> Any:
-        return (await self._poller.ask(operation))[1]

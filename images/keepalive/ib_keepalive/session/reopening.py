@@ -12,7 +12,8 @@ from ibkr.session import SessionState, refusal
 # Between two ssodh/init, whoever asks; IBKR's gateway runs its own chain for as long after a sign-in.
 GAP_S = 25.0
 LOADING_S = 60.0
-DISCONNECTED_S = 30.0
+# IBKR takes an opening without an effect while it is not connected itself.
+DISCONNECTED_S = 120.0
 # After each attempt of a bad spell; the owner is told once the quick ones are made.
 PAUSES_S = (30.0, 60.0, 120.0, 240.0, 900.0)
 QUICK_ATTEMPTS = 5

@@ -49,10 +49,15 @@ class SignInFacts:
 
 
 class SignIns:
-    """Numbers sign-ins. A number never comes back: without a journal they begin at the second of the calendar."""
+    """Numbers sign-ins. A number never comes back: without a journal they begin at the second of the calendar.
+
+    ``known_at``: the loop second at which the present one was noticed.
+    """
 
     def __init__(self, journal: SessionJournal) -> None:
         self._journal = journal
+        # One that starts cannot know whether somebody signed in since the keeper before it.
+        self.known_at: float | None = None
 
     @property
     def number(self) -> int:
@@ -62,8 +67,9 @@ class SignIns:
     def at(self) -> float | None:
         return self._journal.entries.signed_in_at
 
-    def note(self, wall: float) -> None:
-        """Another sign-in was noticed at epoch second ``wall``."""
+    def note(self, wall: float, now: float) -> None:
+        """Another sign-in was noticed at epoch second ``wall``, loop second ``now``."""
+        self.known_at = now
         entries = self._journal.entries
         entries.number = entries.number + 1 if entries.number else max(1, int(wall))
         entries.signed_in_at = wall

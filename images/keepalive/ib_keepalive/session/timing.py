@@ -11,6 +11,8 @@ STEADY_S = 15.0
 AFTER_CHANGE_S = 3.0
 OPENED_S = 1.0
 CHANGE_LASTS_S = 30.0
+REOPENING_S = 5.0
+REOPENING_LASTS_S = 600.0
 WATCHED_S = 2.0
 SLOW_S = 30.0
 # Requests during a penalty may lengthen it; without any for some minutes the sign-in ends.
@@ -22,8 +24,6 @@ HANG_S = (3.0, 15.0, 30.0, 60.0)
 SLOW_LASTS_S = 300.0
 # IBKR ends an idle brokerage session after five to six minutes.
 IDLE_S = 360.0
-# Calendar and loop clock drift apart by less than this but for a sleep of the machine, or a calendar that was set.
-SLEPT_S = 5.0
 # Before IBKR's program tickles by itself there must be time to see a loss and to mend it.
 AHEAD_OF_OWN_TICKLE_S = 7.0
 
@@ -41,6 +41,8 @@ def next_probe_s(result: ProbeResult, verdict: Verdict, *, now: float, watched: 
         return SLOW_S
     if 0 < verdict.broken < BROKEN_TO_GIVE_UP or now - verdict.since < CHANGE_LASTS_S:
         return AFTER_CHANGE_S
+    if verdict.state is SessionState.REOPENING and now - verdict.since < REOPENING_LASTS_S:
+        return REOPENING_S
     return STEADY_S
 
 

@@ -40,6 +40,7 @@ def test_times_are_those_of_the_code() -> None:
         [timing.TICKLE_S],
         [timing.STEADY_S],
         [timing.AFTER_CHANGE_S],
+        [timing.REOPENING_S],
         [timing.WATCHED_S],
         [timing.SLOW_S],
         list(timing.HANG_S),

@@ -188,7 +188,7 @@ def test_keeper_tries_in_no_other_state(state: SessionState) -> None:
 
 def test_keeper_leaves_a_loss_to_others_and_longer_while_ibkr_is_loading() -> None:
     assert try_at(verdict(since=100)) == 130
-    assert try_at(verdict(flags=AuthStatus(), since=100)) == 130
+    assert try_at(verdict(flags=AuthStatus(), since=100)) == 220
     assert try_at(verdict(flags=LOADING, since=100)) == 160
     assert try_at(verdict(since=100), earliest=200) == 200
 
@@ -196,4 +196,4 @@ def test_keeper_leaves_a_loss_to_others_and_longer_while_ibkr_is_loading() -> No
 def test_keeper_that_is_alone_opens_at_once_but_waits_for_ibkr_to_be_connected() -> None:
     alone = {"policy": SETTINGS, "earliest": 0, "after_s": 0}
     assert reopening.try_at(FRESH, verdict(since=100), **alone) == 100  # type: ignore[arg-type]
-    assert reopening.try_at(FRESH, verdict(flags=AuthStatus(), since=100), **alone) == 130  # type: ignore[arg-type]
+    assert reopening.try_at(FRESH, verdict(flags=AuthStatus(), since=100), **alone) == 220  # type: ignore[arg-type]
