@@ -100,11 +100,14 @@ class _Server(uvicorn.Server):
 
 
 def _bind(listener: Listener) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    host = "0.0.0.0" if listener.host == "::" and not _has_ipv6() else listener.host
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if host == "::":
+        # Every address, of both families.
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     try:
-        made.bind((listener.host, listener.port))
+        made.bind((host, listener.port))
         made.listen(_BACKLOG)
         made.setblocking(False)
     except OSError as error:
@@ -113,6 +116,16 @@ def _bind(listener: Listener) -> socket.socket:
             f"The {listener.name} port {listener.host}:{listener.port} cannot be opened: {error.strerror}."
         ) from error
     return made
+
+
+def _has_ipv6() -> bool:
+    """Whether the kernel knows IPv6, which some hosts switch off."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as made:
+            made.bind(("::", 0))
+    except OSError:
+        return False
+    return True
 
 
 def _raise_descriptor_limit(connections: int) -> None:

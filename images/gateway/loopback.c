@@ -24,7 +24,9 @@ int bind(int socket, const struct sockaddr *address, socklen_t length)
         struct sockaddr_in6 narrowed;
         memcpy(&narrowed, address, sizeof narrowed);
         if (IN6_IS_ADDR_UNSPECIFIED(&narrowed.sin6_addr) && narrowed.sin6_port != 0) {
-            narrowed.sin6_addr = in6addr_loopback;
+            /* 127.0.0.1 for a socket of both families: the program's list of admitted addresses knows no other. */
+            static const struct in6_addr mapped = {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1}}};
+            narrowed.sin6_addr = mapped;
             return (int)syscall(SYS_bind, socket, &narrowed, sizeof narrowed);
         }
     }

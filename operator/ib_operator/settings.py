@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,24 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
+def _api_url() -> str:
+    """The address that kubelet gives every pod; a name would need DNS, and an IPv6 address its brackets."""
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        return "https://kubernetes.default.svc"
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
 class OperatorSettings(BaseSettings):
     """Lists are separated by commas. The defaults fit a pod with a mounted service account."""
 
     model_config = SettingsConfigDict(env_prefix="IB_OPERATOR_", frozen=True, extra="forbid")
 
     namespaces: Annotated[tuple[str, ...], NoDecode] = Field(description="Namespaces whose gateways are watched")
-    api_url: str = Field("https://kubernetes.default.svc", description="Base URL of the Kubernetes API server")
+    api_url: str = Field(
+        default_factory=_api_url,
+        description="Base URL of the Kubernetes API server; unset: where KUBERNETES_SERVICE_HOST and _PORT say",
+    )
     api_ca_file: Path | None = Field(_ACCOUNT / "ca.crt", description="PEM file with the API server's authority")
     api_token_file: Path = Field(
         _ACCOUNT / "token", description="File with the bearer token, read afresh because it is rotated"

@@ -17,6 +17,7 @@ CHART = REPOSITORY / "charts/ib-mcp"
 VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 
 Object = dict[str, Any]
+REGISTRY = ("--values", str(Path(__file__).with_name("registry.yaml")))
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +31,9 @@ def helm() -> Callable[..., subprocess.CompletedProcess[str]]:
         program = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([program, *map(str, words)], capture_output=True, text=True, check=False)
+        command, *rest = map(str, words)
+        registry = REGISTRY if command in ("template", "install", "lint") else ()
+        return subprocess.run([program, command, *registry, *rest], capture_output=True, text=True, check=False)
 
     return run
 

@@ -42,7 +42,7 @@ def test_every_image_that_is_built_is_handed_to_the_chart_by_a_value_that_exists
 def test_the_profile_swaps_the_gateway_for_the_simulator() -> None:
     assert built(SKAFFOLD) - built(SIMULATED) == {"gateway"}
     assert built(SIMULATED) - built(SKAFFOLD) == {"simulator"}
-    assert release(SIMULATED)["setValues"] == {"simulator.enabled": True}
+    assert release(SIMULATED)["setValues"] == {"simulator.enabled": True, "global.imageRegistry": "docker.io"}
     assert release(SKAFFOLD)["chartPath"] == release(SIMULATED)["chartPath"] == "charts/ib-mcp"
 
 

@@ -177,12 +177,18 @@ OTHER = {
     "naming": "document",
     "channelSecrets": ["unusual"],
     "maxAttempts": 1,
+    "ipFamilyPolicy": "PreferDualStack",
+    "pathType": "Exact",
+    "dnsPorts": [5353],
+    "clusterDomain": "home.arpa",
+    "imageRegistry": "other.example.com",
     "supervisedFrom": "elsewhere/its-operator",
     "cpu": "77m",
     "memory": "77Mi",
 }
 # What must be on for a value to matter, besides everything that can be on together.
 NEEDS = {
+    "authorities": {("operator", "authorities", "configMap"): "authorities"},
     "brokerageSession": {("operator", "notifications"): []},
     "simulator": {("simulator", "enabled"): True},
     "supervisedFrom": {("operator", "enabled"): False},
@@ -211,6 +217,7 @@ def test_every_value_changes_what_is_installed(helm: Helm, tmp_path: Path) -> No
     """Each value alone, against an installation with ingress, route and the owner's Secrets."""
     defaults = dict(_leaves(yaml.safe_load((CHART / "values.yaml").read_text())))
     on = {
+        ("mcp", "replicas"): 2,
         ("keepalive", "token", "existingSecret"): "guard",
         ("mcp", "token", "existingSecret"): "agents",
         ("mcp", "ingress", "enabled"): True,

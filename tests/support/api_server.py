@@ -85,6 +85,7 @@ def path_of(one: dict[str, Any]) -> str:
 def rendered(namespace: str, *options: str, release: str = "demo") -> list[dict[str, Any]]:
     """The chart's objects, hooks included."""
     command = [str(programs() / "helm"), "template", release, str(CHART), "--namespace", namespace, "--include-crds"]
+    command.append("--set=global.imageRegistry=registry.test")
     text = subprocess.run([*command, *options], check=True, capture_output=True, text=True).stdout
     return [one for one in yaml.safe_load_all(text) if one]
 

@@ -61,21 +61,30 @@ labels:
   {{- include "ib-mcp.labels" (list (index . 0) (index . 1)) | nindent 2 }}
 {{- end -}}
 
-{{/* An image's full name: (list $ .Values.mcp.image). */}}
+{{/* An image's full name: (list $ "mcp" .Values.mcp.image). Without a registry it would be somebody else's at the container
+runtime's default one, so that is refused. */}}
 {{- define "ib-mcp.image" -}}
 {{- $root := index . 0 -}}
-{{- $image := index . 1 -}}
-{{- with $image.registry }}{{ . }}/{{ end -}}
+{{- $image := index . 2 -}}
+{{- $first := first (splitList "/" $image.repository) -}}
+{{- $isWhole := and (contains "/" $image.repository) (or (contains "." $first) (contains ":" $first) (eq $first "localhost")) -}}
+{{- $registry := default (ternary "" (default "" (default dict $root.Values.global).imageRegistry) $isWhole) $image.registry -}}
+{{- if not (or $registry $isWhole) -}}
+{{- fail (printf "global.imageRegistry and %s.image.registry are empty: nobody publishes these images, so set global.imageRegistry to the registry that you pushed them to, as docs/kubernetes.md says." (index . 1)) -}}
+{{- end -}}
+{{- with $registry }}{{ trimSuffix "/" . }}/{{ end -}}
 {{- $image.repository }}:{{ default $root.Chart.AppVersion $image.tag -}}
 {{- with $image.digest }}@{{ . }}{{ end -}}
 {{- end -}}
 
-{{/* What restricted Pod Security asks of a pod. */}}
+{{/* What restricted Pod Security asks of a pod; ids that are null are left to the namespace. */}}
 {{- define "ib-mcp.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
+{{- range $name := list "runAsUser" "runAsGroup" "fsGroup" }}
+{{- with get $.Values.podSecurity $name }}
+{{ $name }}: {{ int64 . }}
+{{- end }}
+{{- end }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
@@ -95,7 +104,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" "dnsConfig" }}
-{{- with index $part $key }}
+{{- with get $part $key }}
 {{ $key }}:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -112,34 +121,57 @@ imagePullSecrets:
 {{- end -}}
 
 {{- define "ib-mcp.tokenSecret" -}}
-{{- default (include "ib-mcp.name" (list (index . 0) (index . 2))) (index . 1).existingSecret -}}
+{{- default (include "ib-mcp.name" (list (index . 0) (index . 2))) (tpl (index . 1).existingSecret (index . 0)) -}}
+{{- end -}}
+
+{{/* The token that a Secret holds, in base64: (list $ "component" $tokenValues). One is made where there is none; empty
+where the owner's Secret cannot be seen. */}}
+{{- define "ib-mcp.tokenValue" -}}
+{{- $root := index . 0 -}}
+{{- $token := index . 2 -}}
+{{- $made := default dict (get $root.Values "madeTokens") -}}
+{{- if not (hasKey $made (index . 1)) -}}
+{{- $present := lookup "v1" "Secret" (include "ib-mcp.namespace" $root) (include "ib-mcp.tokenSecret" (list $root $token (index . 1))) -}}
+{{- $value := ternary (randAlphaNum 43 | b64enc) "" (eq $token.existingSecret "") -}}
+{{- with $present }}{{ $value = default $value (index (default dict .data) $token.existingSecretKey) }}{{ end -}}
+{{- $_ := set $made (index . 1) $value -}}
+{{- $_ := set $root.Values "madeTokens" $made -}}
+{{- end -}}
+{{- get $made (index . 1) -}}
+{{- end -}}
+
+{{/* Annotations by which a changed token restarts those who show or check it: (list $ "component" ...). */}}
+{{- define "ib-mcp.tokenChecksums" -}}
+{{- $root := first . -}}
+{{- range $component := rest . }}
+{{- $values := ternary $root.Values.keepalive $root.Values.mcp (eq $component "guard") }}
+{{- with include "ib-mcp.tokenValue" (list $root $component $values.token) }}
+checksum/{{ $component }}-token: {{ sha256sum . | quote }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* A Secret with a token that is made once: (list $ "component" $tokenValues). */}}
 {{- define "ib-mcp.generatedToken" -}}
 {{- $root := index . 0 -}}
 {{- $token := index . 2 -}}
-{{- $name := include "ib-mcp.name" (list $root (index . 1)) -}}
-{{- $present := lookup "v1" "Secret" (include "ib-mcp.namespace" $root) $name -}}
-{{- $value := randAlphaNum 43 | b64enc -}}
-{{- with $present }}{{ $value = default $value (index (default dict .data) $token.existingSecretKey) }}{{ end -}}
 apiVersion: v1
 kind: Secret
 metadata:
-  {{- include "ib-mcp.metadata" (list $root (index . 1) $name) | nindent 2 }}
+  {{- include "ib-mcp.metadata" (list $root (index . 1) (include "ib-mcp.name" (list $root (index . 1)))) | nindent 2 }}
   annotations:
     # The token outlives the release, so that agents go on after a reinstallation.
     helm.sh/resource-policy: keep
 type: Opaque
 data:
-  {{ $token.existingSecretKey | quote }}: {{ $value }}
+  {{ $token.existingSecretKey | quote }}: {{ include "ib-mcp.tokenValue" . }}
 {{- end -}}
 
 {{/* Every name of a Service, separated by commas: (list $ "service"). */}}
 {{- define "ib-mcp.serviceNames" -}}
 {{- $namespace := include "ib-mcp.namespace" (index . 0) -}}
 {{- $names := list (index . 1) -}}
-{{- range $tail := list $namespace (printf "%s.svc" $namespace) (printf "%s.svc.cluster.local" $namespace) -}}
+{{- range $tail := list $namespace (printf "%s.svc" $namespace) (printf "%s.svc.%s" $namespace (index $ 0).Values.clusterDomain) -}}
 {{- $names = append $names (printf "%s.%s" (index $ 1) $tail) -}}
 {{- end -}}
 {{- join "," $names -}}
@@ -148,9 +180,56 @@ data:
 {{/* Every name under which the MCP server is reached, separated by commas. */}}
 {{- define "ib-mcp.allowedHosts" -}}
 {{- $hosts := splitList "," (include "ib-mcp.serviceNames" (list . (include "ib-mcp.name" (list . "mcp")))) -}}
-{{- if .Values.mcp.ingress.enabled }}{{ $hosts = append $hosts .Values.mcp.ingress.host }}{{ end -}}
+{{- if .Values.mcp.ingress.enabled }}{{ $hosts = concat $hosts (include "ib-mcp.ingressHosts" . | fromJsonArray) }}{{ end -}}
 {{- if .Values.mcp.httpRoute.enabled }}{{ $hosts = concat $hosts (default list .Values.mcp.httpRoute.hostnames) }}{{ end -}}
-{{- concat $hosts (default list .Values.mcp.allowedHosts) | uniq | join "," -}}
+{{- tpl (concat $hosts (default list .Values.mcp.allowedHosts) | uniq | join ",") . -}}
+{{- end -}}
+
+{{/* A rule that lets DNS out. */}}
+{{- define "ib-mcp.dnsEgress" -}}
+- ports:
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end -}}
+
+{{/* Host names of the Ingress, as a JSON list. */}}
+{{- define "ib-mcp.ingressHosts" -}}
+{{- $hosts := list -}}
+{{- range prepend (default list .Values.mcp.ingress.extraHosts) .Values.mcp.ingress.host -}}
+{{- with tpl . $ }}{{ $hosts = append $hosts . }}{{ end -}}
+{{- end -}}
+{{- $hosts | uniq | toJson -}}
+{{- end -}}
+
+{{/* spec of a Service: (dict "root" $ "own" "YAML" "more" $map). */}}
+{{- define "ib-mcp.serviceSpec" -}}
+{{- $spec := fromYaml .own -}}
+{{- with .root.Values.ipFamilyPolicy }}{{ $_ := set $spec "ipFamilyPolicy" . }}{{ end -}}
+{{- toYaml (mergeOverwrite $spec (deepCopy (default dict .more))) -}}
+{{- end -}}
+
+{{/* Name of a part's service account: (list $ "component" $part). */}}
+{{- define "ib-mcp.serviceAccount" -}}
+{{- default (include "ib-mcp.name" (list (index . 0) (index . 1))) (index . 2).serviceAccount.name -}}
+{{- end -}}
+
+{{/* The ServiceAccount, unless its owner brings one: the same list. */}}
+{{- define "ib-mcp.serviceAccountObject" -}}
+{{- $account := (index . 2).serviceAccount -}}
+{{- if not $account.name -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  {{- include "ib-mcp.metadata" (list (index . 0) (index . 1) (include "ib-mcp.name" (list (index . 0) (index . 1)))) | nindent 2 }}
+  {{- with $account.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+# A pod that needs a token asks for it itself.
+automountServiceAccountToken: false
+{{- end -}}
 {{- end -}}
 
 {{- define "ib-mcp.portForward" -}}
