@@ -71,7 +71,7 @@ def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str) -> None:
         ("mcp.ingress.enabled=true", "set the host name"),
         (
             "mcp.ingress.enabled=true,mcp.ingress.host=a.b",
-            "set mcp.ingress.tls.insecure where something else brings TLS",
+            "mcp.ingress.tls.insecure where something else brings TLS",
         ),
         ("mcp.httpRoute.enabled=true,mcp.httpRoute.hostnames={a.example}", "name the Gateway"),
         ("mcp.httpRoute.enabled=true,mcp.httpRoute.parentRefs[0].name=a", "set the host name"),
@@ -188,6 +188,7 @@ OTHER = {
 }
 # What must be on for a value to matter, besides everything that can be on together.
 NEEDS = {
+    "byController": {("mcp", "ingress", "tls", "secretName"): "", ("mcp", "ingress", "tls", "insecure"): True},
     "authorities": {("operator", "authorities", "configMap"): "authorities"},
     "brokerageSession": {("operator", "notifications"): []},
     "simulator": {("simulator", "enabled"): True},
