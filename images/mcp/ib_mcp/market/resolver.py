@@ -188,7 +188,10 @@ class Contracts:
                 [],
                 "Search by symbol or company name with search_contracts.",
             )
-        near = await self.near(text) if helps and not isinstance(last, (Conid, Option)) else []
+        if isinstance(last, Conid):
+            told = f"IBKR describes no instrument with the conid {last.conid}; it may have expired."
+            raise NotFound(told, [], lookups.LOOK_UP)
+        near = await self.near(text) if helps and not isinstance(last, Option) else []
         look_up = option_lookups.LOOK_UP if isinstance(last, Option) else lookups.LOOK_UP
         raise NotFound(f"There is no instrument {text[:60]!r}.", near, look_up)
 

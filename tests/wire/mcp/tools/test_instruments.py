@@ -23,6 +23,37 @@ async def test_a_us_listing_is_meant_unless_an_exchange_is_named() -> None:
         assert (await found(a, "265598"))["symbol"] == "AAPL"
 
 
+SPELLINGS = {
+    "AAPL": ("AAPL", "aapl", "$AAPL", "NASDAQ:AAPL", "AAPL US", "AAPL@NASDAQ", "US0378331005", "037833100", "#265598"),
+    "SHEL@LSE": ("SHEL@LSE", "LSE:SHEL", "SHEL.L", "SHEL LN", "SHEL@LON"),
+    "SAP@IBIS": ("SAP.DE", "SAP GY", "XETRA:SAP", "SAP@XETRA"),
+    "7203@TSEJ": ("7203.T", "7203 JP", "TSE:7203", "7203@TSEJ", "7203"),
+    "700@SEHK": ("0700.HK", "700 HK", "0700", "700@SEHK", "700"),
+    "BRK B": ("BRK.B", "BRK B", "BRK-B", "BRK/B"),
+    "EUR.USD": ("EUR.USD", "EUR USD", "EURUSD=X", "EUR/USD", "EURUSD", "FX:EURUSD"),
+    "BTC.USD@PAXOS": ("BTC", "BTC.USD", "BTCUSD", "BTC-USD", "BTC/USD", "BTC.USD@PAXOS"),
+    "SPX": ("SPX", "^GSPC", "^SPX", "$SPX"),
+    "VIX": ("^VIX", "VIX"),
+    "ES 202612": ("ES 202612", "ES DEC26", "ESZ6", "ESZ26", "/ES", "/ESZ6", "ES=F", "ES     DEC2026"),
+    "AAPL 20261218 C 290": (
+        "AAPL 20261218 C 290",
+        "AAPL 18DEC26 290 C",
+        "AAPL 261218C00290000",
+        "AAPL  261218C00290000",
+        "AAPL Dec18'26 290 CALL",
+        "AAPL   DEC2026 290 C [AAPL  261218C00290000 100]",
+    ),
+    "AAPL 4.3 05/10/33 #254867302": ("AAPL 4.3 05/10/33", "AAPL 4.3 2033-05-10", "AAPL 4.3 05/10/33 #254867302"),
+}
+
+
+@pytest.mark.parametrize("symbol", SPELLINGS)
+async def test_every_spelling_of_an_instrument_means_it(symbol: str) -> None:
+    async with agent("odd") as a:
+        for spelling in SPELLINGS[symbol]:
+            assert (await found(a, spelling)).get("symbol") == symbol, spelling
+
+
 async def test_a_listing_that_does_not_exist_is_answered_with_those_that_do() -> None:
     async with agent() as a:
         refused = await a.call("get_contract_details", symbol="AAPL@LSE")
