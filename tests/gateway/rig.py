@@ -135,7 +135,7 @@ async def until(condition: Callable[[], object], seconds: float = 60) -> None:
 def assembled(folder: Path, opener: Opener = "keeper") -> Iterator[Rig]:
     """Everything started and nobody signed in; ``opener`` opens the brokerage session after a sign-in."""
     authority = Authority(folder)
-    with _broker(folder, authority) as broker:
+    with serve_broker(folder, authority) as broker:
         gateway = Gateway(folder, broker.port, authority, opens_brokerage=opener == "gateway")
         gateway.start()
         try:
@@ -149,7 +149,8 @@ def assembled(folder: Path, opener: Opener = "keeper") -> Iterator[Rig]:
 
 
 @contextmanager
-def _broker(folder: Path, authority: Authority) -> Iterator[Broker]:
+def serve_broker(folder: Path, authority: Authority) -> Iterator[Broker]:
+    """IBKR as a process of its own, with nobody signed in."""
     log = folder / "simulator.log"
     settings = {
         "IB_SIMULATOR_ROLE": "backend",
