@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ib_keepalive.login.wording import WORDS
-from ib_keepalive.session import poller, reopening, timing
+from ib_keepalive.session import ladder, poller, reopening, timing
 from ibkr.session import SessionState, refusal
 
 PAGE = (Path(__file__).parents[4] / "docs/sessions.md").read_text("utf-8")
@@ -46,5 +46,11 @@ def test_times_are_those_of_the_code() -> None:
         list(timing.HANG_S),
         [*timing.BUSY_S, timing.LONGEST_BUSY_S],
         [poller.ANSWER_LIMIT_S],
+        [poller.PATIENT_LIMIT_S],
         [reopening.GAP_S],
     ]
+
+
+def test_the_ways_of_opening_and_their_limits_are_those_of_the_code() -> None:
+    told = {rung.strip("`"): float(limit) for rung, _, limit in rows("Opening it")}
+    assert told == ladder.LIMITS_S
