@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from chart.conftest import CHART, REPOSITORY, Object, Render
+from support import programs
 
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 
@@ -68,3 +70,19 @@ def test_the_values_in_the_guide_can_be_pasted(render: Render, tmp_path: Path) -
     for values in (found for snippet in snippets for found in yaml.safe_load_all(snippet)):
         (file := tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
         assert render("--values", file)
+
+
+def test_the_charts_page_lists_its_values_as_they_are(tmp_path: Path) -> None:
+    """Made by helm-docs 1.14.2, by the command `helm-docs` in charts/ib-mcp."""
+    assert (CHART / "README.md").read_text() == _page(tmp_path)
+
+
+def _page(folder: Path) -> str:
+    try:
+        helm_docs = programs.go_program("github.com/norwoodj/helm-docs/cmd/helm-docs", "v1.14.2")
+    except programs.Unavailable as reason:
+        pytest.skip(str(reason))
+    for name in ("Chart.yaml", "values.yaml", "README.md.gotmpl"):
+        shutil.copy(CHART / name, folder / name)
+    subprocess.run([helm_docs, "--chart-search-root", folder, "--log-level", "error"], check=True, capture_output=True)
+    return (folder / "README.md").read_text()

@@ -44,6 +44,7 @@ class Gateway:
 
     Its backend is ``https://api.ibkr.com:backend_port``, a name that leads to this machine. ``opens_brokerage``: it
     opens the brokerage session by itself after a sign-in, as IBKR's own configuration has it (without the wait).
+    ``java_options`` come after the image's own.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Gateway:
     authority: Authority
     port: int = field(default_factory=lambda: free_port())
     opens_brokerage: bool = False
+    java_options: tuple[str, ...] = ()
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -88,6 +90,7 @@ class Gateway:
             f"-Djdk.net.hosts.file={hosts}",
             f"-Djavax.net.ssl.trustStore={self.authority.trust_store}",
             f"-Djavax.net.ssl.trustStorePassword={_STORE_PASSWORD}",
+            *self.java_options,
             *("-cp", class_path, "ibgroup.web.core.clientportal.gw.GatewayStart", "--conf", "conf.yaml"),
         ]
         with self.log.open("ab") as log:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 from websockets.asyncio.client import connect
 
-from gateway.program import listens
+from gateway.program import Gateway, listens
 from gateway.rig import Rig
 
 
@@ -30,6 +31,18 @@ def test_the_port_is_closed_on_every_other_address(rig: Rig, address: str) -> No
 async def test_a_websocket_from_elsewhere_finds_no_port(rig: Rig, address: str) -> None:
     with pytest.raises(ConnectionRefusedError):
         await connect(f"ws://{address}:{rig.gateway.port}/v1/api/ws", open_timeout=5)
+
+
+def test_where_java_uses_ipv6_the_port_is_that_of_the_ipv4_loopback_all_the_same(rig: Rig, tmp_path: Path) -> None:
+    """As gateway.ipv6 of the chart tells it: its list of admitted addresses knows no IPv6 one."""
+    options = ("-Djava.net.preferIPv4Stack=false", "-Djava.net.preferIPv6Addresses=system")
+    gateway = Gateway(tmp_path, rig.gateway.backend_port, rig.gateway.authority, java_options=options)
+    gateway.start()
+    try:
+        assert httpx.get(f"{gateway.url}/v1/am/alive").status_code == 200
+        assert not [address for address in (*_other_addresses(), "::1") if listens(gateway.port, address)]
+    finally:
+        gateway.kill()
 
 
 def test_a_caller_with_another_source_address_is_denied(rig: Rig) -> None:
