@@ -170,9 +170,11 @@ class FairQueue:
         """The gateway's program ended, and with it what it had left unanswered."""
         self._unanswered.forget()
 
-    def opening(self, now: float) -> float:
-        """When the next request may go upstream outside this queue."""
-        return self._together.opening(now)
+    def opening(self, operation: str, now: float) -> float:
+        """When the next request of ``operation`` may go upstream outside this queue."""
+        own = self._windows.get(operation)
+        together = self._together.opening(now)
+        return together if own is None else max(together, own.opening(now))
 
     def expect(self, ticket: Ticket, now: float) -> float:
         """Seconds until a waiting ticket starts."""

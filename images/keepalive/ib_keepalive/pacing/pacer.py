@@ -77,7 +77,7 @@ class Pacer:
         latest = _now() + _RESERVED_WITHIN_S
         self._queue.reserved_slots += 1
         try:
-            while (wait_s := min(self._queue.opening(_now()), latest) - _now()) > 0:  # noqa: ASYNC110 - time opens it
+            while (wait_s := min(self._queue.opening(operation, _now()), latest) - _now()) > 0:  # noqa: ASYNC110 - time opens it
                 await asyncio.sleep(max(wait_s, 0.001))
         finally:
             self._queue.reserved_slots -= 1

@@ -40,6 +40,7 @@ _WATCH_LASTS_S = 60.0
 _SIGN_IN_LASTS_S = 300.0
 _UNANSWERED = (Outcome.TIMEOUT, Outcome.SILENT, Outcome.REFUSED, Outcome.BROKEN)
 _GOOD = (Outcome.FLAGS, Outcome.ALIVE)
+_LOST = (Outcome.TIMEOUT, Outcome.SILENT)
 
 
 class Keeper:
@@ -84,7 +85,7 @@ class Keeper:
         )
         self._sleep = Sleep(clock, wall)
         self._probe_due = now
-        self._tickle_due = now
+        self._tickle_due = self._tickle_held_until = now
         self._watched_until = now
         self._signing_in_until = now
         self._busy_until = now
@@ -249,7 +250,7 @@ class Keeper:
             pass
 
     async def _probe(self) -> None:
-        if timing.probes_by_tickle(self._verdict):
+        if timing.probes_by_tickle(self._verdict) and self._clock() >= self._tickle_held_until:
             await self._tickle()
             return
         number = self._sign_ins.number
@@ -266,6 +267,8 @@ class Keeper:
         result, _ = await self._poller.ask("tickle", limit_s=self._limit_s())
         now = self._clock()
         self._tickle_due = now + timing.TICKLE_S
+        if result.outcome in _LOST:
+            self._tickle_due = self._tickle_held_until = now + timing.UNANSWERED_TICKLE_S
         self._metrics.tickle.labels("ok" if result.outcome in _GOOD else result.outcome.value).inc()
         if result.outcome in _GOOD:
             self._counters.tickled, self._counters.tickle_failures = now, 0
@@ -323,6 +326,10 @@ class Keeper:
             # It may wait in the gateway's queue and go out with the first thing that does.
             self._openings.is_unsure = False
             self._openings.delay(GAP_S)
+        if now < self._tickle_held_until and result.outcome not in _UNANSWERED:
+            # The one without an answer has gone out by now, if it ever will.
+            self._tickle_held_until = now
+            self._tickle_due = min(self._tickle_due, now + timing.AFTER_CHANGE_S)
         self._openings.follow(before, verdict)
         self.has_concluded = self.has_concluded or verdict.state is not SessionState.STARTING
         if verdict.state is not before.state:

@@ -7,6 +7,8 @@ from ib_keepalive.session.states import BROKEN_TO_GIVE_UP, Verdict
 from ibkr.session import SessionState
 
 TICKLE_S = 60.0
+# A tickle without an answer may wait in the gateway and go out with the next one: IBKR takes one a second.
+UNANSWERED_TICKLE_S = 240.0
 STEADY_S = 15.0
 AFTER_CHANGE_S = 3.0
 OPENED_S = 1.0

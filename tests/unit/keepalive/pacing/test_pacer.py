@@ -121,6 +121,15 @@ async def test_the_keeper_is_not_held_up_for_long():
     assert now() - began <= 2
 
 
+async def test_the_keeper_keeps_an_operations_own_limit_too():
+    line = pacer()
+    await line.reserve("tickle")
+    await asyncio.sleep(0.3)
+    line.answered(200)
+    await line.reserve("tickle")
+    assert now() == pytest.approx(1.31, abs=0.02)
+
+
 async def test_a_429_closes_the_line_for_ten_minutes_and_one_request_tries():
     line = pacer()
     tickets = [await line.turn(call(), number) for number in range(4)]
