@@ -55,6 +55,7 @@ class Operation(NamedTuple):
     ``true`` is answered with nothing and fills the next answer.
     ``answers_within_s``: how long an answer may take by nature. ``share``: the most that the guard sends of it.
     ``limits``: by parameter, the most entries of a list or the largest value of a number.
+    ``never``: values of path parameters that IBKR takes for all of them at once, which are never sent.
     ``tier_assumed``: IBKR does not document the tier. ``reason``: why it is unsupported, or what is doubtful about it.
     """
 
@@ -80,6 +81,7 @@ class Operation(NamedTuple):
     answers_within_s: float = 15.0
     share: Pacing | None = None
     limits: Mapping[str, int] = MappingProxyType({})
+    never: Mapping[str, str] = MappingProxyType({})
     tier_assumed: bool = False
 
     def __hash__(self) -> int:

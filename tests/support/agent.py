@@ -73,6 +73,7 @@ async def agent(
     brokerage: bool = True,
     settings: dict[str, Any] | None = None,
     prepare: Callable[[Simulator], None] | None = None,
+    allow_writes: bool = False,
 ) -> AsyncIterator[Agent]:
     """An agent of a session in this state, as soon as the keeper has seen it."""
     loop = asyncio.get_running_loop()
@@ -83,7 +84,14 @@ async def agent(
         simulator.sign_in(signed_in, brokerage=brokerage)
     if prepare:
         prepare(simulator)
-    kept = KeepaliveSettings(gateway_url="http://gateway.test", token=GUARD_TOKEN, login_hint="http://localhost:5443/")
+    kept = KeepaliveSettings(
+        gateway_url="http://gateway.test",
+        token=GUARD_TOKEN,
+        login_hint="http://localhost:5443/",
+        allow_writes=allow_writes,
+    )
+    if allow_writes:
+        settings = {"allow_writes": True} | (settings or {})
     keepalive = Keepalive(kept, InProcess(simulator.app), wall=simulator.clock.now)
     async with keepalive, connected(InProcess(keepalive.data), settings, simulator.clock.now) as (server, client):
         async with asyncio.timeout(60):

@@ -92,8 +92,11 @@ async def guard_before(
     wall: Callable[[], float] = time.time,
     record_file: Path | None = None,
     operations: Catalogue | None = None,
+    allow_writes: bool = False,
 ) -> AsyncIterator[Guard]:
-    settings = KeepaliveSettings(gateway_url=gateway_url, token=TOKEN, record_file=record_file)
+    settings = KeepaliveSettings(
+        gateway_url=gateway_url, token=TOKEN, record_file=record_file, allow_writes=allow_writes
+    )
     async with (
         aclosing(transport or open_transport(settings)) as way,
         Guard(

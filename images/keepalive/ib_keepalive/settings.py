@@ -55,6 +55,11 @@ class KeepaliveSettings(BaseSettings):
         True, description="Whether the opening after a sign-in takes the session from another program of the user"
     )
     compete: bool = Field(False, description="Whether a later opening on request may do so")
+    allow_writes: bool = Field(
+        False,
+        description="Whether callers may change what IBKR keeps for the user and is no order: watchlists, alerts, "
+        "notification settings, allocation groups, the selected account",
+    )
     auto_reopen: bool = Field(
         False, description="Whether the keeper re-opens a lost brokerage session by itself, until PUT /policy says more"
     )

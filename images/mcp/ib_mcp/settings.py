@@ -36,6 +36,11 @@ class McpSettings(BaseSettings):
     default_account: str | None = Field(None, description="Account used by tools that are given none.")
     include_tags: Names = Field((), description="Only tools with one of these tags (comma-separated); empty means all.")
     exclude_tags: Names = Field((), description="No tools with one of these tags; wins over INCLUDE_TAGS.")
+    allow_writes: bool = Field(
+        False,
+        description="Offer what changes watchlists, alerts, notification settings, allocation groups and the selected "
+        "account; the guard has to permit it too, and tokens need the scope ibkr:write.",
+    )
     spec: str | None = Field(
         None, description="Path or URL of an OpenAPI document, of whose operations tools are generated."
     )
@@ -91,7 +96,7 @@ class HttpSettings(McpSettings):
         None,
         validate_default=True,
         description="Tokens of the agents, one per line: the token (16 characters or more) or sha256:DIGEST, then its"
-        " scopes (ibkr:read ibkr:trade; ibkr:read when none is given).",
+        " scopes (ibkr:read ibkr:write ibkr:trade; ibkr:read when none is given).",
     )
     allowed_hosts: Names = Field(
         (), description="Host names by which agents reach this server, besides loopback and its own address."

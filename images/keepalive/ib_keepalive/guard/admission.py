@@ -9,10 +9,18 @@ from ibkr.session import SIGNED_IN, SessionState, Status, refusal
 _PORTAL_ACCOUNTS = "list_portfolio_accounts"
 
 
-def refuse_operation(endpoint: Operation) -> IbError | None:
-    """The error of an operation that is never sent: only reading is permitted, of what IBKR's gateway serves."""
-    if endpoint.effect != "read":
-        return OperationForbidden(f"{endpoint.id} does more than read, and this server only reads.")
+def refuse_operation(endpoint: Operation, *, allow_writes: bool) -> IbError | None:
+    """The error of an operation that is not sent: reading is permitted, of what IBKR's gateway serves.
+
+    ``allow_writes``: so is changing what IBKR keeps for the user and is no order.
+    """
+    if endpoint.effect == "write" and not allow_writes:
+        return OperationForbidden(
+            f"{endpoint.id} changes what IBKR keeps, and this server only reads.",
+            action="Ask the owner to permit it with ALLOW_WRITES, or change it in Client Portal or TWS.",
+        )
+    if endpoint.effect not in ("read", "write"):
+        return OperationForbidden(f"{endpoint.id} does more than read, and this server does not permit it.")
     if endpoint.status == "unsupported":
         return OperationUnknown(f"IBKR's gateway does not serve {endpoint.id}: {endpoint.reason}")
     return None

@@ -42,7 +42,12 @@ def read_target(catalogue: Catalogue, method: str, raw_path: bytes, raw_query: b
     matched = catalogue.match(method, safe[1]) if safe else None
     if safe is None or matched is None:
         raise OperationUnknown("No operation of IBKR's Web API has this method and path.")
-    return ApiRequest(matched[0], safe[1], _read_query(raw_query))
+    endpoint, values = matched
+    for name, value in endpoint.never.items():
+        # As IBKR reads numbers.
+        if values.get(name, "").lstrip("0-") == value.lstrip("0"):
+            raise InvalidRequest(f"IBKR takes {name} {value} for all at once.", action=f"Name one {name}.")
+    return ApiRequest(endpoint, safe[1], _read_query(raw_query))
 
 
 def with_body(request: ApiRequest, content: bytes) -> ApiRequest:

@@ -26,6 +26,7 @@ from ib_keepalive.guard.reads.reader import Reader
 from ib_keepalive.guard.session_calls import FROM_STATUS, OPENING
 from ib_keepalive.guard.snapshots.batches import OPERATION as SNAPSHOT
 from ib_keepalive.guard.snapshots.reader import SnapshotReader
+from ib_keepalive.guard.writer import Writer
 from ib_keepalive.http.asgi import (
     CallerGone,
     HttpReply,
@@ -94,6 +95,8 @@ class Guard:
         client = PacedClient(GatewayClient(transport, settings.gateway_url, metrics), pacer, heard)
         self._reads = Reader(self._catalogue, client, pacer, self._sessions, probe_soon)
         self._snapshots = SnapshotReader(self._catalogue, client, pacer, self._sessions, self._reads, probe_soon)
+        self._writer = Writer(client, pacer, self._sessions)
+        self._allow_writes = settings.allow_writes
         self._count = {
             source: metrics.answers.labels(source).inc
             for source in ("upstream", "cache", "coalesced", "batch", "local", "error")
@@ -104,6 +107,7 @@ class Guard:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._writer.close()
         await self._snapshots.close()
         await self._reads.close()
         self._pacer.close()
@@ -111,7 +115,8 @@ class Guard:
     @property
     def busy(self) -> int:
         """Requests under way: 0 when nobody waits for anything and nothing runs on."""
-        return self._reads.under_way + self._snapshots.under_way + self._pacer.waiting + self._pacer.running
+        calls = self._reads.under_way + self._snapshots.under_way + self._writer.under_way
+        return calls + self._pacer.waiting + self._pacer.running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -174,6 +179,10 @@ class Guard:
             prices = await unless_gone(receive, self._snapshots.read(request, memory, caller))
             self._sessions.check(memory)
             return self._shared(prices.content, 200, prices.source, prices.fetched_at, memory)
+        if request.endpoint.effect == "write":
+            await self._reads.prepare(request.endpoint, memory, caller)
+            done = await unless_gone(receive, self._writer.write(request, memory, caller))
+            return self._shared(done.content, done.status, "upstream", done.fetched_at, memory)
         cached = memory.cache.get(request.key, asyncio.get_running_loop().time())
         if cached is not None:
             return self._shared(cached.content, cached.status, "cache", cached.fetched_at, memory)
@@ -188,7 +197,7 @@ class Guard:
         if request is not None:
             return request
         request = read_target(self._catalogue, *key)
-        refused = refuse_operation(request.endpoint)
+        refused = refuse_operation(request.endpoint, allow_writes=self._allow_writes)
         if refused is not None:
             raise refused
         content = await read_body(receive, headers.get(b"content-length")) if has_body else b""

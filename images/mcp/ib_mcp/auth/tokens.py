@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-READ, TRADE = "ibkr:read", "ibkr:trade"
+READ, WRITE, TRADE = "ibkr:read", "ibkr:write", "ibkr:trade"
 
 # Whoever reaches the port may try as many as a connection carries.
 SHORTEST = 16
@@ -22,8 +22,8 @@ def parse(lines: str) -> dict[bytes, list[str]]:
 
 def _entry(line: str) -> tuple[bytes, list[str]]:
     token, *scopes = line.split()
-    if not {READ, TRADE}.issuperset(scopes):
-        raise ValueError(f"holds a line with something that is no scope; write TOKEN {READ} {TRADE}")
+    if not {READ, WRITE, TRADE}.issuperset(scopes):
+        raise ValueError(f"holds a line with something that is no scope; write TOKEN {READ} {WRITE} {TRADE}")
     if not token.startswith("sha256:"):
         if len(token) < SHORTEST:
             raise ValueError(f"holds a token of less than {SHORTEST} characters; make one with: openssl rand -hex 32")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,9 +13,18 @@ from urllib.parse import quote, urlencode
 import anyio
 
 from ib_mcp.formats.numbers import parse_json
-from ib_mcp.guard.transport import Answer, Send
+from ib_mcp.guard.transport import Answer, NotSent, Send
 from ibkr import catalogue
-from ibkr.errors import IbError, InvalidRequest, TokenRequired, UpstreamError, UpstreamUnreachable, from_envelope
+from ibkr.errors import (
+    IbError,
+    InvalidRequest,
+    OutcomeUnknown,
+    TokenRequired,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+    from_envelope,
+)
 from ibkr.operation import Operation
 from ibkr.session import Status
 
@@ -131,7 +140,7 @@ class GuardClient:
         endpoint = self._catalogue[operation]
         about = [account] if account is not None else accounts_in(path, query, body)
         meant = next((self._accounts[each] for each in about if each in self._accounts), None)
-        answer = await self._send(
+        sending = self._send(
             endpoint.method,
             _PREFIX + _fill(endpoint, path or {}),
             query={name: _text(value) for name, value in (query or {}).items() if value is not None},
@@ -139,6 +148,7 @@ class GuardClient:
             # An account of another sign-in is another user's: the guard refuses it.
             more={} if meant is None else {SIGN_IN_HEADER: str(meant)},
         )
+        answer = await (sending if endpoint.effect == "read" else _known(endpoint, sending))
         self._note_sign_in(_number(answer.headers.get(SIGN_IN_HEADER), self.sign_in))
         headers = answer.headers
         reply = Reply(
@@ -189,6 +199,22 @@ class GuardClient:
             headers["Content-Type"] = "application/json"
         url = f"{self._base_url}{path}?{urlencode(query)}" if query else f"{self._base_url}{path}"
         return await self._request(method, url, headers, content)
+
+
+async def _known(endpoint: Operation, sending: Awaitable[Answer]) -> Answer:
+    """The guard's answer to what changes something; OutcomeUnknown when there is none."""
+    left = anyio.current_effective_deadline() - anyio.current_time()
+    try:
+        # Sooner than the tool's own deadline, which knows no more than that it is over.
+        with anyio.fail_after(max(0.0, left - _RETURN_S / 2) if left < math.inf else None):
+            return await sending
+    except (TimeoutError, UpstreamTimeout, UpstreamUnreachable) as error:
+        if isinstance(error, NotSent):
+            raise
+        raise OutcomeUnknown(
+            f"{endpoint.id} was sent, and the answer was lost: it may have been done or not.",
+            action="Do not send it again: read first whether it was done.",
+        ) from error
 
 
 def accounts_in(path: Mapping[str, Any] | None, query: Mapping[str, Any] | None, body: Any) -> list[str]:

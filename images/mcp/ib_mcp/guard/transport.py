@@ -25,7 +25,12 @@ _TIMEOUT = aiohttp.ClientTimeout(sock_connect=_CONNECT_S, sock_read=_SILENT_S)
 # The guard takes 512.
 _CONNECTIONS = 480
 _IDLE_S = 15
+_UNREACHABLE = "The guard of IBKR's gateway cannot be reached."
 LARGEST_ANSWER = 4 * 1024 * 1024
+
+
+class NotSent(UpstreamUnreachable):
+    """The guard takes no connection, so that nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ async def by_sockets() -> AsyncIterator[Send]:
                     response.headers,
                     await _whole(response.content.iter_any(), response.headers),
                 )
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise _unsent() from error
         except aiohttp.SocketTimeoutError as error:
             raise _silent() from error
         except aiohttp.ClientError as error:
@@ -87,6 +94,8 @@ async def by_transport(transport: httpx.AsyncBaseTransport) -> AsyncIterator[Sen
                 whole = await _whole(cast(httpx.AsyncByteStream, response.stream), response.headers)
             finally:
                 await response.aclose()
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise _unsent() from error
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             raise _silent() from error
         except httpx.TransportError as error:
@@ -112,4 +121,8 @@ def _silent() -> UpstreamTimeout:
 
 
 def _unreachable() -> UpstreamUnreachable:
-    return UpstreamUnreachable("The guard of IBKR's gateway cannot be reached.")
+    return UpstreamUnreachable(_UNREACHABLE)
+
+
+def _unsent() -> NotSent:
+    return NotSent(_UNREACHABLE)

@@ -73,6 +73,7 @@ def _columns(endpoint: Operation) -> dict[str, Any]:
         "query": [parameter._asdict() for parameter in endpoint.query],
         "body": [parameter._asdict() for parameter in endpoint.body],
         "limits": dict(endpoint.limits),
+        "never": dict(endpoint.never),
     }
 
 

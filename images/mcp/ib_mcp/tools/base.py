@@ -106,7 +106,23 @@ def _arguments(function: Function, context: ToolContext | None) -> TypeAdapter[A
     return TypeAdapter(bound)  # type: ignore[arg-type]
 
 
-class BoundTool(Tool):
+class Effective(Tool):
+    """A tool of this server, whose ``effect`` decides who may call it."""
+
+    effect: Effect = "read"
+
+    def to_mcp_tool(self, **overrides: Any) -> mcp_types.Tool:
+        # FastMCP would repeat the tags here. The title stays: some clients drop tools without one.
+        return mcp_types.Tool(
+            name=overrides.get("name", self.name),
+            title=self.title,
+            description=self.description,
+            input_schema=self.parameters,
+            annotations=self.annotations,
+        )
+
+
+class BoundTool(Effective):
     """A tool bound to the context of one server."""
 
     _call: TypeAdapter[Any] = PrivateAttr()
@@ -123,6 +139,7 @@ class BoundTool(Tool):
             parameters=small_schema(adapter.json_schema()),
             tags=set(marks.tags),
             annotations=annotations_of(marks.effect),
+            effect=marks.effect,
         )
         tool._call = adapter
         return tool
@@ -140,21 +157,6 @@ class BoundTool(Tool):
             return answer
         # Of several gateways, those that answered what is about no account.
         return result(answer | {"gateway": ", ".join(sorted(gateways))} if gateways else answer)
-
-    def to_mcp_tool(self, **overrides: Any) -> mcp_types.Tool:
-        return mcp_tool(self, overrides.get("name", self.name))
-
-
-def mcp_tool(tool: Tool, name: str) -> mcp_types.Tool:
-    """``tool`` as it is listed."""
-    # FastMCP would repeat the tags here. The title stays: some clients drop tools without one.
-    return mcp_types.Tool(
-        name=name,
-        title=tool.title,
-        description=tool.description,
-        input_schema=tool.parameters,
-        annotations=tool.annotations,
-    )
 
 
 def result(answer: Answer, *, is_error: bool = False) -> ToolResult:

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from ib_mcp.auth import granted, tokens
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.tables import offset
 from ib_mcp.guard.client import Reply
+from ib_mcp.settings import McpSettings
 from ib_mcp.tags import GENERAL
 from ib_mcp.tools.base import Answer
 from ibkr.errors import InvalidRequest, OperationForbidden, OperationUnknown
@@ -19,7 +21,7 @@ _NEVER = "No setting of this server permits it: use TWS, IBKR Mobile or Client P
 # What to do instead of an operation that does not only read.
 _ELSEWHERE = {
     "trade": "This server only reads, and no setting permits it: trade in TWS, IBKR Mobile or Client Portal.",
-    "write": "This server only reads, and no setting permits it: change it in TWS, IBKR Mobile or Client Portal.",
+    "write": "Ask the owner to permit writes (ALLOW_WRITES, scope ibkr:write), or change it in Client Portal or TWS.",
     "preview": "This server only reads, and no setting permits it: preview the order in TWS or Client Portal.",
     "session": "It changes the session for every agent, and no setting permits it; reopen_session opens a lost one.",
     "stream": "Streams are not handed on: ask for single answers, such as get_price_snapshot.",
@@ -27,8 +29,13 @@ _ELSEWHERE = {
 
 
 def is_permitted(context: ToolContext, endpoint: Operation) -> bool:
+    """Whether the present agent may call ``endpoint`` for its effect."""
+    return may_have(context.settings, endpoint) and (endpoint.effect == "read" or granted.has(tokens.WRITE))
+
+
+def may_have(settings: McpSettings, endpoint: Operation) -> bool:
     """Whether the effect of ``endpoint`` is one that this server may have."""
-    return endpoint.effect == "read"
+    return endpoint.effect == "read" or (endpoint.effect == "write" and settings.allow_writes)
 
 
 def is_offered(context: ToolContext, endpoint: Operation) -> bool:

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import httpx2
-import mcp_types
 import structlog
 from fastmcp.server.providers.openapi import MCPType, OpenAPIProvider, RouteMap
 from fastmcp.tools.base import Tool, ToolResult
@@ -23,8 +22,8 @@ from ib_mcp.openapi.repair.document import repair
 from ib_mcp.openapi.select import PREFIX, Served, select
 from ib_mcp.openapi.tool_document import CURSOR, PICK, tool_document
 from ib_mcp.settings import McpSettings
-from ib_mcp.tools.base import annotations_of, mcp_tool, result, small_schema
-from ib_mcp.tools.endpoint_calls import check, is_permitted, refuse, segment, shown
+from ib_mcp.tools.base import Effective, annotations_of, result, small_schema
+from ib_mcp.tools.endpoint_calls import check, may_have, refuse, segment, shown
 from ibkr import catalogue
 from ibkr.operation import Operation
 
@@ -57,7 +56,7 @@ def generate(context: ToolContext, taken: Collection[str]) -> list[GeneratedTool
 def of_document(context: ToolContext, document: dict[str, Any], taken: Collection[str] = ()) -> list[GeneratedTool]:
     """The same of a repaired ``document``."""
     served = select(document).served
-    permitted = [one for one in _chosen(context.settings, served) if is_permitted(context, one.row)]
+    permitted = [one for one in _chosen(context.settings, served) if may_have(context.settings, one.row)]
     named = dict(_named(permitted, context.settings.spec_naming, taken))
     made: list[GeneratedTool] = []
     OpenAPIProvider(
@@ -85,7 +84,7 @@ async def _nowhere(*_: object) -> NoReturn:
     raise NotImplementedError
 
 
-class GeneratedTool(Tool):
+class GeneratedTool(Effective):
     """FastMCP's tool of one operation, listed and answered as our own are."""
 
     _sends: Tool = PrivateAttr()
@@ -101,6 +100,7 @@ class GeneratedTool(Tool):
             parameters=small_schema(tool.parameters),
             tags=set(row.tags),
             annotations=annotations_of(row.effect),
+            effect=row.effect,
         )
         if context.settings.extra_guards:
             made.parameters["properties"].setdefault(_GATEWAY, {"type": "string"})
@@ -120,9 +120,6 @@ class GeneratedTool(Tool):
         finally:
             _gateway.reset(mark)
         return result(shown(self._row, Reply(**answer), pick, cursor))
-
-    def to_mcp_tool(self, **overrides: Any) -> mcp_types.Tool:
-        return mcp_tool(self, overrides.get("name", self.name))
 
 
 class _GuardTransport(httpx2.AsyncBaseTransport):

@@ -27,15 +27,38 @@ async def get_watchlists(
     cursor: Cursor = None,
 ) -> Answer:
     """The user's watchlists, or the instruments in one."""
-    body = (await context.guard.call("list_watchlists", query={"SC": "USER_WATCHLIST"})).object
-    lists = (body.get("data") or {}).get("user_lists") or []
+    lists = await user_watchlists(context)
     if watchlist is None:
         return {"watchlists": table(("id", "name"), ((row.get("id"), untrusted(row.get("name"), 80)) for row in lists))}
-    for row in lists:
-        if watchlist.casefold() in (str(row.get("id")).casefold(), str(row.get("name")).casefold()):
-            return await _watchlist(context, str(row["id"]), limit, cursor)
+    return await _watchlist(context, str(find_watchlist(lists, watchlist)["id"]), limit, cursor)
+
+
+async def user_watchlists(context: ToolContext, account: str | None = None) -> list[dict[str, Any]]:
+    """The lists of the user (of ``account`` among several gateways), with id and name."""
+    body = (await context.guard.call("list_watchlists", account=account, query={"SC": "USER_WATCHLIST"})).object
+    data = body.get("data")
+    lists = data.get("user_lists") if isinstance(data, dict) else None
+    return [row for row in lists if isinstance(row, dict)] if isinstance(lists, list) else []
+
+
+def find_watchlist(lists: list[dict[str, Any]], watchlist: str) -> dict[str, Any]:
+    """The list with this id, else with this name. InvalidRequest when there is none, or several have the name."""
+    found = [row for row in lists if str(row.get("id")) == watchlist] or [
+        row for row in lists if str(row.get("name")).casefold() == watchlist.casefold()
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(str(row.get("id")) for row in found)
+        raise InvalidRequest(f"Several watchlists are called {watchlist[:40]!r}.", action=f"Choose an id of: {ids}.")
     names = ", ".join(untrusted(row.get("name"), 40) for row in lists[:20]) or "none exists"
     raise InvalidRequest(f"There is no watchlist {watchlist[:40]!r}.", action=f"Choose of: {names}.")
+
+
+async def instruments_of(context: ToolContext, account: str | None, list_id: str) -> list[dict[str, Any]]:
+    """The rows of a list; those without a conid are empty lines."""
+    body = (await context.guard.call("get_watchlist", account=account, query={"id": list_id})).object
+    return [row for row in body.get("instruments") or () if isinstance(row, dict)]
 
 
 async def _watchlist(context: ToolContext, list_id: str, limit: int, cursor: str | None) -> Answer:

@@ -139,6 +139,21 @@ async def test_without_the_right_token_nobody_gets_in(token: str | None) -> None
         refused_with(response, "token_required")
 
 
+@pytest.mark.parametrize("wire", [MODERN, HANDSHAKE])
+@pytest.mark.parametrize("scopes", ["", " ibkr:read", " ibkr:read ibkr:write"])
+async def test_what_writes_is_listed_and_called_with_its_scope_only(wire: str, scopes: str) -> None:
+    may = "write" in scopes
+    edit = {"action": "delete", "watchlist": "none"}
+    generic = {"endpoint": "delete_watchlist", "parameters": {"id": "1"}}
+    async with serving(token=TOKEN + scopes, allow_writes=True) as client:
+        listed = await client.post("/mcp", **question("tools/list", wire))
+        assert ("edit_watchlist" in listed.text) is may
+        assert "call_endpoint" in listed.text
+        for name, arguments in (("edit_watchlist", edit), ("call_endpoint", generic)):
+            answer = await client.post("/mcp", **question("tools/call", wire, name=name, arguments=arguments))
+            assert ("operation_forbidden" in answer.text) is not may, answer.text
+
+
 async def test_a_token_may_be_configured_by_its_digest_and_must_have_the_scope() -> None:
     digest = hashlib.sha256(b"other").hexdigest()
     lines = f"{TOKEN}\nsha256:{digest} ibkr:read ibkr:trade\nodd-token-of-an-owner ibkr:trade"

@@ -51,7 +51,18 @@ class SessionMemory:
     warm: set[Hashable] = field(default_factory=set)
     searched: set[str] = field(default_factory=set)
     traced: set[str] = field(default_factory=set)
+    _edits: dict[str, int] = field(default_factory=dict)
     _rejected: dict[str, float] = field(default_factory=dict)
+
+    def edits(self, endpoint: Operation) -> int:
+        """How often that was changed which ``endpoint`` is about: answers from before a change are not of after it."""
+        return sum(self._edits.get(tag, 0) for tag in endpoint.tags)
+
+    def note_edit(self, endpoint: Operation) -> None:
+        """``endpoint`` changed something, or may have: what was kept of its kind is no longer so."""
+        for tag in endpoint.tags:
+            self._edits[tag] = self._edits.get(tag, 0) + 1
+        self.cache = self.cache.only(lambda kept: not set(kept.tags) & set(endpoint.tags))
 
     def warm_up(self, key: Hashable) -> None:
         """Note that a request is past its cold start."""

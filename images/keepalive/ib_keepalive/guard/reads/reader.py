@@ -57,7 +57,7 @@ class Reader:
         if cached is not None:
             return cached, "cache"
         cached, joined = await self._calls.ask(
-            (memory.generation, request.key),
+            (memory.generation, memory.edits(request.endpoint), request.key),
             request.endpoint.id,
             waiter,
             lambda call: self._fetch(call, request, memory),
@@ -108,6 +108,7 @@ class Reader:
 
     async def _fetch(self, call: SharedCall, request: ApiRequest, memory: SessionMemory) -> CachedResponse:
         endpoint = request.endpoint
+        edits = memory.edits(endpoint)
         unprepared = await self._prepare_all(call, request, memory)
         asked = request
         if endpoint.emptied_by and request.argument(endpoint.emptied_by) == "true":
@@ -123,7 +124,8 @@ class Reader:
             return cached
         if endpoint.path == self._catalogue[_SEARCH].path and isinstance(body, list) and not _is_by_name(request):
             memory.note_search(body)
-        memory.cache.put(request.key, cached)
+        if memory.edits(endpoint) == edits:
+            memory.cache.put(request.key, cached)
         return cached
 
     async def _prepare_all(self, call: SharedCall, request: ApiRequest, memory: SessionMemory) -> IbError | None:
