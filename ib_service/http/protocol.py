@@ -175,7 +175,8 @@ class BoundedHttp(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._refusal)
         else:
-            if self._fed >= most and self._phase in ("head", "body"):
+            # Without a message too: what comes after one that closes the connection is thrown away by the parser.
+            if self._fed >= most and self._phase != "refused":
                 self._refuse(431)
 
     def _stop_parsing(self, status: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import resource
 import signal
 import socket
@@ -76,6 +77,7 @@ async def serve(
 
 def config(listener: Listener, app: Any, *, lifespan: Literal["on", "off"] = "off", grace_s: int = 1) -> uvicorn.Config:
     """What ``app`` is served with at ``listener``."""
+    logging.getLogger("uvicorn.error").addFilter(_is_no_ending)
     return uvicorn.Config(
         app,
         http=bounded_http(Connections(listener.name, listener.limits)),
@@ -89,6 +91,11 @@ def config(listener: Listener, app: Any, *, lifespan: Literal["on", "off"] = "of
         lifespan=lifespan,
         timeout_graceful_shutdown=grace_s,
     )
+
+
+def _is_no_ending(record: logging.LogRecord) -> bool:
+    """Whether a log line is about more than a request that was cancelled, at the end, as it had to be."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class _Server(uvicorn.Server):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +13,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ib_keepalive.http import hosts
-from ib_keepalive.http.asgi import read_body
+from ib_keepalive.http.asgi import CallerGone, read_body
 from ib_keepalive.metrics import CONTENT_TYPE, Metrics
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
+from ib_service import strict_json
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden
 
 _UNCACHED = {"Cache-Control": "no-store"}
@@ -65,7 +65,7 @@ def create_control(
             Route("/readyz", readyz),
         ],
         middleware=[Middleware(_SameSite, names=settings.control_names)],
-        exception_handlers={IbError: _envelope},
+        exception_handlers={IbError: _envelope, CallerGone: _nobody},
     )
 
 
@@ -99,8 +99,8 @@ async def _read_json(request: Request) -> dict[str, Any]:
     if not content.strip():
         return {}
     try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
+        body = strict_json.load(content)
+    except ValueError:
         body = None
     if not isinstance(body, dict):
         raise InvalidRequest("The body is not a JSON object.")
@@ -109,6 +109,11 @@ async def _read_json(request: Request) -> dict[str, Any]:
 
 def _probe(is_well: bool, problem: str) -> Response:
     return PlainTextResponse("ok\n" if is_well else f"{problem}\n", 200 if is_well else 503, headers=_UNCACHED)
+
+
+async def _nobody(_: Request, _error: Exception) -> Response:
+    """An answer that cannot be sent any more."""
+    return Response()
 
 
 async def _envelope(_: Request, error: Exception) -> Response:

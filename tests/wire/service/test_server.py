@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import uvicorn
 
 from ib_service.http.limits import Limits
@@ -169,6 +170,15 @@ async def test_a_queue_of_pipelined_requests_is_refused() -> None:
         many = await connect(GET % b"work" + (GET % b"healthz") * 1000)
         assert await is_closed(many)
         assert app.asked == 1
+
+
+@pytest.mark.parametrize("junk", [b"\r\n" * 100_000, b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n" * 5000])
+async def test_what_comes_after_the_last_request_stalls_nobody(junk: bytes) -> None:
+    async with serving() as (_, connect):
+        last = await connect(b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n" + junk)
+        await is_closed(last)
+        await connect(junk)
+        assert await status(await connect(GET % b"healthz")) == 200
 
 
 async def test_an_answer_that_nobody_reads_is_given_up() -> None:

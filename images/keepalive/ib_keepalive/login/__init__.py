@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ib_keepalive.http import hosts
+from ib_keepalive.http.asgi import CallerGone
 from ib_keepalive.login import pages
 from ib_keepalive.login.forward import Forwarder
 from ib_keepalive.login.paths import METHODS, TAKE_OVER, is_sign_in_path
@@ -57,7 +58,10 @@ def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http":
-            response = await answer(Request(scope, receive))
+            try:
+                response = await answer(Request(scope, receive))
+            except CallerGone:
+                return
             await response(scope, receive, send)
 
     return app

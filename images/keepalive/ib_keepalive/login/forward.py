@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from ib_keepalive.http.asgi import CallerGone, unless_gone
 from ib_keepalive.login.paths import SIGN_IN_ENDS, is_sign_in_path
 from ibkr.errors import InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 
@@ -65,8 +66,14 @@ class Forwarder:
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def forward(self, request: Request) -> Response:
-        """The gateway's answer. InvalidRequest, UpstreamUnreachable or UpstreamTimeout when there is none."""
+        """The gateway's answer. InvalidRequest, UpstreamUnreachable or UpstreamTimeout when there is none.
+
+        CallerGone when the browser left: what it asked for takes no slot any longer.
+        """
         content = await _read_body(request)
+        return await unless_gone(request.receive, self._forward(request, content))
+
+    async def _forward(self, request: Request, content: bytes) -> Response:
         query = request.scope.get("query_string", b"")
         target = request.scope["raw_path"] + (b"?" + query if query else b"")
         async with AsyncExitStack() as stack:
@@ -123,7 +130,7 @@ class Forwarder:
         headers = {
             name: value
             for name, value in request.headers.items()
-            if name not in _DROPPED and not name.startswith(("x-forwarded-", "sec-fetch-", "cf-"))
+            if name not in _DROPPED and not name.startswith(("x-forwarded-", "sec-fetch-", "cf-")) and value.isascii()
         }
         # Compressed bodies could not be searched for the success text.
         headers["accept-encoding"] = "identity"
@@ -188,6 +195,6 @@ async def _read_body(request: Request) -> bytes:
                     raise InvalidRequest("The request is larger than a sign-in form can be.", status=413)
     except TimeoutError as error:
         raise InvalidRequest("The request did not arrive in time.", status=408) from error
-    except ClientDisconnect as error:
-        raise InvalidRequest("The browser closed the connection.") from error
+    except ClientDisconnect:
+        raise CallerGone from None
     return content

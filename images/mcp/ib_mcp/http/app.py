@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,6 +28,8 @@ _PATH = "/mcp"
 _VERSION = b"mcp-protocol-version"
 # What a request says in which the agent asks for messages before the answer.
 _STREAMED = (b'"progressToken"', LOG_LEVEL_META_KEY.encode())
+# Of the MCP library.
+_LARGEST_BODY = 4 * 1024 * 1024
 # The shortest time without a byte after which common proxies give up.
 _SILENT_S = 30
 
@@ -71,26 +74,25 @@ class ByProtocolVersion:
         if scope["type"] != "http" or scope["path"] != _PATH or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        messages = await _read_body(receive)
+        if messages is None:
+            return
+        is_plain = not any(wish in message.get("body", b"") for message in messages for wish in _STREAMED)
+
+        async def read() -> Message:
+            return messages.popleft() if messages else await receive()
+
         headers = dict(scope["headers"])
         # As the MCP library tells the wires apart: without a version, or with an old one.
         version = headers.get(_VERSION)
         if version is None or version.decode("latin-1") in HANDSHAKE_PROTOCOL_VERSIONS:
-            await self._plain(scope, receive, send)
-        elif self._is_quick and headers.get(b"mcp-method") == b"tools/call":
-            await self._call(scope, receive, send)
+            await self._plain(scope, read, send)
+        elif self._is_quick and is_plain and headers.get(b"mcp-method") == b"tools/call":
+            await self._call(scope, receive, read, send)
         else:
-            await self._app(scope, receive, send)
-
-    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        first = await receive()
-        unread = [first]
-
-        async def read() -> Message:
-            return unread.pop() if unread else await receive()
-
-        if first.get("more_body") or any(wish in first.get("body", b"") for wish in _STREAMED):
             await self._app(scope, read, send)
-            return
+
+    async def _call(self, scope: Scope, receive: Receive, read: Receive, send: Send) -> None:
         with anyio.CancelScope() as call:
             leaving = asyncio.ensure_future(_left(receive))
             leaving.add_done_callback(lambda task: None if task.cancelled() else call.cancel())
@@ -98,6 +100,23 @@ class ByProtocolVersion:
                 await self._plain(scope, read, send)
             finally:
                 leaving.cancel()
+
+
+async def _read_body(receive: Receive) -> deque[Message] | None:
+    """The messages of the request's body, or None when the client left inside it.
+
+    The MCP library would report that as a fault of its own. What is larger than it takes is left to it to refuse.
+    """
+    messages: deque[Message] = deque()
+    size, more = 0, True
+    while more and size <= _LARGEST_BODY:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        messages.append(message)
+        size += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    return messages
 
 
 async def _left(receive: Receive) -> None:

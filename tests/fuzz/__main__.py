@@ -1,0 +1,55 @@
+"""``python -m tests.fuzz [--seed N] [--requests N] [--answers N]``; exit code 1 when anything broke.
+
+Broken is: an answer with a 500 of our own, an error of our own in a tool's result, a traceback in a log, a process that
+ended, or memory that grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.fuzz import answers, requests
+
+_MEBIBYTE = 1024 * 1024
+_GROWTH = 24 * _MEBIBYTE
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--answers", type=int, default=2_000)
+    given = parser.parse_args()
+    say(f"seed {given.seed}")
+    faults: list[str] = []
+    if given.requests:
+        with tempfile.TemporaryDirectory() as folder:
+            sent = requests.run(given.seed, given.requests, Path(folder))
+        grown = {name: f"{size / _MEBIBYTE:+.1f} MiB" for name, size in sent.grown.items()}
+        say(f"{sent.sent} requests, answered {dict(sorted(sent.statuses.items()))}; memory {grown}")
+        faults += sent.faults
+        faults += [f"{name} grew by {size >> 20} MiB" for name, size in sent.grown.items() if size > _GROWTH]
+    if given.answers:
+        told = answers.run(given.seed, given.answers)
+        grew = f"{told.grown / _MEBIBYTE:+.1f} MiB"
+        say(f"{told.answers} mutated answers in {told.calls} calls of tools, errors {told.errors}; memory {grew}")
+        faults += told.faults
+        if told.grown > _GROWTH:
+            faults.append(f"the parts grew by {told.grown >> 20} MiB")
+    for fault in faults:
+        say(f"BROKEN: {fault}")
+    say(f"{len(faults)} broken")
+    return 1 if faults else 0
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
