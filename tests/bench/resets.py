@@ -25,6 +25,7 @@ import structlog
 from gateway.program import Authority, Gateway
 from gateway.rig import Broker, serve_broker
 from ib_keepalive.app import Keepalive
+from ib_keepalive.session.reopening import GAP_S
 from ibkr.session import SessionState
 from support.keepalive import settings
 
@@ -50,12 +51,13 @@ class Lane:
             transport=httpx.ASGITransport(keepalive.login), base_url="http://localhost:5443", follow_redirects=True
         )
         async with keepalive, owner:
-            await self._sign_in(owner)
-            began = time.monotonic()
-            await self._opens(keepalive)
-            self.signed_in_s = time.monotonic() - began
             for _ in range(resets):
-                await asyncio.sleep(self.chance.uniform(0, 60))
+                # A day lies between two nights: a sign-in begins another budget, and the gap after it passes.
+                await self._sign_in(owner)
+                began = time.monotonic()
+                await self._opens(keepalive)
+                self.signed_in_s = max(self.signed_in_s, time.monotonic() - began)
+                await asyncio.sleep(GAP_S + self.chance.uniform(0, 60))
                 timing = {"reset": self.chance.uniform(0, 2), "opening": self.chance.uniform(0.3, 3)}
                 await asyncio.to_thread(self.broker.do, "timing", **timing)
                 lost = time.monotonic()

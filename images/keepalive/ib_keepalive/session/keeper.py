@@ -13,12 +13,13 @@ import structlog
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.session import calendar, status, timing
 from ib_keepalive.session.askers import Asker, Askers
+from ib_keepalive.session.attention import Attention
 from ib_keepalive.session.gateway import GatewayProcess
 from ib_keepalive.session.journal import SessionJournal
 from ib_keepalive.session.ladder import Identity, Ladder
 from ib_keepalive.session.learning import Learning
 from ib_keepalive.session.observation import Outcome, ProbeResult
-from ib_keepalive.session.openings import Openings
+from ib_keepalive.session.openings import SIGN_IN_LASTS_S, Openings
 from ib_keepalive.session.poller import PATIENT_LIMIT_S, Pacing, Poller
 from ib_keepalive.session.reopening import GAP_S
 from ib_keepalive.session.sign_in import SignIns
@@ -35,12 +36,8 @@ _STALLED_S = 120.0
 _SHORTEST_REST_S = 0.001
 # A machine that slept is noticed at the next turn.
 _LONGEST_REST_S = 5.0
-_WATCH_LASTS_S = 60.0
-# From the session's cookies to the last page: a second factor lies between.
-_SIGN_IN_LASTS_S = 300.0
 _UNANSWERED = (Outcome.TIMEOUT, Outcome.SILENT, Outcome.REFUSED, Outcome.BROKEN)
 _GOOD = (Outcome.FLAGS, Outcome.ALIVE)
-_LOST = (Outcome.TIMEOUT, Outcome.SILENT)
 
 
 class Keeper:
@@ -84,14 +81,8 @@ class Keeper:
             another=lambda: self._begin_sign_in("user or accounts are others than before"),
         )
         self._sleep = Sleep(clock, wall)
-        self._probe_due = now
-        self._tickle_due = self._tickle_held_until = now
-        self._watched_until = now
-        self._signing_in_until = now
-        self._busy_until = now
-        self._slow_until = now
+        self._attention = Attention(now)
         self._answered_at = now
-        self._is_fresh = False
         self._askers = Askers()
         self.has_concluded = False
         self._is_running = False
@@ -111,7 +102,7 @@ class Keeper:
             now=self._clock(),
             wall=self._wall(),
             down_until=self._down_until(),
-            tickle_due=self._tickle_due if timing.tickles(self._verdict) else None,
+            tickle_due=self._attention.tickle_due if timing.tickles(self._verdict) else None,
             login_hint=self._settings.login_hint,
             penalty_s=self._pacing.penalty_left(),
         )
@@ -123,30 +114,31 @@ class Keeper:
 
     def watch(self) -> None:
         """Somebody is at the login page: look often for a minute."""
-        self._watched_until = self._clock() + _WATCH_LASTS_S
+        self._attention.watch(self._clock())
         if self._verdict.state is not SessionState.AUTHENTICATED:
             self.probe_soon()
 
     def note_signing_in(self) -> None:
         """Somebody sends the forms of the sign-in: look often, whatever the state."""
-        self._signing_in_until = self._clock() + _WATCH_LASTS_S
-        self.watch()
+        self._attention.watch_sign_in(self._clock())
         self.probe_soon()
 
     def note_session_cookie(self) -> None:
         """IBKR handed out another session: what was learnt before says nothing about it."""
         self._begin_sign_in("the sign-in gave another session")
         self._show(expect_session(self._verdict, now=self._clock()))
-        self._is_fresh = True
+        self._openings.expect()
         self.note_signing_in()
 
     def note_signed_in(self) -> None:
         """IBKR's last page of a sign-in was shown: look at once, and open the session if that is the keeper's part."""
         known_at = self._sign_ins.known_at
-        if known_at is None or self._clock() - known_at > _SIGN_IN_LASTS_S:
+        if known_at is None or self._clock() - known_at > SIGN_IN_LASTS_S:
             self.note_session_cookie()
+        elif self._verdict.state is not SessionState.AUTHENTICATED:
+            self._openings.expect()
         self.note_signing_in()
-        self._probe_due = self._clock()
+        self._attention.look_at_once(self._clock())
         self._wake.set()
 
     def note_answer(self) -> None:
@@ -156,7 +148,7 @@ class Keeper:
     def probe_soon(self) -> None:
         """Somebody was told by IBKR what the state does not say: look soon."""
         if not self._verdict.timeouts:
-            self._probe_due = max(min(self._probe_due, self._clock() + timing.WATCHED_S), self._busy_until)
+            self._attention.look_soon(self._clock())
             self._wake.set()
 
     def set_policy(self, body: object) -> None:
@@ -208,18 +200,18 @@ class Keeper:
             self._askers.end(UpstreamUnreachable("The session keeper stopped."))
 
     async def _turn(self, now: float) -> None:
+        attention = self._attention
         if self._is_opening_due(now):
-            self._is_fresh = False
             await self._reopen(compete=self._settings.compete_at_sign_in, is_counted=False)
         elif self._askers:
             await self._serve_asker()
-        elif now >= self._probe_due:
+        elif now >= attention.probe_due:
             await self._probe()
-        elif now >= self._tickle_due and self._tickles(now):
+        elif now >= attention.tickle_due and attention.may_tickle(self._verdict, now):
             await self._tickle()
         elif self._is_own_turn_to_reopen(now):
             await self._reopen(compete=False)
-        elif now >= self._busy_until and self._learning.is_due(self._verdict.state, now):
+        elif now >= attention.busy_until and self._learning.is_due(self._verdict.state, now):
             await self._learning.learn(is_open=self._verdict.state is SessionState.AUTHENTICATED)
         else:
             await self._rest(now)
@@ -233,15 +225,14 @@ class Keeper:
                 await self._reopen(compete=asker.compete, is_counted=not asker.is_person)
 
     async def _rest(self, now: float) -> None:
-        due = [self._probe_due]
-        if self._tickles(now):
-            due.append(self._tickle_due)
-        own = self._openings.try_at(self._verdict)
-        due.extend(() if own is None else (own,))
-        if self._is_fresh and self._may_open_at_sign_in():
-            due.append(self._openings.earliest)
+        attention = self._attention
+        due = [attention.probe_due]
+        if attention.may_tickle(self._verdict, now):
+            due.append(attention.tickle_due)
+        opens = (self._openings.try_at(self._verdict), self._opens_at_sign_in())
+        due.extend(at for at in opens if at is not None)
         if self._learning.is_due(self._verdict.state, max(now, self._learning.due)):
-            due.append(max(self._learning.due, self._busy_until))
+            due.append(max(self._learning.due, attention.busy_until))
         self._wake.clear()
         try:
             async with asyncio.timeout(max(_SHORTEST_REST_S, min(min(due) - now, _LONGEST_REST_S))):
@@ -250,11 +241,13 @@ class Keeper:
             pass
 
     async def _probe(self) -> None:
-        if timing.probes_by_tickle(self._verdict) and self._clock() >= self._tickle_held_until:
+        if self._attention.probes_by_tickle(self._verdict, self._clock()):
             await self._tickle()
             return
         number = self._sign_ins.number
-        result, body = await self._poller.ask("get_auth_status", limit_s=self._limit_s())
+        result, body = await self._poller.ask(
+            "get_auth_status", limit_s=self._attention.limit_s(self._verdict, self._clock())
+        )
         if number != self._sign_ins.number:
             return
         self._identity.learn(body)
@@ -266,9 +259,7 @@ class Keeper:
         number = self._sign_ins.number
         result, _ = await self._poller.ask("tickle", limit_s=self._limit_s())
         now = self._clock()
-        self._tickle_due = now + timing.TICKLE_S
-        if result.outcome in _LOST:
-            self._tickle_due = self._tickle_held_until = now + timing.UNANSWERED_TICKLE_S
+        self._attention.tickled(result, now)
         self._metrics.tickle.labels("ok" if result.outcome in _GOOD else result.outcome.value).inc()
         if result.outcome in _GOOD:
             self._counters.tickled, self._counters.tickle_failures = now, 0
@@ -282,8 +273,7 @@ class Keeper:
             self._conclude(result)
 
     def _limit_s(self) -> float | None:
-        """The second look, and those at a slow IBKR, wait longer: slow is not dead."""
-        return PATIENT_LIMIT_S if self._verdict.timeouts or self._clock() < self._slow_until else None
+        return self._attention.limit_s(self._verdict, self._clock())
 
     async def _reopen(self, *, compete: bool, is_counted: bool = True) -> None:
         number = self._sign_ins.number
@@ -297,7 +287,7 @@ class Keeper:
         if opening.label not in ("refused", "no_rights") and number == self._sign_ins.number:
             self._conclude(result)
         soon_s = timing.OPENED_S if opening.label == "opened" else timing.AFTER_CHANGE_S
-        self._probe_due = min(self._probe_due, self._clock() + soon_s)
+        self._attention.look_soon(self._clock(), soon_s)
 
     def _down_until(self) -> float | None:
         """When the announced maintenance ends that is on now, in epoch seconds."""
@@ -306,7 +296,7 @@ class Keeper:
     def _conclude(self, result: ProbeResult) -> None:
         now, before = self._clock(), self._verdict
         if result.outcome is Outcome.TIMEOUT:
-            self._slow_until = now + timing.SLOW_LASTS_S
+            self._attention.is_slow(now)
             if self._answered_at > now - PATIENT_LIMIT_S:
                 # Callers get their answers: one that is late is no sign of a stuck gateway.
                 before = replace(before, timeouts=0)
@@ -326,30 +316,18 @@ class Keeper:
             # It may wait in the gateway's queue and go out with the first thing that does.
             self._openings.is_unsure = False
             self._openings.delay(GAP_S)
-        if now < self._tickle_held_until and result.outcome not in _UNANSWERED:
-            # The one without an answer has gone out by now, if it ever will.
-            self._tickle_held_until = now
-            self._tickle_due = min(self._tickle_due, now + timing.AFTER_CHANGE_S)
         self._openings.follow(before, verdict)
         self.has_concluded = self.has_concluded or verdict.state is not SessionState.STARTING
         if verdict.state is not before.state:
             self._change(before, verdict, now)
-        watched = now < (self._signing_in_until if verdict.state is SessionState.AUTHENTICATED else self._watched_until)
-        wait = timing.next_probe_s(result, verdict, now=now, watched=watched)
-        if result.outcome is Outcome.BUSY:
-            self._busy_until = now + wait
-            self._openings.delay(wait)
-        own_tickle = self._gateway.next_tickle(now)
-        if own_tickle is not None and verdict.state in SIGNED_IN and result.outcome is not Outcome.BUSY:
-            wait = timing.before_own_tickle_s(wait, own_tickle - now)
-        # A tickle without flags leaves the question open.
-        self._probe_due = now if result.outcome is Outcome.ALIVE else now + wait
+        self._attention.concluded(result, verdict, now, self._gateway.next_tickle(now))
+        self._openings.delay(self._attention.busy_until - now)
 
     def _change(self, before: Verdict, verdict: Verdict, now: float) -> None:
         log.info("session state changed", state=verdict.state.value, before=before.state.value, reason=verdict.reason)
         self._metrics.show_state(verdict.state)
         if not timing.tickles(before):
-            self._tickle_due = now
+            self._attention.tickle_due = now
         if verdict.state is SessionState.LOGIN_REQUIRED:
             if self._gateway.note_signed_out(before.state, now - before.since, now):
                 log.warning("IBKR's program ended the sign-in by itself: it tickles, replace it")
@@ -358,14 +336,14 @@ class Keeper:
             known_at = self._sign_ins.known_at
             if before.state is SessionState.LOGIN_REQUIRED and (known_at is None or known_at < before.since):
                 self._begin_sign_in("somebody signed in")
-                self._is_fresh = True
+                self._openings.expect()
             elif known_at is None:
                 self._number_sign_in("somebody is signed in")
         if verdict.state is SessionState.AUTHENTICATED:
             self._learning.doubt()
-            if self._is_fresh:
+            if self._openings.is_expected:
                 self._gateway.note_opened(now)
-            self._is_fresh = False
+            self._openings.expect(False)
 
     def _begin_sign_in(self, reason: str) -> None:
         self._number_sign_in(reason)
@@ -385,7 +363,7 @@ class Keeper:
         log.info("the machine slept, or its calendar was set", seconds=round(slept_s))
         self._show(forget(self._verdict, "the machine slept", now=now, concluded_at=now - slept_s))
         self._learning.doubt()
-        self._probe_due = self._tickle_due = now
+        self._attention.probe_due = self._attention.tickle_due = now
         self._wake.set()
 
     def _show(self, verdict: Verdict) -> None:
@@ -399,22 +377,18 @@ class Keeper:
             busy = self._verdict.busy
             self._show(replace(forget(self._verdict, "nothing was heard of the session", now=now), busy=busy))
 
-    def _may_open_at_sign_in(self) -> bool:
-        state = self._verdict.state
-        is_open_to = state is SessionState.REOPENING or (
-            state is SessionState.COMPETING and self._settings.compete_at_sign_in
-        )
+    def _opens_at_sign_in(self) -> float | None:
+        """When the opening that a sign-in is due (loop seconds), None when there is none."""
         known_at = self._sign_ins.known_at
-        is_seen = known_at is not None and self._verdict.concluded_at >= known_at
-        return is_open_to and is_seen and self._openings.opener == "keeper"
+        if known_at is None or self._verdict.concluded_at < known_at:
+            return None
+        at = self._openings.opens_at_sign_in(self._verdict)
+        return None if at is None else max(at, self._attention.busy_until)
 
     def _is_opening_due(self, now: float) -> bool:
-        return self._is_fresh and self._may_open_at_sign_in() and now >= max(self._openings.earliest, self._busy_until)
+        at = self._opens_at_sign_in()
+        return at is not None and now >= at
 
     def _is_own_turn_to_reopen(self, now: float) -> bool:
         due = self._openings.try_at(self._verdict)
         return due is not None and now >= due
-
-    def _tickles(self, now: float) -> bool:
-        # A gateway that leaves an answer out gets one request at a time, and not before the next look is due.
-        return timing.tickles(self._verdict) and now >= self._busy_until and not self._verdict.timeouts

@@ -27,6 +27,10 @@ _REFUSED = (
 )
 
 
+# From the session's cookies to the last page: a second factor lies between.
+SIGN_IN_LASTS_S = 300.0
+
+
 class Openings:
     """One per keeper. Times are loop seconds; nothing is opened before ``earliest``."""
 
@@ -52,6 +56,7 @@ class Openings:
         self._is_own_gap = self.last_at is not None
         self.last_result: str | None = None
         self.is_unsure = False
+        self._expected_until = now
 
     @property
     def rung(self) -> str | None:
@@ -84,6 +89,20 @@ class Openings:
             is_person=is_person,
         )
 
+    def expect(self, is_expected: bool = True) -> None:
+        """A sign-in wants its session opened at once; or it no longer does."""
+        self._expected_until = self._clock() + (SIGN_IN_LASTS_S if is_expected else 0.0)
+
+    @property
+    def is_expected(self) -> bool:
+        return self._clock() < self._expected_until
+
+    def opens_at_sign_in(self, verdict: Verdict) -> float | None:
+        """When the session is opened that a sign-in expects (loop seconds), None when it is not the keeper's part."""
+        takes = self._settings.compete_at_sign_in
+        states = (SessionState.REOPENING, SessionState.COMPETING) if takes else (SessionState.REOPENING,)
+        return self.earliest if self.is_expected and self.opener == "keeper" and verdict.state in states else None
+
     def try_at(self, verdict: Verdict) -> float | None:
         """When the keeper tries by itself (loop seconds), or None when it must not."""
         if self.opener == "nobody" or self.lacks_rights:
@@ -106,6 +125,7 @@ class Openings:
     def begin(self, *, is_counted: bool) -> None:
         """An opening is about to be sent: it counts before its answer, which may be lost."""
         now = self._clock()
+        self.expect(False)
         self.last_at, self.earliest, self._is_own_gap = now, now + reopening.GAP_S, True
         if is_counted:
             self.budget = reopening.spend(self.budget, now)

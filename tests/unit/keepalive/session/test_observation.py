@@ -13,6 +13,8 @@ from ibkr.session import AuthStatus
 JSON = {"content-type": "application/json"}
 OPEN = {"authenticated": True, "competing": False, "connected": True}
 
+HTML = {"content-type": "text/html"}
+
 
 def read(body: Any, status: int = 200) -> Any:
     return parse_response(status, JSON, json.dumps(body).encode())[0]
@@ -42,6 +44,20 @@ def read(body: Any, status: int = 200) -> Any:
         pytest.param(200, JSON, b"[" * 200_000, Outcome.BROKEN, id="nested too deep"),
         pytest.param(200, JSON, b"[1]", Outcome.BROKEN, id="not an object"),
         pytest.param(200, JSON, b'{"error":"strange"}', Outcome.BROKEN, id="some other error"),
+        pytest.param(200, JSON, b'{"error":"not authenticated"}', Outcome.BROKEN, id="not authenticated"),
+        pytest.param(200, JSON, b'{"error":"No session data for chart"}', Outcome.BROKEN, id="a word of sessions"),
+        pytest.param(200, JSON, b'{"error":"No session."}', Outcome.SIGNED_OUT, id="no session in other letters"),
+        pytest.param(200, HTML, b"<h1>System maintenance</h1>", Outcome.MAINTENANCE, id="200 and a maintenance page"),
+        pytest.param(
+            200,
+            HTML,
+            b'maintenance on Saturday<form action="/sso">',
+            Outcome.SIGNED_OUT,
+            id="sign-in page with a notice",
+        ),
+        pytest.param(403, JSON, b"{}", Outcome.NO_RIGHTS, id="403"),
+        pytest.param(500, JSON, b'{"error":"no trading permission"}', Outcome.NO_RIGHTS, id="500 for lack of rights"),
+        pytest.param(200, JSON, b'{"error":"User is not entitled"}', Outcome.NO_RIGHTS, id="200 for lack of rights"),
         pytest.param(200, JSON, b'{"session":"x"}', Outcome.ALIVE, id="a tickle without flags"),
     ],
 )
