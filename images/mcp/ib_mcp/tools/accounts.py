@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import cents, decimal, figure, plain
-from ib_mcp.formats.tables import pick, table, used
+from ib_mcp.formats.tables import compact, pick, table, used
 from ib_mcp.formats.times import iso_ms
 from ib_mcp.gather import gather
 from ib_mcp.guard.client import Guard
@@ -18,7 +18,7 @@ from ib_mcp.portfolio.ledger import BESIDE, PARTS, TOTAL, Balance
 from ib_mcp.tools.arguments import Account
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.margin_headroom import headroom
-from ibkr.errors import IbError
+from ibkr.errors import IbError, InvalidRequest
 
 # IBKR's key of /portfolio/{account}/summary and our name.
 _FIGURES = {
@@ -71,7 +71,7 @@ async def list_accounts(context: ToolContext) -> Answer:
     for listed, mode, name in found:
         for row in listed:
             by_id.setdefault(str(row["accountId"]), (row, mode, []))[2].extend([name] if name else [])
-    columns, rows = used(
+    rows = compact(
         _ACCOUNT,
         (
             (
@@ -84,12 +84,12 @@ async def list_accounts(context: ToolContext) -> Answer:
             )
             for row, mode, names in by_id.values()
         ),
-        always=_ACCOUNT[:5],
+        kept=2,
     )
     silent = [name for listed, _, name in found if not listed]
     return {
         "default": await context.accounts.default(),
-        "accounts": table(columns, rows),
+        "accounts": rows,
         **({"gateways_without_accounts": silent} if any(silent) else {}),
     }
 
@@ -115,7 +115,7 @@ async def _mode(guard: Guard) -> str:
 async def get_account_summary(
     context: ToolContext,
     account: Account = None,
-    market_move: Annotated[float | None, Field(ge=-100, le=100, description="%, e.g. -10: margin after it")] = None,
+    market_move: Annotated[float | None, Field(description="%, e.g. -10: margin after it")] = None,
     all_figures: bool = False,
 ) -> Answer:
     """Net liquidation, cash, buying power, margin, and profit and loss of today."""
@@ -123,6 +123,8 @@ async def get_account_summary(
     figures, profit = await gather((_figures(context, chosen, all_figures), _profit(context, chosen)))
     answer = {"account": chosen, **figures, **profit}
     if market_move is not None:
+        if not -100 <= market_move <= 100:
+            raise InvalidRequest("A market moves by -100 to 100 %.", action="Give market_move in percent, like -10.")
         try:
             answer["after_market_move"] = await headroom(context, chosen, figures["figures"], market_move)
         except IbError as error:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import decimal, figure
-from ib_mcp.formats.tables import table, used
+from ib_mcp.formats.tables import compact, table
 from ib_mcp.formats.text import untrusted
 from ib_mcp.formats.times import iso_compact
 from ib_mcp.market.contract import Contract
@@ -57,9 +57,6 @@ async def _alert(context: ToolContext, account: str, alert_id: str) -> Answer:
     conditions = [row for row in body.get("conditions") or () if isinstance(row, dict)]
     known = await described(context, (_place(row)[0] for row in conditions))
     zone = body.get("time_zone")
-    columns, rows = used(
-        _CONDITION, (_condition(row, known.contracts, zone) for row in conditions), always=("kind", "operator", "value")
-    )
     return {
         "alert_id": alert_id,
         "name": untrusted(body.get("alert_name"), 80),
@@ -68,7 +65,7 @@ async def _alert(context: ToolContext, account: str, alert_id: str) -> Answer:
         "time_in_force": body.get("tif"),
         "expires": body.get("expire_time"),
         **({"time_zone": zone} if zone else {}),
-        "conditions": table(columns, rows),
+        "conditions": compact(_CONDITION, (_condition(row, known.contracts, zone) for row in conditions)),
         **known.note,
         "warning": UNTRUSTED,
     }

@@ -20,7 +20,7 @@ from ibkr.operation import Effect
 
 _MOST_PROBLEMS = 3
 # What a model takes for granted: nothing by default, and no count below none or one.
-_EVIDENT = (("default", None), ("minimum", 0), ("minimum", 1))
+_EVIDENT = (("default", None), ("minimum", 0), ("minimum", 1), ("minItems", 1))
 
 Answer = dict[str, Any]
 Function = Callable[..., Awaitable[Answer | ToolResult]]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import figure
-from ib_mcp.formats.tables import cut, pick, table, used
+from ib_mcp.formats.tables import compact, cut, pick
 from ib_mcp.formats.text import untrusted
 from ib_mcp.formats.times import iso_compact, iso_ms
 from ib_mcp.portfolio import order as orders
@@ -42,7 +42,6 @@ _ORDER = (
     "changed",
     "account",
 )
-_ALWAYS = ("order_id", "symbol", "conid", "class", "side", "type", "quantity", "filled", "currency", "limit", "status")
 _INACTIVE = (
     "Inactive orders do not work at present: IBKR refused or holds them, and may still activate them. They are neither "
     "working nor finished."
@@ -72,8 +71,8 @@ async def get_account_orders(
     if symbol is not None:
         kept = about(symbol, kept, known)
     shown, more = cut(kept, cursor, limit)
-    columns, rows = used(_ORDER, (_order(row, known) for row in shown), always=_ALWAYS)
-    answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "orders": table(columns, rows, more)}
+    rows = compact(_ORDER, (_order(row, known) for row in shown), more, kept=2)
+    answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "orders": rows}
     answer |= known.note | found.left_out
     if symbol is not None and not kept:
         answer |= none_about(symbol, "orders" if status == "all" else "working orders")

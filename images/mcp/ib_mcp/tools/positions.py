@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import cents, plain
-from ib_mcp.formats.tables import cut, table, used
+from ib_mcp.formats.tables import compact, cut
 from ib_mcp.formats.times import iso_date
 from ib_mcp.portfolio import ledger, selection
 from ib_mcp.portfolio.holding import NOTIONAL, Holding
@@ -46,7 +46,6 @@ _COLUMNS = (
     "in_the_money",
     "model",
 )
-_ALWAYS = _COLUMNS[:13]
 _GROUP = ("positions", "value", "share", "notional", "unrealized_pnl", "daily_pnl")
 _NOTIONAL = "value of FUT, CASH and CFD is notional, no part of net liquidation; they have no share."
 _DAILY = frozenset({"daily_pnl", "-daily_pnl"})
@@ -94,14 +93,13 @@ async def get_account_positions(
     if group_by is not None:
         shown, more = cut(list(selection.groups(found, group_by).items()), cursor, limit)
         rows = [_group(name, held, whole) for name, held in shown]
-        answer["groups"] = table(*used((group_by, *_GROUP), rows, always=(group_by, "positions", "value")), more)
+        answer["groups"] = compact((group_by, *_GROUP), rows, more)
         return answer | _remarks(found, positions.unreadable)
     part, more = cut(found, cursor, limit)
     if wants_quotes and not every:
         part, problem = await _quoted(context, part)
         answer |= problem
-    columns, rows = used(_COLUMNS, (_row(one, whole, today) for one in part), always=_ALWAYS)
-    answer["positions"] = table(columns, rows, more)
+    answer["positions"] = compact(_COLUMNS, (_row(one, whole, today) for one in part), more, kept=2)
     return answer | _remarks(part, positions.unreadable)
 
 

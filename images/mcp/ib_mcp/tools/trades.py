@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import figure, plain
-from ib_mcp.formats.tables import cut, pick, table, used
+from ib_mcp.formats.tables import compact, cut, pick, table
 from ib_mcp.formats.times import iso_compact, iso_ms
 from ib_mcp.portfolio import order, trade
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Text
@@ -36,7 +36,6 @@ _TRADE = (
     "liquidation",
     "account",
 )
-_ALWAYS = tuple(name for name in _TRADE[:13] if name != "price_unit")
 _MEANING = (
     "proceeds: received, negative where paid, without commission; net_cash: with it. IBKR does not tell a commission's "
     "currency: it is taken as the trade's, and as unknown for currency pairs."
@@ -60,8 +59,8 @@ async def get_account_trades(
     own = found.own if symbol is None else about(symbol, found.own, known)
     shown, more = cut(own, cursor, limit)
     money = [_money(row, known) for row in own]
-    columns, rows = used(_TRADE, (_trade(row, known) for row in shown), always=_ALWAYS)
-    answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "trades": table(columns, rows, more)}
+    rows = compact(_TRADE, (_trade(row, known) for row in shown), more, kept=2)
+    answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "trades": rows}
     answer |= known.note | found.left_out
     if symbol is not None and not own:
         answer |= none_about(symbol, "trades")

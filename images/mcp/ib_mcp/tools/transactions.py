@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import cents, figure, plain
-from ib_mcp.formats.tables import cut, table, used
+from ib_mcp.formats.tables import compact, cut, table
 from ib_mcp.formats.text import untrusted
 from ib_mcp.formats.times import iso_ms
 from ib_mcp.portfolio import bookings
@@ -54,7 +54,6 @@ async def get_account_transactions(
     if types is not None:
         found = bookings.of_types(found, types)
     part, more = cut(found, cursor, limit)
-    columns, rows = used(_COLUMNS, map(_transaction, part), always=_COLUMNS[:6])
     return {
         "account": chosen,
         "symbol": contract.symbol,
@@ -67,7 +66,7 @@ async def get_account_transactions(
         "includes_today": body.get("includesRealTime") is True,
         **_realized(body, first, currency),
         "totals": table(bookings.TOTALS, bookings.totals(found)),
-        "transactions": table(columns, rows, more),
+        "transactions": compact(_COLUMNS, map(_transaction, part), more, kept=2),
         "other_symbols_in_s": max(0, _EVERY_S - reply.age_ms // 1000),
         **({"warning": untrusted(body["warning"], 200)} if body.get("warning") else {}),
         **_older(listed, found, types),
