@@ -187,11 +187,12 @@ def _serve_guard(port: int) -> None:
 
 def _serve_mcp(port: int, guard_url: str, tools: int) -> None:
     """The product's server; ``tools`` other than 0 leaves one tool or adds copies of it."""
+    from ib_mcp.tools.portfolio import get_account_positions
+
     from ib_mcp.http import serve
     from ib_mcp.server import server
     from ib_mcp.settings import HttpSettings
     from ib_mcp.tools.base import Function
-    from ib_mcp.tools.portfolio import get_account_positions
 
     def copy(number: int) -> Function:
         from types import FunctionType

@@ -211,7 +211,10 @@ def test_an_autoscaled_server_is_given_no_number_of_pods(render: Render) -> None
 
 
 def test_existing_secrets_are_used_and_none_is_made(render: Render) -> None:
-    found = render("--set", "keepalive.token.existingSecret=guard,mcp.token.existingSecret=agents")
+    found = render(
+        "--set",
+        "keepalive.token.existingSecret=guard,mcp.token.existingSecret=agents,mcp.tokens.existingSecret=named",
+    )
     assert not [item for item in found if item["kind"] == "Secret"]
     assert '"guard"' in json.dumps(one(found, "Deployment", "-mcp"))
 

@@ -151,6 +151,11 @@ checksum/{{ $component }}-token: {{ sha256sum . | quote }}
 {{- end }}
 {{- end -}}
 
+{{/* The Secret of named tokens. */}}
+{{- define "ib-mcp.tokensSecret" -}}
+{{- default (printf "%s-tokens" (include "ib-mcp.name" (list . "mcp"))) .Values.mcp.tokens.existingSecret -}}
+{{- end -}}
+
 {{/* A Secret with a token that is made once: (list $ "component" $tokenValues). */}}
 {{- define "ib-mcp.generatedToken" -}}
 {{- $root := index . 0 -}}

@@ -47,6 +47,10 @@ def _command(arguments: list[str] | None) -> int:
             from ib_mcp.cli.doctor import command as doctor
 
             return doctor.run(given)
+        case "token":
+            from ib_mcp.cli.token import command as token
+
+            return token.run(given)
         case "endpoints":
             from ib_mcp.cli import endpoints
 

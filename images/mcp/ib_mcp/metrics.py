@@ -11,3 +11,8 @@ TOOL_SECONDS = Histogram(
     ["tool"],
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 5, 10, 20),
 )
+AGENT_CALLS = Counter(
+    "ibmcp_agent_calls",
+    "Tool calls by the name of the token and by outcome (ok or an error code).",
+    ["agent", "outcome"],
+)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ib_mcp.auth import tokens
+from ib_mcp.auth.scopes import SCOPES, parse_scopes
 from ib_mcp.tags import is_wanted, known_tag
 from ib_service.http.addresses import is_loopback
 
@@ -54,11 +56,19 @@ class McpSettings(BaseSettings):
     spec_naming: Literal["catalogue", "document"] = Field(
         "catalogue", description="Names of generated tools: ids of the catalogue, or the document's operationIds."
     )
+    scopes: Names = Field(
+        SCOPES, description="What an agent without a token may do (stdio, or with NO_AUTH): read, write, trade."
+    )
+    accounts: Names = Field(
+        (), description="The only accounts of an agent without a token (stdio, or with NO_AUTH); empty means all."
+    )
     deadline_s: float = Field(20, gt=0, le=300, description="Seconds in which every tool call is answered.")
 
     @field_validator(
         "include_tags",
         "exclude_tags",
+        "scopes",
+        "accounts",
         "spec_include_tags",
         "spec_exclude_tags",
         "spec_include_operations",
@@ -81,6 +91,21 @@ class McpSettings(BaseSettings):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(known_tag, value))
 
+    @field_validator("scopes")
+    @classmethod
+    def _scopes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(parse_scopes(" ".join(value)))
+
+    @property
+    def local_scopes(self) -> frozenset[str]:
+        """What an agent without a token may do."""
+        return frozenset(self.scopes)
+
+    @property
+    def local_accounts(self) -> frozenset[str] | None:
+        """Its accounts; None means all."""
+        return frozenset(self.accounts) or None
+
     def wants(self, tags: Iterable[str]) -> bool:
         """Whether something with these tags is to be offered."""
         return is_wanted(tags, self.include_tags, self.exclude_tags)
@@ -92,11 +117,16 @@ class HttpSettings(McpSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8800, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     no_auth: bool = Field(False, description="Serve without a token; allowed on a loopback address only.")
+    tokens_dir: Path | None = Field(
+        None,
+        description="Folder with a file per named token (ib-mcp token new), read again when it changes.",
+    )
     token: SecretStr | None = Field(
         None,
         validate_default=True,
         description="Tokens of the agents, one per line: the token (16 characters or more) or sha256:DIGEST, then its"
-        " scopes (ibkr:read ibkr:write ibkr:trade; ibkr:read when none is given).",
+        " scopes (ibkr:read ibkr:write ibkr:trade; ibkr:read when none is given), name=NAME, accounts=U1,U2,"
+        " expires=2027-01-31.",
     )
     allowed_hosts: Names = Field(
         (), description="Host names by which agents reach this server, besides loopback and its own address."
@@ -109,8 +139,13 @@ class HttpSettings(McpSettings):
         no_auth, host = info.data.get("no_auth", False), info.data.get("host", "")
         if no_auth and not is_loopback(host):
             raise ValueError(f"is needed: without it only a loopback address may be served, not {host}")
-        if not no_auth and (value is None or not value.get_secret_value().strip()):
-            raise ValueError("is missing (or serve a loopback address with --no-auth)")
+        is_empty = value is None or not value.get_secret_value().strip()
+        if not no_auth and is_empty and info.data.get("tokens_dir") is None:
+            raise ValueError("is missing (or set TOKENS_DIR, or serve a loopback address with --no-auth)")
         if value is not None:
             tokens.parse(value.get_secret_value())
         return value
+
+    @property
+    def token_lines(self) -> str:
+        return "" if self.token is None else self.token.get_secret_value()

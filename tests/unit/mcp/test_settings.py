@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ib_mcp.auth.verifier import HashedBearer
+from ib_mcp.auth.verifier import HashedBearer, StaticTokens
 from ib_mcp.settings import HttpSettings, McpSettings
 from ib_mcp.tags import is_wanted
 from ib_service import settings
@@ -62,7 +62,7 @@ def test_excluded_wins_over_included(
     assert is_wanted(tags, included, excluded) is wanted
 
 
-@pytest.mark.parametrize("token", ["my secret phrase", "sha256:12ab", "one ibkr:read\ntwo ibkr:write"])
+@pytest.mark.parametrize("token", ["my secret phrase", "sha256:12ab", "one ibkr:read\ntwo ibkr:all"])
 def test_a_token_that_may_be_meant_otherwise_is_refused_and_not_shown(
     token: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,8 +87,8 @@ def test_a_token_that_could_be_guessed_is_refused_with_how_to_make_one(
 
 
 async def test_tokens_have_scopes_and_are_kept_as_digests() -> None:
-    verifier = HashedBearer("plain-token-of-one\nrich-token-of-other ibkr:read ibkr:trade\n\n")
-    assert "plain-token" not in repr(vars(verifier))
+    verifier = HashedBearer(StaticTokens("plain-token-of-one\nrich-token-of-other ibkr:read ibkr:trade\n\n"))
+    assert "plain-token" not in repr(vars(verifier)) + repr(vars(verifier._tokens))
     read = await verifier.verify_token("plain-token-of-one")
     trade = await verifier.verify_token("rich-token-of-other")
     assert read is not None

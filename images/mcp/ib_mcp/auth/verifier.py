@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import time
+from collections.abc import Callable
 
-from fastmcp.server.auth import AccessToken, TokenVerifier
+from fastmcp.server.auth import TokenVerifier
 
-from ib_mcp.auth import tokens
+from ib_mcp.auth.granted import GrantedToken
+from ib_mcp.auth.scopes import READ
+from ib_mcp.auth.token_folder import TokenFolder
+from ib_mcp.auth.tokens import Token, digest_of, parse
+
+
+class StaticTokens:
+    """Those of the TOKEN setting and of a folder. ``wall``: seconds of Unix time now."""
+
+    def __init__(self, lines: str, folder: TokenFolder | None = None, wall: Callable[[], float] = time.time) -> None:
+        self._tokens = parse(lines)
+        self._folder = folder
+        self._wall = wall
+
+    def find(self, token: str) -> GrantedToken | None:
+        """What ``token`` grants, unless it is unknown or over."""
+        digest = digest_of(token)
+        found = self._tokens.get(digest) or (self._folder.find(digest) if self._folder else None)
+        return None if found is None or not found.is_valid(self._wall()) else _granted(token, found)
 
 
 class HashedBearer(TokenVerifier):
-    """Accepts the tokens of the TOKEN setting."""
+    """Accepts ``tokens`` and nothing else."""
 
-    def __init__(self, lines: str) -> None:
-        super().__init__(required_scopes=[tokens.READ])
-        self._scopes = tokens.parse(lines)
+    def __init__(self, tokens: StaticTokens) -> None:
+        super().__init__(required_scopes=[READ])
+        self._tokens = tokens
 
-    async def verify_token(self, token: str) -> AccessToken | None:
-        seen = hashlib.sha256(token.encode()).digest()
-        for digest, scopes in self._scopes.items():
-            if hmac.compare_digest(seen, digest):
-                return AccessToken(token=token, client_id=digest.hex()[:8], scopes=scopes)
-        return None
+    async def verify_token(self, token: str) -> GrantedToken | None:
+        return self._tokens.find(token)
+
+
+def _granted(shown: str, token: Token) -> GrantedToken:
+    return GrantedToken.model_construct(
+        token=shown,
+        client_id=token.grant.name,
+        scopes=sorted(token.grant.scopes),
+        expires_at=token.expires_at,
+        grant=token.grant,
+    )

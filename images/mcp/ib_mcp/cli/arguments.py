@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
         "Uses the given gateway, else the guard of IB_MCP_GUARD_URL and IB_MCP_GUARD_TOKEN, else that of 'ib-mcp up'.",
     )
     stdio.add_argument("--gateway", metavar="URL", help="use this Client Portal Gateway")
+    stdio.add_argument("--scope", metavar="SCOPES", help="what the agent may do: read, write, trade, by commas")
+    stdio.add_argument("--account", metavar="ID", action="append", help="only this account, may be repeated")
 
     doctor = _command(
         commands,
@@ -70,11 +72,38 @@ def parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
+    token = _command(
+        commands,
+        "token",
+        "a token of its own for each agent: make, list or revoke",
+        "Only digests are kept: in the folder that 'ib-mcp up' serves (or that of IB_MCP_TOKENS_DIR), or in a Secret.",
+    )
+    _token(token.add_subparsers(dest="action", metavar="ACTION", required=True))
+
     endpoints = _command(
         commands, "endpoints", "what is known of IBKR's endpoints, and any OpenAPI document of them", ""
     )
     _endpoints(endpoints.add_subparsers(dest="view", metavar="VIEW", required=True))
     return top
+
+
+def _token(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    new = _command(actions, "new", "make a token and print it, once", "")
+    new.add_argument("name", metavar="NAME", help="of the agent, for logs and metrics: laptop, claude-code")
+    new.add_argument(
+        "--scope", metavar="SCOPES", default="read", help="read, write, trade, by commas (default %(default)s)"
+    )
+    new.add_argument(
+        "--account", metavar="ID", action="append", help="only this account, may be repeated (default: all)"
+    )
+    new.add_argument("--expires", metavar="WHEN", help="90d, 12h, 8w, 1y or a date (default: never)")
+    listed = _command(actions, "list", "names, scopes, accounts and ends of all tokens", "")
+    revoke = _command(actions, "revoke", "make a token useless", "")
+    revoke.add_argument("name", metavar="NAME", help="of the token")
+    for action in (new, listed, revoke):
+        action.add_argument(
+            "--secret", metavar="[NAMESPACE/]NAME", help="in this Secret of the cluster that kubectl reaches"
+        )
 
 
 def _endpoints(views: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -114,9 +114,15 @@ def keepalive(ports: list[int], guard_token: str, gateway_url: str, record: Path
 
 
 def parts(
-    stack: Stack, ports: list[int], *, signed_out: bool, scenario: Path | None, record: Path | None = None
+    stack: Stack,
+    ports: list[int],
+    *,
+    signed_out: bool,
+    scenario: Path | None,
+    record: Path | None = None,
+    tokens: Path | None = None,
 ) -> list[Part]:
-    """The child processes of ``stack``."""
+    """The child processes of ``stack``; ``tokens`` is the folder of those with names."""
     server = Part(
         "mcp",
         "ib_mcp",
@@ -124,6 +130,7 @@ def parts(
             "IB_MCP_HOST": HOST,
             "IB_MCP_PORT": str(ports[0]),
             "IB_MCP_TOKEN": stack.mcp_token,
+            **({} if tokens is None else {"IB_MCP_TOKENS_DIR": str(tokens)}),
             "IB_MCP_GUARD_URL": stack.guard_url,
             "IB_MCP_GUARD_TOKEN": stack.guard_token,
         },

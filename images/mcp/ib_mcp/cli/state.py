@@ -28,6 +28,11 @@ def record(gateway_url: str) -> Path:
     return folder() / f"requests-{re.sub(r'[^a-zA-Z0-9]+', '-', gateway_url)}.json"
 
 
+def tokens() -> Path:
+    """Where the named tokens of agents are kept."""
+    return folder() / "tokens"
+
+
 def token(name: str) -> str:
     """The token kept under ``name`` (``mcp`` or ``guard``), made on first use. OSError when it cannot be kept."""
     path = folder() / f"{name}-token"

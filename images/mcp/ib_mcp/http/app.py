@@ -20,7 +20,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ib_mcp.auth.verifier import HashedBearer
+from ib_mcp.auth.token_folder import TokenFolder
+from ib_mcp.auth.verifier import HashedBearer, StaticTokens
 from ib_mcp.http.error_bodies import ErrorBodies
 from ib_mcp.settings import HttpSettings
 
@@ -36,8 +37,9 @@ _SILENT_S = 30
 
 def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
     """``server`` over stateless streamable HTTP, guarded as ``settings`` say."""
-    if settings.token is not None and not settings.no_auth:
-        server.auth = HashedBearer(settings.token.get_secret_value())
+    if not settings.no_auth:
+        folder = None if settings.tokens_dir is None else TokenFolder(settings.tokens_dir)
+        server.auth = HashedBearer(StaticTokens(settings.token_lines, folder))
     shared: dict[str, Any] = {"path": _PATH, "stateless_http": True, "host_origin_protection": True}
     shared |= {"allowed_hosts": list(settings.allowed_hosts), "allowed_origins": list(settings.allowed_origins)}
     plain = server.http_app(**shared, json_response=True)

@@ -59,8 +59,10 @@ def settings() -> str:
 
 
 def _default(value: object) -> str:
-    if value is None or value == ():
+    if value is None:
         return ""
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -14,7 +14,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from ib_mcp.server.call_middleware import CallMiddleware, agent_of
+from ib_mcp.server.call_middleware import CallMiddleware
 
 _KNOWN = frozenset({"name", "arguments", "_meta"})
 
@@ -46,7 +46,7 @@ class FastPath:
             validate_client_request(ctx.method, ctx.protocol_version, asked)
         except ValidationError:
             return await call_next(ctx)
-        asking = agent_of(ctx.request, ctx.session.client_params)
+        asking = self._calls.agents.of(ctx.request, ctx.session.client_params)
         answer = _wire(await self._calls.answer(name, asked.get("arguments") or {}, asking))
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
             answer |= {"resultType": "complete", "_meta": self._server_info}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from fastmcp import FastMCP
 from fastmcp.tools.base import Tool
 
+from ib_mcp.auth.granted import EVERYTHING
 from ib_mcp.context import ToolContext
 from ib_mcp.guard.client import Guard
+from ib_mcp.server.agents import Agents
 from ib_mcp.server.call_middleware import CallMiddleware
 from ib_mcp.server.fast_path import FastPath
 from ib_mcp.server.prompts import add_prompts
@@ -96,7 +99,8 @@ def create_server(settings: McpSettings, guard: Guard, wall: Callable[[], float]
         from ib_mcp.tools.generated import generate
 
         tools |= {tool.name: tool for tool in generate(context, tools)}
-    calls = CallMiddleware(settings.deadline_s, tools)
+    local = replace(EVERYTHING, scopes=settings.local_scopes, accounts=settings.local_accounts)
+    calls = CallMiddleware(settings.deadline_s, tools, Agents(local))
     server: FastMCP = FastMCP(
         "ib-mcp",
         instructions=INSTRUCTIONS.replace(_READING, _EDITING) if settings.allow_writes else INSTRUCTIONS,

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from ib_mcp.auth import granted, tokens
+from ib_mcp.auth import granted
+from ib_mcp.auth.scopes import scope_of
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.tables import offset
 from ib_mcp.guard.client import Reply
@@ -30,7 +31,7 @@ _ELSEWHERE = {
 
 def is_permitted(context: ToolContext, endpoint: Operation) -> bool:
     """Whether the present agent may call ``endpoint`` for its effect."""
-    return may_have(context.settings, endpoint) and (endpoint.effect == "read" or granted.has(tokens.WRITE))
+    return may_have(context.settings, endpoint) and granted.has(scope_of(endpoint.effect))
 
 
 def may_have(settings: McpSettings, endpoint: Operation) -> bool:

@@ -42,7 +42,8 @@ def run(given: argparse.Namespace) -> int:
         from ib_mcp.settings import McpSettings
         from ib_service import settings
 
-        server = settings.read(McpSettings, **guard)
+        limits = {"scopes": given.scope, "accounts": ",".join(given.account or ())}
+        server = settings.read(McpSettings, **guard, **{name: words for name, words in limits.items() if words})
         if supervisor and not _answered(f"{guard['guard_url']}/healthz", supervisor):
             return 1
         serve_stdio(server)

@@ -50,9 +50,10 @@ def run(given: argparse.Namespace) -> int:
     stack = addresses(ports, tokens, given.gateway)
     logs = state.folder() / "logs" / str(ports[0])
     record = state.record(given.gateway) if given.gateway else None
-    supervisor = Supervisor(
-        parts(stack, ports, signed_out=given.signed_out, scenario=given.scenario, record=record), logs, _tell_end(logs)
+    children = parts(
+        stack, ports, signed_out=given.signed_out, scenario=given.scenario, record=record, tokens=state.tokens()
     )
+    supervisor = Supervisor(children, logs, _tell_end(logs))
     with _asked_to_stop() as stop, supervisor:
         session = _start(stack, supervisor, stop)
         # Before the look at what failed: a part that dies in between is started again.
