@@ -38,7 +38,14 @@ class Metrics:
         self.notifications = Counter(
             "ibmcp_operator_notifications", "Messages by channel", ["channel", "result"], registry=registry
         )
+        self.authenticated = Gauge(
+            "ibmcp_operator_authenticated",
+            "Whether the session of a gateway is open, with the name of its BrokerageSession",
+            ["namespace", "gateway", "session"],
+            registry=registry,
+        )
         self._shown: dict[object, Phase] = {}
+        self._named: dict[tuple[str, str], str] = {}
         for phase in Phase:
             self.gateways.labels(phase.value).set(0)
 
@@ -50,6 +57,15 @@ class Metrics:
         if phase is not None:
             self._shown[gateway] = phase
             self.gateways.labels(phase.value).inc()
+
+    def name(self, gateway: tuple[str, str], session: str, is_open: bool | None) -> None:
+        """Say whether the session of ``gateway`` (namespace and name) is open; None: it is watched no longer."""
+        before = self._named.pop(gateway, None)
+        if before is not None and (before != session or is_open is None):
+            self.authenticated.remove(*gateway, before)
+        if is_open is not None:
+            self._named[gateway] = session
+            self.authenticated.labels(*gateway, session).set(is_open)
 
     def render(self) -> bytes:
         """Prometheus' text format."""

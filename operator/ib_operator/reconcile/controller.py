@@ -202,6 +202,7 @@ class Controller:
             del self._reconcilers[reconciler.key]
             self._tasks.pop(reconciler.key).cancel()
             self._services.metrics.show(reconciler.key, None)
+            self._services.metrics.name(reconciler.key, "", None)
 
 
 def _labels(body: Mapping[str, Any]) -> Mapping[str, str]:

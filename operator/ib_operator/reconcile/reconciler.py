@@ -115,6 +115,7 @@ class Reconciler:
         if decision.is_transition:
             self._services.metrics.transitions.labels(decision.phase.value, decision.reason.value).inc()
         self._services.metrics.show(self.key, decision.phase)
+        self._services.metrics.name(self.key, session.name if session is not None else "", decision.gate == "True")
         report = self._report(pod, session, observation, decision, policy)
         self._reporter.publish(report)
         if decision.attempt is Attempt.REQUESTED:

@@ -27,26 +27,38 @@ _OPEN = says("authenticated")
 
 
 @asynccontextmanager
-async def whole(**spec: Any) -> AsyncIterator[tuple[Operated, Simulator]]:
-    """Operator, keepalive and simulator, signed in."""
+async def kept(**settings: Any) -> AsyncIterator[tuple[Keepalive, Simulator]]:
+    """Keepalive and simulator, signed in."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     simulator = Simulator(signed_in="paper", wall=lambda: NOON)
     keepalive = Keepalive(
         KeepaliveSettings(
-            gateway_url="http://gateway.test", token="token-of-tests", login_hint=HINT, instance="pod-1",
-            compete=bool(spec.get("reauth", {}).get("compete")),
+            gateway_url="http://gateway.test", token="token-of-tests", login_hint=HINT, instance="pod-1", **settings
         ),
         transport=InProcess(simulator.app),
         wall=lambda: NOON + loop.time() - began,
-    )  # fmt: skip
-    async with keepalive, operating(pods=InProcess(keepalive.control), **spec) as operated:
+    )
+    async with keepalive:
+        yield keepalive, simulator
+
+
+@asynccontextmanager
+async def whole(**spec: Any) -> AsyncIterator[tuple[Operated, Simulator]]:
+    """Operator, keepalive and simulator, signed in."""
+    compete = bool(spec.get("reauth", {}).get("compete"))
+    async with (
+        kept(compete=compete) as (keepalive, simulator),
+        operating(pods=InProcess(keepalive.control), **spec) as operated,
+    ):
         await eventually(lambda: operated.gate.get("status") == "True")
         yield operated, simulator
 
 
 def _inits(simulator: Simulator) -> int:
-    return sum(1 for request in simulator.requests if request.path.endswith("/ssodh/init"))
+    """How often the session was opened; one opening may take several ways, one after the other."""
+    at = [request.at for request in simulator.requests if request.path.endswith("/ssodh/init")]
+    return len(at[:1]) + sum(1 for earlier, later in itertools.pairwise(at) if later - earlier > 15)
 
 
 def _do(simulator: Simulator, action: str, **arguments: Any) -> None:
@@ -101,6 +113,25 @@ async def test_a_paused_session_is_left_alone() -> None:
         assert operated.gate["status"] == "False"
         operated.specify(paused=False)
         await operated.reaches("Authenticated", within=300)
+
+
+async def test_a_pause_binds_the_keeper_with_the_operator_away() -> None:
+    async with kept(auto_reopen=True, reopen_after_s=30) as (keepalive, simulator):
+        async with operating(pods=InProcess(keepalive.control), paused=True) as operated:
+            await operated.reaches("Paused")
+        _do(simulator, "drop-brokerage")
+        await asyncio.sleep(3600)
+        assert _inits(simulator) == 0
+
+
+async def test_the_keeper_opens_a_lost_session_half_a_minute_later_with_the_operator_away() -> None:
+    async with kept(auto_reopen=True, reopen_after_s=30) as (_, simulator):
+        await asyncio.sleep(60)
+        before = _inits(simulator)
+        _do(simulator, "drop-brokerage")
+        lost_at = asyncio.get_running_loop().time()
+        await eventually(lambda: _inits(simulator) > before)
+        assert 25 <= asyncio.get_running_loop().time() - lost_at <= 75
 
 
 async def test_a_session_object_that_comes_after_its_pod_still_has_its_say() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ib_operator.decision.states import ROWS, Phase, Reason
-from support.operator import GATEWAY, HINT, NOON, eventually, operating, pod_body, says
+from support.operator import GATEWAY, HINT, NOON, Operated, eventually, operating, pod_body, says
 
 pytestmark = pytest.mark.looptime
 
@@ -188,3 +188,19 @@ async def test_a_control_port_that_is_none_is_unreachable(answer: int) -> None:
     async with operating(answer) as operated:
         await operated.reaches("Unreachable")
     assert operated.status["reason"] == Reason.SIDECAR_UNREACHABLE
+
+
+async def test_a_metric_names_each_session_and_says_whether_it_is_open() -> None:
+    def value(operated: Operated, session: str) -> float | None:
+        labels = {"namespace": "ns1", "gateway": GATEWAY, "session": session}
+        return operated.operator.metrics.registry.get_sample_value("ibmcp_operator_authenticated", labels)
+
+    async with operating(says("login_required")) as operated:
+        await eventually(lambda: value(operated, "demo") == 0)
+        operated.sidecar.status = says("authenticated")
+        await eventually(lambda: value(operated, "demo") == 1)
+        operated.show_session(operated.kubernetes.sessions["demo"], "DELETED")
+        await eventually(lambda: value(operated, "") == 1)
+        assert value(operated, "demo") is None
+        operated.show_pod(operated.kubernetes.pods[f"{GATEWAY}-0"], "DELETED")
+        assert value(operated, "") is None
