@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from support.account_questions import QUESTIONS as ACCOUNT_QUESTIONS
+from support.market_questions import QUESTIONS as MARKET_QUESTIONS
 from support.questions import Question, ask
 
 pytestmark = pytest.mark.looptime
 
-QUESTIONS: tuple[Question, ...] = ACCOUNT_QUESTIONS
+QUESTIONS: tuple[Question, ...] = (*ACCOUNT_QUESTIONS, *MARKET_QUESTIONS)
 PAGE = Path(__file__).parents[4] / "docs" / "questions.md"
 MOST_CALLS, MOST_BYTES = 3, 6000
 
