@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
-from ibkr import catalogue
+from ibkr import catalogue, not_served
 from ibkr.fields import FIELDS
 from ibkr.operation import TAGS, Effect, Method, Operation, Pacing, Support, Tier
 from support import published
@@ -125,6 +125,23 @@ def test_two_supported_operations_never_have_the_same_shape() -> None:
 
 def test_catalogue_holds_exactly_what_the_gateway_serves() -> None:
     assert {(endpoint.method, endpoint.path) for endpoint in ROWS} == set(published.operations())
+
+
+def test_what_is_published_is_in_the_catalogue_or_named_as_not_served() -> None:
+    named = {call for elsewhere in not_served.load() for call in elsewhere.operations}
+    known = {_shape(f"{endpoint.method} {endpoint.path}") for endpoint in ROWS}
+    written = {
+        f"{method.upper()} {path}"
+        for document in published.documents()
+        for path, item in document["paths"].items()
+        for method in item
+        if method in ("get", "post", "put", "delete", "patch")
+    }
+    assert {call for call in written if _shape(call) not in known} == named
+
+
+def _shape(call: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", call.rstrip("/"))
 
 
 def test_effects_are_those_of_the_published_list() -> None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ib_mcp.openapi.repair.operations import METHODS
-from ibkr import catalogue
+from ibkr import catalogue, not_served
 from ibkr.catalogue import Catalogue
 from ibkr.operation import Operation
 
 PREFIX = "/v1/api"
-_ELSEWHERE = ("/gw/", "/oauth/", "/oauth2/")
 _VARIABLE = re.compile(r"\{[^{}/]*\}")
 
 
@@ -80,9 +79,9 @@ def without_prefix(path: str) -> str:
 
 def _unknown(path: str, method: str) -> Left:
     bare = without_prefix(path) + "/"
-    for prefix in _ELSEWHERE:
-        if bare.startswith(prefix):
-            return Left(path, method, f"IBKR's gateway serves nothing under {prefix.rstrip('/')}.")
+    for elsewhere in not_served.load():
+        if bare.startswith(elsewhere.prefix + "/"):
+            return Left(path, method, f"IBKR's gateway serves nothing under {elsewhere.prefix}. {elsewhere.reason}")
     return Left(path, method, "It is not in this version's catalogue, and the guard lets through what is.", is_new=True)
 
 

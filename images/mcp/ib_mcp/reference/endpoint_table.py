@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from ib_mcp.reference.reach import reach
+from ibkr import not_served
 from ibkr.operation import TAGS, Operation
 
 _INTRODUCTION = """\
@@ -26,11 +28,20 @@ Every operation that IBKR's Client Portal Gateway serves, as this version knows 
   clients of the gateway share; `write` stores something at IBKR; `trade` can create, change or cancel orders; `safety`
   switches IBKR's own warnings off; `charge` costs money; `stream` keeps a connection open. Only `read` is let through
   unless the owner permits more.
+- **by**: the tool made for it; `call` is `call_endpoint`, and a tool of its own where one is generated from an OpenAPI
+  document ([openapi.md](openapi.md)), under the same rules. Writes want `ALLOW_WRITES`
+  ([mcp-server.md](mcp-server.md)).
 - **pacing**: IBKR's limit for the operation; all together may not exceed 10 a second.
 - **status**: `supported`; `tested` when it was called at IBKR itself, not only in the simulator; `unsupported` with the
   reason.
 """
-_HEADINGS = ("id", "call", "what it does", "tier", "effect", "pacing", "status")
+_ELSEWHERE = """\
+## Published, but not served by the gateway
+
+Operations of IBKR's published documents (2.20 to 2.29) that the Client Portal Gateway does not serve, so that no token
+and no setting reaches them here.
+"""
+_HEADINGS = ("id", "call", "what it does", "tier", "effect", "by", "pacing", "status")
 
 
 def markdown(endpoints: Iterable[Operation]) -> str:
@@ -41,6 +52,10 @@ def markdown(endpoints: Iterable[Operation]) -> str:
         table = [_HEADINGS, ("---",) * len(_HEADINGS), *map(_markdown_row, group)]
         lines = ("| " + " | ".join(cells) + " |" for cells in table)
         parts.append(f"## {tag}\n\n" + "\n".join(lines) + "\n")
+    parts.append(_ELSEWHERE)
+    for elsewhere in not_served.load():
+        calls = "\n".join(f"- `{call}`" for call in elsewhere.operations)
+        parts.append(f"### `{elsewhere.prefix}`\n\n{elsewhere.reason}\n\n{calls}\n")
     return "\n".join(parts)
 
 
@@ -74,6 +89,7 @@ def _columns(endpoint: Operation) -> dict[str, Any]:
         "body": [parameter._asdict() for parameter in endpoint.body],
         "limits": dict(endpoint.limits),
         "never": dict(endpoint.never),
+        "by": reach(endpoint),
     }
 
 
@@ -91,6 +107,7 @@ def _markdown_row(endpoint: Operation) -> tuple[str, ...]:
         endpoint.title.replace("|", r"\|"),
         _tier(endpoint),
         endpoint.effect,
+        reach(endpoint),
         _pacing(endpoint),
         status.replace("|", r"\|"),
     )

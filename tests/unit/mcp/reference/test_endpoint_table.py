@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ib_mcp.reference import endpoint_table
-from ibkr import catalogue
+from ibkr import catalogue, not_served
 
 PAGE = Path(__file__).parents[4] / "docs" / "endpoints.md"
 
@@ -51,15 +51,17 @@ def test_markdown_has_a_table_per_group_with_every_fact() -> None:
         "# Endpoints Status",
         "## Session",
         "## Orders",
+        "## Published, but not served by the gateway",
+        *(f"### `{elsewhere.prefix}`" for elsewhere in not_served.load()),
     ]
     assert "3 operations: 2 supported, 1 unsupported." in page
     assert [line for line in page.splitlines() if line.startswith("| `")] == [
         "| `list_things` | `GET /things` | All things of which there is more to say than fits into the forty columns"
-        " of a terminal | sso | read | 10 per s | supported |",
-        "| `drop_things` | `POST /things/drop` | Drop all things | sso | write | "
+        " of a terminal | sso | read | call | 10 per s | supported |",
+        "| `drop_things` | `POST /things/drop` | Drop all things | sso | write |  | "
         " | unsupported: They were never there. |",
         r"| `get_thing` | `GET /things/{thingId}` | One thing \| or another | brokerage? | read"
-        " | 1 per 15 min, 5 at a time | supported |",
+        " | call | 1 per 15 min, 5 at a time | supported |",
     ]
 
 
