@@ -125,7 +125,7 @@ async def test_a_pause_binds_the_keeper_with_the_operator_away() -> None:
 
 
 async def test_the_keeper_opens_a_lost_session_half_a_minute_later_with_the_operator_away() -> None:
-    async with kept(auto_reopen=True, reopen_after_s=30) as (_, simulator):
+    async with kept(auto_reopen=True, reopen_after_s=30, brokerage_login="keeper") as (_, simulator):
         await asyncio.sleep(60)
         before = _inits(simulator)
         _do(simulator, "drop-brokerage")
