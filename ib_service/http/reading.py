@@ -25,6 +25,7 @@ async def read_whole(parts: AsyncIterable[bytes], most: int, encoding: str = "")
         # One byte more than permitted shows that there are too many.
         read += part if unpack is None else unpack(part, most - len(read) + 1)
         if len(read) > most:
+            read.clear()  # the error's traceback would keep it
             raise TooLarge
     if unpack is not None and not unpack.is_complete:
         raise NotUnpacked

@@ -8,7 +8,8 @@ from typing import Any
 from ib_service import strict_json
 from ibkr.errors import IbError, LoginRequired, Maintenance, PacingLimited, SessionReopening, UpstreamError
 
-LARGEST_ANSWER = 16 * 1024 * 1024
+# Of IBKR's answers none is known that comes near; a few at once have to fit into the memory of a small pod.
+LARGEST_ANSWER = 4 * 1024 * 1024
 _LONGEST_MESSAGE = 300
 # The whole of what it says: other errors may speak of sessions too.
 _NO_SIGN_IN = frozenset({"no session", "not logged in", "session expired", "unauthorized"})
