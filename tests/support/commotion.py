@@ -135,8 +135,8 @@ class Commotion:
         self._user = user
         self._broker.sign_in(user)
         self._recorded.sign_ins += 1
-        self._keepalive.keeper.note_session_cookie()
-        self._keepalive.keeper.note_signed_in()
+        self._keepalive.keeper.tracker.note_session_cookie()
+        self._keepalive.keeper.tracker.note_signed_in()
 
     # What agents ask
 

@@ -47,8 +47,8 @@ class Keepalive:
             self._pacer,
             status=self.keeper.status,
             reauthenticate=self.keeper.reauthenticate,
-            probe_soon=self.keeper.probe_soon,
-            heard=self.keeper.note_answer,
+            probe_soon=self.keeper.tracker.probe_soon,
+            heard=self.keeper.tracker.note_answer,
             wall=wall,
         )
         self.data: ASGIApp = self.guard

@@ -33,7 +33,7 @@ def create_control(
 
     async def reauthenticate(request: Request) -> Response:
         wish = await _read_json(request)
-        if keeper.names_another(wish.get("instance")):
+        if keeper.tracker.names_another(wish.get("instance")):
             raise InvalidRequest(
                 "The request names another gateway than this one.",
                 status=409,
@@ -43,7 +43,7 @@ def create_control(
         return JSONResponse({"accepted": True, "status": reopened.to_json()}, 202, headers=_UNCACHED)
 
     async def policy(request: Request) -> Response:
-        keeper.set_policy(await _read_json(request))
+        keeper.tracker.set_policy(await _read_json(request))
         return JSONResponse({"policy": keeper.status().to_json()["policy"]}, headers=_UNCACHED)
 
     async def show_metrics(_: Request) -> Response:
@@ -53,7 +53,7 @@ def create_control(
         return _probe(alive(), "the keeper stopped")
 
     async def readyz(_: Request) -> Response:
-        return _probe(alive() and keeper.has_concluded, "the state is not known yet")
+        return _probe(alive() and keeper.tracker.has_concluded, "the state is not known yet")
 
     return Starlette(
         routes=[

@@ -72,7 +72,7 @@ async def test_dead_keeper_fails_liveness_and_ends_the_wait(monkeypatch: pytest.
         def broken() -> Status:
             raise RuntimeError("a defect")
 
-        monkeypatch.setattr(kept.keepalive.keeper, "_conclude", lambda _: broken())
+        monkeypatch.setattr(kept.keepalive.keeper.tracker, "conclude", lambda _: broken())
         with pytest.raises(RuntimeError, match="a defect"):
             await kept.keepalive.wait()
         assert (await kept.ask.get("/livez")).status_code == 503

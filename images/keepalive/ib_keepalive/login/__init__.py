@@ -25,8 +25,8 @@ def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper:
     forwarder = Forwarder(
         client,
         settings.gateway_origin or settings.gateway_url,
-        signed_in=keeper.note_signed_in,
-        another_session=keeper.note_session_cookie,
+        signed_in=keeper.tracker.note_signed_in,
+        another_session=keeper.tracker.note_session_cookie,
     )
 
     async def answer(request: Request) -> Response:
@@ -35,7 +35,7 @@ def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper:
             return refused
         path = request.scope["path"]
         if path == "/" and request.method in ("GET", "HEAD"):
-            keeper.watch()
+            keeper.tracker.watch()
             return _page(pages.landing(WORDS[keeper.status().state]), 200)
         if path == "/login-status" and request.method == "GET":
             return JSONResponse(login_status(keeper), headers={"Cache-Control": "no-store"})
@@ -46,9 +46,9 @@ def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper:
         if not is_sign_in_path(request.scope["raw_path"]) or request.method not in METHODS:
             return _page(pages.problem("There is nothing here", "This port serves IBKR's sign-in pages only."), 404)
         if request.method == "POST":
-            keeper.note_signing_in()
+            keeper.tracker.note_signing_in()
         else:
-            keeper.watch()
+            keeper.tracker.watch()
         try:
             return await forwarder.forward(request)
         except IbError as error:

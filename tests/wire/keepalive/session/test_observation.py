@@ -187,6 +187,6 @@ async def test_doubt_of_a_caller_brings_the_next_look_forward() -> None:
         kept.gateway.says = 401
         await asyncio.sleep(2.5)
         assert kept.state == "authenticated"
-        kept.keepalive.keeper.probe_soon()
+        kept.keepalive.keeper.tracker.probe_soon()
         await asyncio.sleep(2.5)
         assert kept.state == "login_required"
