@@ -55,6 +55,7 @@ async def _serve_gateways() -> tuple[web.AppRunner, list[int], int]:
     status = {
         "schema": 1, "state": "authenticated", "observed_at": 1.0, "state_since": 1.0, "mode": "paper",
         "login": {"url_hint": "run 'kubectl port-forward' and open http://localhost:5000"},
+        "policy": {"paused": False, "reopen": True, "max_attempts": None, "set_at": 1.0},
     }  # fmt: skip
 
     async def answer(_: web.Request) -> web.Response:
