@@ -32,7 +32,7 @@ class Quoted:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Amounts in ``currency``; ``base_value`` and ``base_unrealized`` in the account's.
+    """Amounts in ``currency``; ``base_value`` and ``base_unrealized`` in the account's, of which ``rate`` are one.
 
     ``multiplier``: value over price times position, None where IBKR's figures do not say. ``expiry``: YYYYMMDD.
     ``trading_class`` where IBKR's description has it.
@@ -48,11 +48,11 @@ class Holding:
     position: Decimal
     price: Decimal | None
     average_price: Decimal | None
-    average_cost: Decimal | None
     value: Decimal | None
     unrealized: Decimal | None
     base_value: Decimal | None
     base_unrealized: Decimal | None
+    rate: Decimal | None
     multiplier: Decimal | None
     expiry: str
     right: str
@@ -98,15 +98,7 @@ class Holding:
     @property
     def base_daily(self) -> Decimal | None:
         daily = self.quoted.daily_pnl
-        rate = self.rate
-        return None if daily is None or rate is None else daily * rate
-
-    @property
-    def rate(self) -> Decimal | None:
-        """Units of the base currency for one of its own."""
-        if self.value and self.base_value is not None:
-            return self.base_value / self.value
-        return None
+        return None if daily is None or self.rate is None else daily * self.rate
 
     def days(self, today: date) -> int | None:
         """Until it expires."""
@@ -141,7 +133,9 @@ def parse(row: dict[str, Any], ledger: Ledger, base_currency: str | None) -> Hol
     kind, description = str(row.get("assetClass") or ""), str(row.get("contractDesc") or "")
     ticker = str(pick(row, "ticker") or description.partition(" ")[0])
     trading_class = _TRADING_CLASS.search(description)
-    rate = ledger.rate(currency, base_currency)
+    told, rate = decimal(row.get("baseMktValue")), ledger.rate(currency, base_currency)
+    if rate is None and told is not None and value:
+        rate = told / value
     return Holding(
         conid=int(conid),
         ticker=ticker,
@@ -153,11 +147,11 @@ def parse(row: dict[str, Any], ledger: Ledger, base_currency: str | None) -> Hol
         position=position,
         price=price,
         average_price=decimal(row.get("avgPrice")),
-        average_cost=decimal(row.get("avgCost")),
         value=value,
         unrealized=unrealized,
         base_value=_in_base(row, "baseMktValue", value, rate),
         base_unrealized=_in_base(row, "baseUnrealizedPnl", unrealized, rate),
+        rate=rate,
         multiplier=_multiplier(kind, decimal(row.get("multiplier")), position, price, value),
         expiry=str(row.get("expiry") or ""),
         right=str(row.get("putOrCall") or "")[:1],

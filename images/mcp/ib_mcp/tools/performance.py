@@ -55,7 +55,7 @@ async def get_account_performance(
     method = str(body.get("pm") or "")
     answer: Answer = {
         "account": chosen,
-        "period": period if start is None else "from start",
+        **({"period": period} if start is None else {}),
         "currency": pick(figures, "baseCurrency") or await context.accounts.currency(chosen),
         "method": _METHODS.get(method, method or "not told by IBKR"),
         "frequency": series.frequency_name,

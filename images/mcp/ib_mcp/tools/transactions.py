@@ -16,11 +16,11 @@ from ib_mcp.portfolio import bookings
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Names, Symbol
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.held_contract import resolve_held
+from ibkr import catalogue
 from ibkr.errors import InvalidRequest
 
 # One question of 15 minutes has to serve every shorter time, so it is always the longest.
 LONGEST_DAYS = 1825
-_EVERY_S = 900
 _COLUMNS = ("date", "type", "quantity", "price", "amount", "currency", "exchange_rate", "description")
 
 
@@ -67,10 +67,16 @@ async def get_account_transactions(
         **_realized(body, first, currency),
         "totals": table(bookings.TOTALS, bookings.totals(found)),
         "transactions": compact(_COLUMNS, map(_transaction, part), more, kept=2),
-        "other_symbols_in_s": max(0, _EVERY_S - reply.age_ms // 1000),
+        "other_symbols_in_s": max(0, _every_s() - reply.age_ms // 1000),
         **({"warning": untrusted(body["warning"], 200)} if body.get("warning") else {}),
         **_older(listed, found, types),
     }
+
+
+def _every_s() -> int:
+    """Seconds between two questions of this kind, by the catalogue."""
+    pacing = catalogue.load()["list_transactions"].pacing
+    return int(pacing.seconds) if pacing else 0
 
 
 def _realized(body: dict[str, Any], first: str, currency: str) -> Answer:
