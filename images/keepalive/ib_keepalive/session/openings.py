@@ -29,6 +29,8 @@ _REFUSED = (
 
 # From the session's cookies to the last page: a second factor lies between.
 SIGN_IN_LASTS_S = 300.0
+# Between an opening of one session and that of the next.
+AFTER_ANOTHER_S = 3.0
 
 
 class Openings:
@@ -148,8 +150,11 @@ class Openings:
     def sign_in(self) -> None:
         """Somebody signed in: another session, with a budget of its own."""
         self.budget = Budget()
-        if not self._is_own_gap and self.opener != "gateway":
-            self.earliest = self._clock()
+        now = self._clock()
+        if self.opener != "gateway" and not self.is_unsure:
+            # The gap is between two openings of one session, and whoever signed in waits for this one.
+            left_s = self.earliest - now - reopening.GAP_S + AFTER_ANOTHER_S if self._is_own_gap else 0.0
+            self.earliest = now + max(0.0, left_s)
         if self.opener == "gateway":
             # Its chain opens the session by itself.
             self.delay(reopening.GAP_S)

@@ -84,6 +84,17 @@ async def test_a_sign_in_is_followed_by_an_open_session_within_seconds(latency: 
         assert it.status.mode == "paper"
 
 
+async def test_whoever_signs_in_over_a_session_just_opened_does_not_wait_for_the_gap() -> None:
+    async with opening() as it:
+        await it.sign_in()
+        await it.reaches("authenticated", 10)
+        await it.sign_in("live")
+        await it.reaches("reopening", 1)
+        await it.reaches("authenticated", 6)
+        await asyncio.sleep(2)
+        assert it.status.mode == "live"
+
+
 @pytest.mark.parametrize("rung", ["documented", "form"])
 @pytest.mark.parametrize("refusal", REFUSALS)
 async def test_the_way_that_works_is_found_remembered_and_tried_first(rung: str, refusal: str, tmp_path: Path) -> None:
