@@ -178,7 +178,8 @@ def _cause_at(night: Night) -> float:
     """From when on nothing but a person helps."""
     if night.ends_s is not None:
         return night.ends_s
-    return max(2.0 if night.stays else 0.0, night.maintenance_s or 0.0, night.reset_s)
+    other = 2.0 if night.stays else night.competes_s or 0.0
+    return max(other, night.maintenance_s or 0.0, night.reset_s)
 
 
 def _is_told(night: Night, status: Any) -> bool:
