@@ -37,13 +37,24 @@ _CLASSES = {
 }
 
 
-def of_classes(holdings: Iterable[Holding], names: Sequence[str]) -> list[Holding]:
-    """Those of IBKR's classes (STK, OPT) or of the words that people use for them (stocks, options)."""
-    kinds: set[str] = set()
-    for name in names:
-        word = name.strip().lower()
-        kinds |= _CLASSES.get(word) or _CLASSES.get(word.removesuffix("s")) or {word.upper()}
-    return [holding for holding in holdings if holding.kind in kinds]
+_IBKR_CLASSES = {kind for kinds in _CLASSES.values() for kind in kinds} | {"IND", "CFD", "BAG", "EC"}
+
+
+def of_classes(holdings: Iterable[Holding], names: Sequence[str]) -> tuple[list[Holding], list[str]]:
+    """Those of IBKR's classes (STK, OPT) or of the words that people use for them (stocks, options).
+
+    Beside them the names that are no class.
+    """
+    meant = {name: _classes(name) for name in names}
+    kinds = {kind for found in meant.values() for kind in found}
+    return [holding for holding in holdings if holding.kind in kinds], [
+        name for name, found in meant.items() if not found
+    ]
+
+
+def _classes(name: str) -> set[str]:
+    word = name.strip().lower()
+    return _CLASSES.get(word) or _CLASSES.get(word.removesuffix("s")) or {word.upper()} & _IBKR_CLASSES
 
 
 def expiring(holdings: Iterable[Holding], within_days: int, today: date) -> list[Holding]:

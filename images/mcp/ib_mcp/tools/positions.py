@@ -73,11 +73,14 @@ async def get_account_positions(
     found = positions.holdings
     if symbol is not None:
         found = selection.named(found, symbol)
+    unknown: list[str] = []
     if asset_class is not None:
-        found = selection.of_classes(found, asset_class)
+        found, unknown = selection.of_classes(found, asset_class)
     if expires_within_days is not None:
         found = selection.expiring(found, expires_within_days, today)
     answer: Answer = {"account": chosen, "base_currency": currency, "age_ms": positions.age_ms}
+    if unknown:
+        answer["unknown_classes"] = unknown
     if not found and positions.holdings:
         answer["note"] = _none_held(symbol, positions.holdings)
 
