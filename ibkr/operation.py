@@ -56,6 +56,7 @@ class Operation(NamedTuple):
     ``answers_within_s``: how long an answer may take by nature. ``share``: the most that the guard sends of it.
     ``limits``: by parameter, the most entries of a list or the largest value of a number.
     ``never``: values of path parameters that IBKR takes for all of them at once, which are never sent.
+    ``accounts``: how the answer tells of accounts, as in the head of ``endpoints.toml``; empty: of any.
     ``tier_assumed``: IBKR does not document the tier. ``reason``: why it is unsupported, or what is doubtful about it.
     """
 
@@ -82,6 +83,7 @@ class Operation(NamedTuple):
     share: Pacing | None = None
     limits: Mapping[str, int] = MappingProxyType({})
     never: Mapping[str, str] = MappingProxyType({})
+    accounts: str = ""
     tier_assumed: bool = False
 
     def __hash__(self) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ib_mcp.guard.client import Guard
+from ib_mcp.guard.directory import AccountDirectory
+from ib_mcp.guard.limited import LimitedGuard
 from ib_mcp.market.accounts import Accounts
 from ib_mcp.market.resolver import Contracts
 from ib_mcp.settings import McpSettings
@@ -25,4 +27,7 @@ class ToolContext:
     @classmethod
     def of(cls, guard: Guard, settings: McpSettings, wall: Callable[[], float] = time.time) -> ToolContext:
         """One that remembers nothing yet."""
-        return cls(settings, guard, Accounts(guard, settings.default_account), Contracts(guard), wall)
+        directory = AccountDirectory(guard)
+        limited = LimitedGuard(guard, directory)
+        accounts = Accounts(limited, directory, settings.default_account)
+        return cls(settings, limited, accounts, Contracts(limited), wall)

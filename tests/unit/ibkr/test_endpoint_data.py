@@ -218,3 +218,15 @@ def _sentences(part: Any) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def test_how_operations_tell_of_accounts_is_written_as_the_head_says() -> None:
+    kinds = {"none", "named", "rows", "keys", "object", "only", "lists"}
+    for operation in catalogue.load():
+        rule = operation.accounts.partition(" without ")[0].split()
+        assert not rule or rule[0] in kinds, operation.id
+        if rule and rule[0] == "named":
+            names = {*operation.path_parameters, *(one.name for one in (*operation.query, *operation.body))}
+            assert names & {"accountId", "acctId", "acctIds"}, operation.id
+        if "accountId" in operation.path_parameters and operation.status != "unsupported":
+            assert operation.accounts == "named", operation.id

@@ -90,7 +90,7 @@ class Guard(Protocol):
         several; neither is sent. Raises the ``IbError`` of the guard's envelope.
         """
 
-    def each(self) -> Mapping[str, GuardClient]:
+    def each(self) -> Mapping[str, Guard]:
         """The guards that this one stands for, by name."""
 
     @property

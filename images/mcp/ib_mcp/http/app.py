@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ib_mcp.auth.token_folder import TokenFolder
 from ib_mcp.auth.verifier import HashedBearer, StaticTokens
 from ib_mcp.http.error_bodies import ErrorBodies
+from ib_mcp.http.step_up import StepUp
 from ib_mcp.settings import HttpSettings
 
 _PATH = "/mcp"
@@ -46,7 +47,8 @@ def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
     (endpoint,) = (route.endpoint for route in plain.routes if isinstance(route, Route))
     # Behind the checks of Host, Origin and token, which are the same for both.
     by_version = Middleware(ByProtocolVersion, plain=endpoint, deadline_s=settings.deadline_s)
-    app = server.http_app(**shared, middleware=[by_version])
+    step_up = Middleware(StepUp, server=server, path=_PATH, allow_writes=settings.allow_writes, metadata_url=None)
+    app = server.http_app(**shared, middleware=[step_up, by_version])
     app.router.routes.extend((Route("/healthz", healthy), Route("/readyz", healthy), Route("/metrics", show_metrics)))
     app.add_middleware(ErrorBodies)
     streaming = app.router.lifespan_context

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ib_mcp.auth.scopes import READ
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden, OperationUnknown, TokenRequired
 
-_NO_SCOPE = OperationForbidden("The token lacks the scope ibkr:read.", action="Ask the owner for a token with it.")
+_SCOPE = re.compile(r'scope="([^"]*)"')
 _REFUSALS: Mapping[int, IbError] = {
     401: TokenRequired("A token is required, and none or a wrong one was sent."),
     403: OperationForbidden(
@@ -66,6 +68,13 @@ def _is_json(start: Message) -> bool:
 
 def _body(start: Message) -> bytes:
     status: int = start["status"]
-    # Where a token could help, FastMCP says so in a header.
-    lacks_scope = status == 403 and any(name == b"www-authenticate" for name, _ in start["headers"])
-    return json.dumps((_NO_SCOPE if lacks_scope else _REFUSALS[status]).envelope(), separators=(",", ":")).encode()
+    refusal = _REFUSALS[status]
+    # Where a token could help, a header says which.
+    challenge = next((value.decode("latin-1") for name, value in start["headers"] if name == b"www-authenticate"), "")
+    if status == 403 and challenge:
+        scopes = _SCOPE.search(challenge)
+        refusal = OperationForbidden(
+            f"This takes a token with the scopes {scopes[1] if scopes else READ}, and that of this agent lacks one.",
+            action="Ask the owner for such a token.",
+        )
+    return json.dumps(refusal.envelope(), separators=(",", ":")).encode()

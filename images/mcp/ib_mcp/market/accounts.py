@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ib_mcp.auth import granted
 from ib_mcp.formats.tables import pick
 from ib_mcp.guard.client import Guard
+from ib_mcp.guard.directory import OWN_NAMES, AccountDirectory, named
 from ib_mcp.guard.router import not_told
 from ibkr.errors import IbError, InvalidRequest, UpstreamError
 
-# Of one sign-in; another one has another list.
-_REMEMBER_S = 30.0
-# An id or alias is the account's own; other names may be shared by several.
-_OWN_NAMES = ("accountId", "id", "accountVan", "accountAlias")
 _SHARED_NAMES = ("displayName", "accountTitle", "desc")
 # Where a row of an order or trade may name its account, the surest first: IBKR writes aliases into any of them.
 _ROW_NAMES = ("accountCode", "acct", "account", "acctId", "acctid")
@@ -35,24 +32,17 @@ class Sorted:
 
 
 class Accounts:
-    """The accounts of the portal session (works without a brokerage session)."""
+    """Those that the present agent may see."""
 
-    def __init__(self, guard: Guard, default: str | None) -> None:
+    def __init__(self, guard: Guard, directory: AccountDirectory, default: str | None) -> None:
         self._guard = guard
+        self._directory = directory
         self._default = default
-        self._known: list[dict[str, Any]] = []
-        self._known_until = 0.0
-        self._sign_ins: tuple[int, ...] = ()
 
     async def all(self) -> list[dict[str, Any]]:
         """IBKR's account objects, remembered for some seconds."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._known_until or self._guard.sign_ins != self._sign_ins:
-            reply = await self._guard.call("list_portfolio_accounts")
-            self._known = [row for row in reply.rows if row.get("accountId")]
-            self._known_until = now + _REMEMBER_S if self._known and not self._guard.untold else 0.0
-            self._sign_ins = self._guard.sign_ins
-        return self._known
+        grant = granted.current.get()
+        return [row for row in await self._directory.all() if grant is not None and grant.allows(str(row["accountId"]))]
 
     async def default(self) -> str | None:
         """The account that is meant when none is given; None when one has to be given."""
@@ -85,7 +75,7 @@ class Accounts:
         """
         known = await self.all()
         ids = [str(row["accountId"]) for row in known]
-        wanted = account or self._default or None
+        wanted = account or self._default_of(known)
         if wanted is None:
             for name, error in self._guard.untold.items():
                 raise not_told("Which account is meant is not known", name, error)
@@ -94,8 +84,8 @@ class Accounts:
             if not ids:
                 raise UpstreamError("IBKR lists no account.", action="Call get_session_status.")
             raise InvalidRequest("Several accounts are available.", action=f"Give account, one of: {', '.join(ids)}.")
-        found = _named(known, wanted, ("accountId",)) or _named(known, wanted, _OWN_NAMES)
-        found = found or _named(known, wanted, _SHARED_NAMES)
+        found = named(known, wanted, ("accountId",)) or named(known, wanted, OWN_NAMES)
+        found = found or named(known, wanted, _SHARED_NAMES)
         if len(found) > 1:
             raise InvalidRequest(
                 f"{len(found)} accounts are called {wanted[:40]!r}.",
@@ -109,6 +99,13 @@ class Accounts:
             )
         return found[0]
 
+    def _default_of(self, known: list[dict[str, Any]]) -> str | None:
+        """The owner's default, unless the agent is limited to others."""
+        grant = granted.current.get()
+        if not self._default or grant is None or grant.accounts is None:
+            return self._default or None
+        return self._default if named(known, self._default, (*OWN_NAMES, *_SHARED_NAMES)) else None
+
     async def own_rows(self, account: str, rows: Iterable[dict[str, Any]]) -> Sorted:
         """The rows of ``account`` among orders or trades, by id or alias. A row that names nobody is everybody's."""
         known = await self.all()
@@ -116,19 +113,9 @@ class Accounts:
         others: dict[str, int] = {}
         for row in rows:
             names = [str(row[key]) for key in _ROW_NAMES if row.get(key)]
-            owners = next((found for name in names if (found := _named(known, name, _OWN_NAMES))), None)
+            owners = next((found for name in names if (found := named(known, name, OWN_NAMES))), None)
             if owners == [account] or (not owners and (not names or len(known) == 1)):
                 own.append(row)
             else:
                 others[names[0]] = others.get(names[0], 0) + 1
         return Sorted(own, others)
-
-
-def _named(known: list[dict[str, Any]], name: str, keys: Iterable[str]) -> list[str]:
-    """Ids of the accounts that are called ``name`` by one of ``keys``."""
-    wanted = name.strip().casefold()
-    return [
-        str(row["accountId"])
-        for row in known
-        if any(str(row[key]).casefold() == wanted for key in keys if row.get(key))
-    ]
