@@ -58,7 +58,7 @@ class Agent:
         began = time.perf_counter()
         result = _result(await self.send("tools/call", name=tool, arguments=arguments))
         seconds = time.perf_counter() - began
-        body = result["structuredContent"]
+        body = json.loads(next(part["text"] for part in result["content"] if part["type"] == "text"))
         error = body["error"] if result.get("isError") else {}
         return Answer(body, seconds, error.get("code"), error.get("retry_after_s"))
 

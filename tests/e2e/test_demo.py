@@ -18,6 +18,7 @@ from e2e.agent import agent, sign_in
 from e2e.conftest import Install, Node
 from e2e.front import HOST, certificate, serving
 from e2e.kube import REFUSED, Release, port_forward, ready, run, until
+from support.answers import body_of
 
 MCP = f"https://{HOST}/mcp"
 
@@ -67,7 +68,7 @@ async def test_a_browser_signs_in_by_port_forward_and_the_agent_reads_positions(
     demo.reaches("authenticated")
     async with agent(MCP, demo.token("mcp"), authority) as client:
         answer = await client.call_tool("get_account_positions", {})
-    assert answer.structured_content["positions"]["rows"]
+    assert body_of(answer)["positions"]["rows"]
 
 
 def test_after_the_login_the_release_is_tested_again(demo: Release) -> None:
@@ -102,7 +103,7 @@ async def _silence(client: Client[Any]) -> float:
     began = time.monotonic()
     while True:
         try:
-            assert (await client.call_tool("get_session_status", {})).structured_content
+            assert body_of(await client.call_tool("get_session_status", {}))
         except MCPError:
             assert time.monotonic() - began < 30, "no answer for 30 s"
             await asyncio.sleep(0.1)
@@ -127,7 +128,7 @@ async def test_two_replicas_answer_one_client_in_turn(demo: Release, authority: 
     until("two pods", lambda: sum(map(ready, demo.pods("mcp"))) == 2)
     async with agent(MCP, demo.token("mcp"), authority) as client:
         for _ in range(10):
-            assert (await client.call_tool("get_session_status", {})).structured_content
+            assert body_of(await client.call_tool("get_session_status", {}))
     demo.upgrade("--set=mcp.replicas=1")
 
 

@@ -14,6 +14,7 @@ from e2e.agent import agent, sign_in
 from e2e.conftest import Install, Node
 from e2e.kube import CHART, REFUSED, Release, port_forward, until
 from gateway.program import BACKEND_NAME, Authority
+from support.answers import body_of
 
 BROKER = Path(__file__).with_name("broker.yaml")
 
@@ -81,7 +82,7 @@ async def test_a_browser_signs_in_and_an_agent_reads_positions(real: Release) ->
     with port_forward(real, f"svc/{real.prefix}-mcp", 80) as port:
         async with agent(f"http://127.0.0.1:{port}/mcp", real.token("mcp")) as client:
             answer = await client.call_tool("get_account_positions", {})
-    assert answer.structured_content["positions"]["rows"]
+    assert body_of(answer)["positions"]["rows"]
 
 
 def test_the_raw_program_is_out_of_reach_of_another_pod(real: Release) -> None:

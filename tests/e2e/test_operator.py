@@ -14,6 +14,7 @@ import pytest
 from e2e.agent import agent, sign_in
 from e2e.conftest import Install, Node
 from e2e.kube import CHART, Release, port_forward, ready, run, until
+from support.answers import body_of
 
 # Keeps what is posted to it, and shows it to whoever asks.
 _RECEIVER = """
@@ -232,7 +233,7 @@ async def test_two_minutes_without_the_api_server_disturb_no_agent(demo: Release
         while time.monotonic() < over:
             async with agent(f"http://{address}:8080/mcp", token) as client:
                 answer = await client.call_tool("get_account_positions", {})
-                assert answer.structured_content["positions"]["rows"]
+                assert body_of(answer)["positions"]["rows"]
             await asyncio.sleep(5)
     demo.simulator("drop-brokerage")
     _reaches(demo, "Reauthenticating", 120)

@@ -7,6 +7,7 @@ import json
 from e2e.agent import agent
 from e2e.conftest import Install
 from e2e.kube import Release, port_forward
+from support.answers import body_of
 
 SIMULATED = "--set=simulator.enabled=true,operator.enabled=false"
 
@@ -36,7 +37,7 @@ async def test_one_server_reads_the_accounts_of_two_usernames(install: Install) 
             with port_forward(both, f"svc/{both.prefix}-mcp", 80) as port:
                 async with agent(f"http://127.0.0.1:{port}/mcp", both.token("mcp")) as client:
                     answer = await client.call_tool("list_accounts", {})
-            table = answer.structured_content["accounts"]
+            table = body_of(answer)["accounts"]
             accounts = [row[table["columns"].index("account")] for row in table["rows"]]
             # A paper account's id begins with DU, a live one's with U.
             assert {account[0] for account in accounts} == {"D", "U"}, accounts

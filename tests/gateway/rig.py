@@ -109,7 +109,7 @@ class Rig:
         transport = StreamableHttpTransport(self.running.mcp_url, auth=self.running.mcp_token)
         async with Client(transport) as agent:
             result = await agent.call_tool(tool, arguments, raise_on_error=False)
-        answer: dict[str, Any] = result.structured_content or json.loads(result.content[0].text)
+        answer: dict[str, Any] = json.loads(result.content[0].text)
         return answer
 
     def part(self, name: str) -> psutil.Process | None:

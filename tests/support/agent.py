@@ -19,6 +19,7 @@ from ib_mcp.server.server import create_server
 from ib_mcp.settings import McpSettings
 from ib_simulator.app import Simulator
 from ibkr.session import SessionState
+from support.answers import body_of
 from support.serve import InProcess
 
 GUARD, GUARD_TOKEN = "http://guard.test", "guard-token-of-tests"
@@ -57,7 +58,7 @@ class Agent:
     async def call(self, tool: str, **arguments: Any) -> Answer:
         found = await self.client.call_tool(tool, arguments, raise_on_error=False)
         text = next(part.text for part in found.content if part.type == "text")
-        return Answer(found.structured_content or {}, found.is_error, text, found.content)
+        return Answer(body_of(found), found.is_error, text, found.content)
 
     async def read(self, tool: str, **arguments: Any) -> Answer:
         """As ``call``, for an answer that must be none of an error."""

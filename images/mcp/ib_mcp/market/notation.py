@@ -14,7 +14,7 @@ from ib_mcp.market.naming import COINS, INDICES
 from ib_mcp.market.wanted import CURRENCIES, Conid, Identifier, Index, Number, Pair, Stock, Wanted, Words
 from ibkr.errors import InvalidRequest
 
-EXAMPLES = "AAPL, SHEL@LSE, ES 202612, EUR.USD, AAPL 20261218 C 200 or a conid"
+EXAMPLES = "AAPL, SHEL@LSE, ES 202612, EUR.USD, AAPL 20261218 C 200, conid"
 
 _ALL_COINS = COINS | frozenset(("SOL", "ADA", "AVAX", "LINK", "SUI", "DOT", "UNI", "AAVE", "SHIB", "USDC", "PAXG"))
 _INDEX_NAMES = {

@@ -84,7 +84,7 @@ class CallMiddleware(Middleware):
             log.log(
                 level, "tool call", tool=label, agent=asking.grant.name, outcome=outcome, ms=round(seconds * 1000, 1)
             )
-        return answer
+        return _once(answer)
 
     async def on_read_resource(
         self,
@@ -123,4 +123,12 @@ async def _refused(tool: str, scope: str) -> NoReturn:
     raise OperationForbidden(
         f"The token of this agent has no scope {scope}, which {tool} needs.",
         action="Ask the owner for a token with it.",
+    )
+
+
+def _once(answer: ToolResult) -> ToolResult:
+    """Without the structured copy of the text: every client shows a model the text where there is no copy, and some
+    show it both."""
+    return ToolResult.model_construct(
+        content=answer.content, structured_content=None, meta=answer.meta, is_error=answer.is_error
     )

@@ -57,6 +57,5 @@ def _wire(answer: ToolResult) -> dict[str, Any]:
     """As ``CallToolResult`` is written."""
     return {
         "content": [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in answer.content],
-        "structuredContent": answer.structured_content,
         "isError": answer.is_error,
     }

@@ -74,13 +74,11 @@ async def get_price_history(
     symbol: Annotated[Symbols, Field(min_length=1, max_length=_MOST_SYMBOLS)],
     period: Annotated[str, Field(description="30min, 8h, 5d, 2w, 3m (months), 1y, YTD")] = "1m",
     bar: Annotated[str | None, Field(description="1min 5min 1h 1d 1w 1m ...")] = None,
-    end: Annotated[
-        str | None, Field(description="date (its whole day) or ISO time; also 'more' of the last answer")
-    ] = None,
+    end: Annotated[str | None, Field(description="date (with all of it) or ISO time; or 'more'")] = None,
     outside_hours: bool = False,
     source: Source = "trades",
     limit: Annotated[int, Field(ge=1, le=1000)] = 300,
-    chart: Annotated[bool, Field(description="a picture instead of rows; several are rebased")] = False,
+    chart: Annotated[bool, Field(description="a picture instead of rows")] = False,
 ) -> Answer | ToolResult:
     """Bars of the past, oldest first; of several symbols the closes and what they changed."""
     span = periods.choose(period, bar, datetime.fromtimestamp(context.wall(), UTC).date())

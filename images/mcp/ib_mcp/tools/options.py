@@ -83,9 +83,9 @@ async def get_option_chain(
     ] = None,
     days: Annotated[Text | None, Field(description="to expiry: 30-45")] = None,
     right: Right | None = None,
-    strikes: Annotated[int, Field(ge=1, le=24, description="how many around the money")] = 6,
-    delta: Annotated[float | None, Field(gt=0, lt=1, description="0.3: the option nearest to it per expiry")] = None,
-    greeks: Annotated[bool, Field(description="conids, quotes and greeks of one expiry; takes seconds")] = False,
+    strikes: Annotated[int, Field(ge=1, le=24, description="around the money")] = 6,
+    delta: Annotated[float | None, Field(gt=0, lt=1, description="0.3: the nearest per expiry")] = None,
+    greeks: Annotated[bool, Field(description="quotes and greeks; takes seconds")] = False,
 ) -> Answer:
     """Expiries and strikes of options; with delta or greeks their quotes. Several symbols with delta only."""
     wish = Wish(undashed(expiry) if expiry else None, chains.parse_days(days) if days else None)

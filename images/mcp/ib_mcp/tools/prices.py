@@ -34,8 +34,8 @@ async def get_price_snapshot(
         Names | None,
         Field(max_length=40, description="last, open, mid, implied_volatility, delta, market_cap, pe_ratio ..."),
     ] = None,
-    explain: Annotated[bool, Field(description="with the meaning and unit of each field")] = False,
-    find: Annotated[str | None, Field(max_length=80, description="words, to list names of fields instead")] = None,
+    explain: Annotated[bool, Field(description="meaning and unit of fields")] = False,
+    find: Annotated[str | None, Field(max_length=80, description="instead: words, to find fields")] = None,
 ) -> Answer:
     """Quotes now. timing says live, delayed or frozen; missing says why a field has no value."""
     if find is not None or not symbols:

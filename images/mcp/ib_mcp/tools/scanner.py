@@ -35,9 +35,7 @@ async def run_scanner(
     instrument: str = "STK",
     filters: Annotated[dict[str, Text] | None, Field(description='code to value, e.g. {"priceAbove": "5"}')] = None,
     limit: Annotated[int, Field(ge=1, le=50)] = 20,
-    find: Annotated[
-        str | None, Field(description="instead of a scan: words to find codes of scans, locations, filters")
-    ] = None,
+    find: Annotated[str | None, Field(description="instead: words, to find codes of all these")] = None,
 ) -> Answer:
     """Screen a market for a ranking, best first, with last price and change."""
     if find is not None:

@@ -20,6 +20,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from ib_simulator.app import Simulator
 from support import cli, stack
+from support.answers import body_of
 from support.serve import serve
 
 _PATIENCE_S = 30
@@ -37,7 +38,7 @@ async def agent(folder: Path, *arguments: str, **settings: str) -> AsyncIterator
 
 async def accounts(client: Client) -> Any:
     result = await client.call_tool("list_accounts", {})
-    return result.structured_content
+    return body_of(result)
 
 
 def keepalives() -> list[psutil.Process]:

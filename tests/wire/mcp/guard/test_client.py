@@ -26,6 +26,7 @@ from ibkr.errors import (
     UpstreamUnreachable,
 )
 from support.agent import connected
+from support.answers import body_of
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -169,8 +170,7 @@ async def test_a_silent_guard_is_given_up_at_the_deadline_and_its_connection_wit
     settings = {"deadline_s": 0.3}
     async with listening(silent) as url, connected(None, settings | {"guard_url": url}) as (_, client):
         answer = await client.call_tool("list_accounts", {}, raise_on_error=False)
-        assert answer.structured_content is not None
-        assert answer.structured_content["error"]["code"] == "upstream_timeout"
+        assert body_of(answer)["error"]["code"] == "upstream_timeout"
         async with asyncio.timeout(5):
             await closed.wait()
 
@@ -188,8 +188,7 @@ async def test_a_read_that_times_out_is_no_refused_connection() -> None:
 async def test_an_answer_of_another_form_is_an_upstream_error(body: Any) -> None:
     async with connected(httpx.MockTransport(lambda _: httpx.Response(200, json=body))) as (_, client):
         answer = await client.call_tool("get_account_balances", {}, raise_on_error=False)
-    assert answer.structured_content is not None
-    assert answer.structured_content["error"]["code"] == "upstream_error"
+    assert body_of(answer)["error"]["code"] == "upstream_error"
 
 
 async def test_a_fault_of_our_own_is_masked() -> None:
@@ -199,8 +198,7 @@ async def test_a_fault_of_our_own_is_masked() -> None:
     async with connected(httpx.MockTransport(faulty)) as (_, client):
         answer = await client.call_tool("get_account_balances", {}, raise_on_error=False)
     assert answer.is_error
-    assert answer.structured_content is not None
-    assert answer.structured_content["error"]["code"] == "internal_error"
+    assert body_of(answer)["error"]["code"] == "internal_error"
     assert "secret" not in str(answer.content)
 
 

@@ -15,6 +15,7 @@ from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from support import programs, stack
+from support.answers import body_of
 
 INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
 CALL_SECONDS = 120
@@ -65,7 +66,7 @@ def test_inspector_lists_and_calls_tools(running: stack.Running, inspector: list
 
     called = _inspect(running, [*command, "--method", "tools/call", "--tool-name", "list_accounts"])
     assert not called.get("isError")
-    assert called["structuredContent"]
+    assert json.loads(called["content"][0]["text"])["accounts"]
 
 
 def test_inspector_without_a_token_is_told_to_send_one(running: stack.Running, inspector: list[str]) -> None:
@@ -104,7 +105,7 @@ async def _lists_and_calls(client: Client) -> None:
     assert {tool.name for tool in tools.tools} >= EXPECTED
     result = await client.call_tool("get_account_positions", {})
     assert not result.is_error
-    assert result.structured_content
+    assert body_of(result)["positions"]["rows"]
 
 
 def _inspect(running: stack.Running, command: list[str]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _is_ready(url: str) -> bool:
 
 
 def error_of(response: httpx.Response) -> dict[str, object]:
-    error: dict[str, object] = response.json()["result"]["structuredContent"]["error"]
+    error: dict[str, object] = json.loads(response.json()["result"]["content"][0]["text"])["error"]
     return error
 
 

@@ -86,7 +86,7 @@ async def test_toolsets_are_chosen_by_tag() -> None:
         assert names == READING - {"find_endpoint", "call_endpoint"}
 
 
-async def test_text_and_structured_content_say_the_same() -> None:
+async def test_an_answer_is_sent_once_as_text() -> None:
     async with agent() as a:
         answers: list[Answer] = [
             await a.call("get_account_balances"),

@@ -26,6 +26,7 @@ from ibkr import catalogue
 from ibkr.operation import TAGS
 from support import documents, published
 from support.agent import Agent, agent, connected
+from support.answers import body_of
 from support.calls import CASES
 from support.simulator import AAPL, PAPER
 
@@ -179,9 +180,7 @@ async def test_large_answers_are_shown_in_parts(spec: str) -> None:
     async with connected(answered, {"spec": spec}) as (_, client):
 
         async def call(**arguments: Any) -> Any:
-            return (
-                await client.call_tool("list_models", {"reqID": 1} | arguments, raise_on_error=False)
-            ).structured_content
+            return body_of(await client.call_tool("list_models", {"reqID": 1} | arguments, raise_on_error=False))
 
         assert "Give pick" in (await call())["error"]["action"]
         first = await call(pick="rows")
@@ -198,7 +197,7 @@ async def test_the_guard_is_told_who_asks_and_until_when(spec: str) -> None:
 
     async with connected(httpx.MockTransport(answered), {"spec": spec, "deadline_s": 5}) as (_, client):
         found = await client.call_tool("search_stocks", {"symbols": ["AAPL", "B R&K"]})
-        assert found.structured_content == {"endpoint": "search_stocks", "age_ms": 7, "result": [{"conid": 1}]}
+        assert body_of(found) == {"endpoint": "search_stocks", "age_ms": 7, "result": [{"conid": 1}]}
     (request,) = seen
     assert request.url.path == "/v1/api/trsrv/stocks"
     assert request.url.params["symbols"] == "AAPL,B R&K"
