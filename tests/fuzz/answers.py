@@ -19,6 +19,7 @@ from ib_keepalive.app import Keepalive
 from ib_keepalive.settings import KeepaliveSettings
 from ib_simulator.app import Simulator
 from support.agent import GUARD_TOKEN, connected
+from support.answers import body_of
 from support.serve import InProcess
 
 CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -142,7 +143,7 @@ async def _run(seed: int, count: int) -> Outcome:
                 outcome.faults.append(f"{tool} after {way.last}: {error!r}")
                 continue
             if found.is_error:
-                error = (found.structured_content or {}).get("error", {})
+                error = body_of(found).get("error", {})
                 code = str(error.get("code"))
                 outcome.errors[code] = outcome.errors.get(code, 0) + 1
                 if code in ("None", "internal_error") or "The guard failed" in str(error.get("message")):

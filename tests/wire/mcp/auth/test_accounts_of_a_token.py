@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -123,7 +124,8 @@ async def test_what_one_agent_was_told_is_not_kept_for_another(wire: str) -> Non
         for token, seen in (("owner", both), ("guest", one), ("owner", both)):
             token = "token-of-the-owner" if token == "owner" else "token-of-a-guest"
             asked = question("tools/call", wire, token=token, name="list_accounts", arguments={})
-            found = answered(await client.post("/mcp", **asked))["structuredContent"]["accounts"]
+            answer = answered(await client.post("/mcp", **asked))
+            found = json.loads(answer["content"][0]["text"])["accounts"]
             assert [row[0] for row in found["rows"]] == seen
 
 

@@ -18,6 +18,7 @@ from ib_simulator.world.accounts import ACCOUNTS
 from ibkr import catalogue
 from support import documents
 from support.agent import Agent, agent, connected
+from support.answers import body_of
 from support.calls import CASES
 
 pytestmark = pytest.mark.looptime
@@ -165,7 +166,7 @@ async def test_a_guard_that_goes_away_during_a_write_leaves_its_outcome_unknown(
 
     given = {"endpoint": "delete_watchlist", "parameters": {"id": "100"}}
     async with connected(httpx.MockTransport(answered), {"allow_writes": True, "deadline_s": 5}) as (_, client):
-        found = (await client.call_tool("call_endpoint", given, raise_on_error=False)).structured_content
+        found = body_of(await client.call_tool("call_endpoint", given, raise_on_error=False))
     assert found["error"]["code"] == ("upstream_unreachable" if ends == "refuses" else "outcome_unknown")
     assert seen == ["DELETE"]
 
