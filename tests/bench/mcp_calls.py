@@ -25,7 +25,7 @@ CALLERS = 16
 SECONDS = 6.0
 WINDOW_S = 0.5
 FEWEST_IN_WINDOW = 30
-TOOL = "get_account_positions"
+TOOL = "get_account_balances"
 BUDGETS = {"calls_per_core": 500.0, "cost_80_tools_over_1": 1.1, "rss_mb": 120.0}
 
 Parent = subprocess.Popen[str]
@@ -134,7 +134,7 @@ class _agent:  # noqa: N801 - used like a function
             raise RuntimeError(text)
 
     async def _get(self) -> None:
-        async with self._session.get(f"{self._url}/v1/api/portfolio/U1000001/positions/0") as response:
+        async with self._session.get(f"{self._url}/v1/api/portfolio/U1000001/ledger") as response:
             await response.read()
 
 
@@ -161,18 +161,18 @@ def _child(*arguments: str) -> Iterator[tuple[Parent, str]]:
         process.wait()
 
 
-_POSITIONS = json.dumps(
-    [
-        {"conid": 265598 + place, "contractDesc": "AAPL", "ticker": "AAPL", "assetClass": "STK", "position": 100.0}
-        | {"mktPrice": 287.86, "mktValue": 28786.0, "currency": "USD", "avgCost": 233.76, "unrealizedPnl": 5410.0}
-        for place in range(5)
-    ]
+_LEDGER = json.dumps(
+    {
+        currency: {"currency": currency, "cashbalance": 4000.25, "stockmarketvalue": 28786.0, "interest": 1.5}
+        | {"netliquidationvalue": 32787.75, "unrealizedpnl": 5410.0, "exchangerate": 1, "timestamp": 1795539600}
+        for currency in ("BASE", "USD", "EUR", "GBP")
+    }
 ).encode()
 _ACCOUNTS = b'[{"accountId": "U1000001", "currency": "USD"}]'
 
 
 async def _guard(scope: Any, receive: Any, send: Any) -> None:
-    body = _ACCOUNTS if scope["path"].endswith("/accounts") else _POSITIONS
+    body = _ACCOUNTS if scope["path"].endswith("/accounts") else _LEDGER
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     headers += [(b"ib-source", b"cache"), (b"ib-age-ms", b"3")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -187,28 +187,27 @@ def _serve_guard(port: int) -> None:
 
 def _serve_mcp(port: int, guard_url: str, tools: int) -> None:
     """The product's server; ``tools`` other than 0 leaves one tool or adds copies of it."""
-    from ib_mcp.tools.portfolio import get_account_positions
-
     from ib_mcp.http import serve
     from ib_mcp.server import server
     from ib_mcp.settings import HttpSettings
+    from ib_mcp.tools.accounts import get_account_balances
     from ib_mcp.tools.base import Function
 
     def copy(number: int) -> Function:
         from types import FunctionType
 
         twin = FunctionType(
-            get_account_positions.__code__,
-            get_account_positions.__globals__,
+            get_account_balances.__code__,
+            get_account_balances.__globals__,
             f"{TOOL}_{number}",
-            get_account_positions.__defaults__,
+            get_account_balances.__defaults__,
         )
-        twin.__dict__ |= get_account_positions.__dict__
-        twin.__doc__, twin.__annotations__ = get_account_positions.__doc__, get_account_positions.__annotations__
+        twin.__dict__ |= get_account_balances.__dict__
+        twin.__doc__, twin.__annotations__ = get_account_balances.__doc__, get_account_balances.__annotations__
         return twin
 
     if tools:
-        server.TOOLS = (get_account_positions, *map(copy, range(tools - 1)))
+        server.TOOLS = (get_account_balances, *map(copy, range(tools - 1)))
     serve.serve_http(HttpSettings(guard_url=guard_url, guard_token="g", token=TOKEN, port=port))
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import sys
 
-from ib_mcp.tools.portfolio import list_accounts
-
 from ib_mcp.http.serve import serve_http
 from ib_mcp.server import server
 from ib_mcp.settings import HttpSettings
+from ib_mcp.tools.accounts import list_accounts
 from ib_mcp.tools.base import Function
 from ib_service import settings
 
