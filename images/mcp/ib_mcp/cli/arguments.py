@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ib_mcp.cli.connect.agents import AGENTS
 from ib_mcp.cli.stack import DEFAULT_PORT
 
 _ABOUT = "Interactive Brokers' Web API for AI agents."
@@ -71,6 +72,19 @@ def parser() -> argparse.ArgumentParser:
         help="check this gateway; without it the guard of IB_MCP_GUARD_URL or the running 'ib-mcp up'",
     )
     doctor.add_argument("--json", action="store_true", help="print JSON")
+
+    connect = _command(
+        commands,
+        "connect",
+        "print or write what an agent has to know of the server",
+        "Without --url: the server that 'ib-mcp up' runs.",
+    )
+    connect.add_argument("agent", metavar="AGENT", choices=AGENTS, help=", ".join(AGENTS))
+    connect.add_argument("--url", metavar="URL", help="of the server: https://HOST/mcp, or that of a port-forward")
+    connect.add_argument(
+        "--token", metavar="TOKEN", help="that the agent shows; with --url and without a token it signs in by OAuth"
+    )
+    connect.add_argument("--write", action="store_true", help="put it into the agent's file, after a backup")
 
     token = _command(
         commands,

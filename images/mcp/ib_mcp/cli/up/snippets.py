@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 
+from ib_mcp.cli.connect import agents
 from ib_mcp.cli.stack import Stack
 
 
 def vscode(stack: Stack) -> str:
     """The content of ``.vscode/mcp.json``."""
-    headers = {"Authorization": f"Bearer {stack.mcp_token}"}
-    return json.dumps({"servers": {"ibkr": {"type": "http", "url": stack.mcp_url, "headers": headers}}}, indent=2)
+    return agents.printed(agents.vscode(_server(stack))).rstrip()
 
 
 def claude_code(stack: Stack) -> str:
     """A shell command."""
-    header = f"Authorization: Bearer {stack.mcp_token}"
-    return shlex.join(["claude", "mcp", "add", "--transport", "http", "ibkr", stack.mcp_url, "--header", header])
+    return shlex.join(agents.claude_add(_server(stack)))
+
+
+def _server(stack: Stack) -> agents.Server:
+    return agents.Server(stack.mcp_url, stack.mcp_token)
 
 
 def summary(stack: Stack, session: str, logs: str) -> str:
@@ -37,5 +39,5 @@ def summary(stack: Stack, session: str, logs: str) -> str:
         f"\n{table}\n\n"
         f"VS Code, in .vscode/mcp.json:\n\n{vscode(stack)}\n\n"
         f"Claude Code:\n\n{claude_code(stack)}\n\n"
-        "Ctrl-C stops everything.\n"
+        "Other agents: ib-mcp connect --help. Ctrl-C stops everything.\n"
     )
