@@ -89,6 +89,9 @@ def test_what_has_no_value_of_its_own_is_laid_over_the_charts(installed: Install
     assert mcp["revisionHistoryLimit"] == 2
     probe = mcp["template"]["spec"]["containers"][0]["startupProbe"]
     assert probe == {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1, "failureThreshold": 600}
+    gateway = one(installed("slow-disks"), "StatefulSet", "-gateway")["spec"]["template"]["spec"]
+    keepalive = next(container for container in containers(gateway) if container["name"] == "keepalive")
+    assert keepalive["startupProbe"]["failureThreshold"] == 600
 
 
 def test_every_service_follows_the_clusters_ip_families(installed: Installed) -> None:

@@ -15,7 +15,10 @@
 {{- $container := first $pod.containers -}}
 {{- include "ib-mcp.container" (list $container $part) -}}
 {{- range $pod.initContainers -}}
-{{- if eq .name "keepalive" }}{{ include "ib-mcp.container" (list . $.root.Values.keepalive) }}{{ end -}}
+{{- if eq .name "keepalive" -}}
+{{- include "ib-mcp.container" (list . $.root.Values.keepalive) -}}
+{{- $_ := mergeOverwrite . (deepCopy (default dict $.root.Values.keepalive.overrides)) -}}
+{{- end -}}
 {{- end -}}
 {{- $overrides := deepCopy (default dict $part.overrides) -}}
 {{- $_ := mergeOverwrite $container (default dict $overrides.container) -}}
