@@ -10,6 +10,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
+from ib_mcp.formats.bodies import objects
 from ib_mcp.formats.numbers import decimal, figure, plain
 from ib_mcp.formats.times import iso
 from ib_mcp.market.periods import is_intraday, seconds
@@ -85,7 +86,7 @@ def parse_end(text: str, schedule: Schedule | None) -> End:
 def parse(body: dict[str, Any]) -> Bars:
     """Of IBKR's answer. Volume is in units (shares), which IBKR divides by a factor."""
     factor = decimal(body.get("volumeFactor")) or Decimal(1)
-    rows = [bar for bar in body.get("data") or () if isinstance(bar, dict) and _start(bar) is not None]
+    rows = [bar for bar in objects(body.get("data")) if _start(bar) is not None]
     bars = [
         Bar(
             float(_start(bar) or 0),

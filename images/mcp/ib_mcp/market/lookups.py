@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ib_mcp.formats.bodies import conid_of, objects
 from ib_mcp.formats.numbers import decimal
 from ib_mcp.guard.client import Guard
 from ib_mcp.market import exchanges
@@ -37,14 +38,15 @@ async def stocks(guard: Guard, symbols: Iterable[str]) -> dict[str, list[Listing
     for spelling, companies in body.items():
         listings = [
             Listing(
-                int(row["conid"]),
+                number,
                 str(row.get("exchange") or ""),
                 row.get("isUS") is True,
                 str(company.get("name") or ""),
             )
-            for company in companies or ()
+            for company in objects(companies)
             if company.get("assetClass") == "STK"
-            for row in company.get("contracts") or ()
+            for row in objects(company.get("contracts"))
+            if (number := conid_of(row)) is not None
         ]
         if listings and spelling in spellings:
             found.setdefault(spellings[spelling], []).extend(listings)
@@ -67,7 +69,7 @@ def prefer(listings: list[Listing], exchange: str | None) -> list[Listing]:
 
 async def matches(guard: Guard, **query: Any) -> list[dict[str, Any]]:
     """Rows of contract search that are instruments (issuers of bonds are not)."""
-    return [row for row in await _search(guard, **query) if row.get("symbol") and row.get("conid")]
+    return [row for row in await _search(guard, **query) if row.get("symbol") and conid_of(row) is not None]
 
 
 async def _search(guard: Guard, **query: Any) -> list[dict[str, Any]]:
@@ -81,7 +83,7 @@ async def _search(guard: Guard, **query: Any) -> list[dict[str, Any]]:
 
 def classes(row: dict[str, Any]) -> list[str]:
     """What a row of contract search is and what is traded on it: STK, IND, OPT, FUT, ..."""
-    return [str(section.get("secType")) for section in row.get("sections") or ()]
+    return [str(section.get("secType")) for section in objects(row.get("sections"))]
 
 
 def is_exactly(row: dict[str, Any], symbol: str, exchange: str | None) -> bool:
@@ -94,17 +96,18 @@ def is_exactly(row: dict[str, Any], symbol: str, exchange: str | None) -> bool:
 async def pairs(guard: Guard, want: Pair) -> list[int]:
     """The conid of a pair of currencies, if it is traded this way round."""
     body = (await guard.call("list_currency_pairs", query={"currency": want.quote})).object
-    rows = body.get(want.quote) or ()
-    return [int(row["conid"]) for row in rows if row.get("symbol") == f"{want.base}.{want.quote}"]
+    rows = objects(body.get(want.quote))
+    found = (conid_of(row) for row in rows if row.get("symbol") == f"{want.base}.{want.quote}")
+    return [number for number in found if number is not None]
 
 
 async def cfds(guard: Guard, symbol: str) -> list[int]:
     """Conids of CFDs on instruments of this symbol; search tells them beside the instrument."""
     return [
-        int(conid)
+        number
         for row in await matches(guard, symbol=symbol)
-        for section in row.get("sections") or ()
-        if section.get("secType") == "CFD" and (conid := decimal(section.get("conid")))
+        for section in objects(row.get("sections"))
+        if section.get("secType") == "CFD" and (number := conid_of(section))
     ]
 
 
@@ -112,24 +115,25 @@ async def bonds(guard: Guard, want: Bond) -> list[int]:
     """Conids of the issuer's bonds of this coupon and maturity."""
     found = []
     for row in await _search(guard, symbol=want.symbol, secType="BOND"):
-        for issuer in row.get("issuers") or ():
+        for issuer in objects(row.get("issuers")):
             query = {"conid": row.get("conid"), "sectype": "BOND", "issuerId": issuer.get("id")}
             for bond in (await guard.call("get_derivative_contracts", query=query)).rows:
                 words = f"{bond.get('desc1')} {bond.get('desc2')}".split()
                 has_coupon = any(decimal(word.rstrip("%")) == want.coupon for word in words)
-                if str(bond.get("maturityDate")) == want.maturity and has_coupon:
-                    found.append(int(bond["conid"]))
+                number = conid_of(bond)
+                if str(bond.get("maturityDate")) == want.maturity and has_coupon and number is not None:
+                    found.append(number)
     return found
 
 
 async def futures(guard: Guard, symbol: str, exchange: str | None) -> list[dict[str, Any]]:
     """Rows of the futures with this root that have not expired, nearest first."""
     body = (await guard.call("list_futures", query={"symbols": symbol, "exchange": exchange})).object
-    return sorted(body.get(symbol) or (), key=lambda row: int(row["expirationDate"]))
+    rows = [row for row in objects(body.get(symbol)) if str(row.get("expirationDate")).isdecimal()]
+    return sorted(rows, key=lambda row: str(row["expirationDate"]))
 
 
 async def definitions(guard: Guard, conids: list[int]) -> list[dict[str, Any]]:
     """Rows of ``/trsrv/secdef``; conids that IBKR does not know are missing."""
     body = (await guard.call("get_security_definitions", query={"conids": ",".join(map(str, conids))})).object
-    rows = body.get("secdef")
-    return [row for row in rows or () if isinstance(row, dict) and row.get("conid")]
+    return [row for row in objects(body.get("secdef")) if conid_of(row) is not None]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from ib_mcp.formats.bodies import listed_in, objects
 from ib_mcp.formats.numbers import decimal
 from ib_mcp.guard.client import Guard
 from ib_mcp.market.lookups import matches
@@ -46,7 +47,7 @@ async def option_market(guard: Guard, underlying: int, symbol: str) -> OptionMar
     for row in await matches(guard, symbol=symbol):
         if int(row["conid"]) != underlying:
             continue
-        for section in row.get("sections") or ():
+        for section in objects(row.get("sections")):
             months = _months(section)
             if section.get("secType") in ("OPT", "FOP") and months:
                 kind = str(section["secType"])
@@ -67,7 +68,7 @@ async def strikes(guard: Guard, market: OptionMarket, month: str) -> list[Decima
     """Strikes of a month in order; not each exists in every expiry."""
     query = {"conid": market.underlying, "sectype": market.kind, "month": month, "exchange": market.exchange}
     body = (await guard.call("list_strikes", query=query)).object
-    listed = {decimal(strike) for side in ("call", "put") for strike in body.get(side) or ()}
+    listed = {decimal(strike) for side in ("call", "put") for strike in listed_in(body.get(side))}
     return sorted(strike for strike in listed if strike is not None)
 
 
@@ -121,7 +122,7 @@ async def futures_of_month(guard: Guard, root: str, underlying: int, month: str)
     for row in await matches(guard, symbol=root):
         if int(row["conid"]) != underlying:
             continue
-        for section in row.get("sections") or ():
+        for section in objects(row.get("sections")):
             if section.get("secType") == "FUT" and month_code(month) in _months(section):
                 query = {"conid": underlying, "sectype": "FUT", "month": month_code(month)}
                 rows = (await guard.call("get_derivative_contracts", query=query)).rows

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
+from ib_mcp.formats.bodies import listed_in, objects
+
 Use = Literal["type", "instrument", "location", "filters"]
 
 
@@ -23,24 +25,33 @@ class Code:
 def parse(body: Mapping[str, Any]) -> list[Code]:
     """All codes of the answer of the scanner's parameters."""
     found = [
-        Code("type", str(row.get("code")), str(row.get("display_name")), tuple(map(str, row.get("instruments") or ())))
-        for row in body.get("scan_type_list") or ()
+        Code(
+            "type",
+            str(row.get("code")),
+            str(row.get("display_name")),
+            tuple(map(str, listed_in(row.get("instruments")))),
+        )
+        for row in objects(body.get("scan_type_list"))
     ]
     found += [
         Code("instrument", str(row.get("type")), str(row.get("display_name")))
-        for row in body.get("instrument_list") or ()
+        for row in objects(body.get("instrument_list"))
     ]
     found += [
-        Code("filters", str(row.get("code")), str(row.get("display_name"))) for row in body.get("filter_list") or ()
+        Code("filters", str(row.get("code")), str(row.get("display_name"))) for row in objects(body.get("filter_list"))
     ]
-    for tree in body.get("location_tree") or ():
+    for tree in objects(body.get("location_tree")):
         found += _locations(tree, str(tree.get("type")))
     return found
 
 
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, listed_in(value)))
+
+
 def _locations(tree: Any, instrument: str) -> Iterator[Code]:
     yield Code("location", str(tree.get("type")), str(tree.get("display_name")), (instrument,))
-    for row in tree.get("locations") or ():
+    for row in objects(tree.get("locations")):
         yield from _locations(row, instrument)
 
 

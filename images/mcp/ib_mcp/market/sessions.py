@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ib_mcp.formats.bodies import objects
 from ib_mcp.formats.numbers import decimal
 from ib_mcp.guard.client import Guard
 from ib_mcp.market.contract import Contract
@@ -78,7 +79,7 @@ def parse(body: dict[str, Any]) -> Schedule | None:
 
 def _windows(days: Iterable[tuple[str, Any]], kind: str) -> Iterable[Window]:
     for day, hours in days:
-        for window in hours.get(kind) or () if isinstance(hours, dict) else ():
+        for window in objects(hours.get(kind)) if isinstance(hours, dict) else ():
             opens, closes = decimal(window.get("opening")), decimal(window.get("closing"))
             if opens is not None and closes is not None and len(day) == 8 and day.isdecimal():
                 yield Window(date.fromisoformat(day), float(opens), float(closes))

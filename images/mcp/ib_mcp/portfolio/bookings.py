@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from ib_mcp.formats.bodies import objects
 from ib_mcp.formats.numbers import decimal, plain
 from ib_mcp.formats.times import iso_date
 
@@ -64,7 +65,7 @@ def realized(body: dict[str, Any], first: str) -> Realized | None:
     whole = decimal(profit.get("amt")) if isinstance(profit, dict) else None
     if whole is None or not isinstance(profit, dict):
         return None
-    rows = [row for row in profit.get("data") or () if isinstance(row, dict)]
+    rows = objects(profit.get("data"))
     for rule in _RULES:
         amounts = [(iso_date(row.get("date")) or "", rule(row)) for row in rows]
         if abs(sum((amount for _, amount in amounts), Decimal(0)) - whole) <= Decimal("0.01"):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ib_mcp.context import ToolContext
+from ib_mcp.formats.bodies import objects
 from ib_mcp.formats.numbers import decimal, figure
 from ib_mcp.formats.tables import compact, table
 from ib_mcp.formats.text import untrusted
@@ -54,7 +55,7 @@ async def _alert(context: ToolContext, account: str, alert_id: str) -> Answer:
     body = (
         await context.guard.call("get_alert", account=account, path={"alertId": alert_id}, query={"type": "Q"})
     ).object
-    conditions = [row for row in body.get("conditions") or () if isinstance(row, dict)]
+    conditions = objects(body.get("conditions"))
     known = await described(context, (_place(row)[0] for row in conditions))
     zone = body.get("time_zone")
     return {

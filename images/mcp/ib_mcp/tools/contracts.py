@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ib_mcp.context import ToolContext
+from ib_mcp.formats.bodies import objects
 from ib_mcp.formats.numbers import figure, plain
 from ib_mcp.formats.tables import compact, pick
 from ib_mcp.formats.text import untrusted
@@ -129,7 +130,7 @@ def _row(found: dict[str, Any], contract: Contract | None) -> tuple[Any, ...]:
 
 def _derivatives(row: dict[str, Any]) -> str | None:
     """What is traded on it: OPT, FUT, ..."""
-    sections = row.get("sections") or ()
+    sections = objects(row.get("sections"))
     kinds = (str(section.get("secType")) for section in sections if section.get("months") or section.get("conid"))
     return " ".join(dict.fromkeys(kinds)) or None
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ib_mcp.context import ToolContext
+from ib_mcp.formats.bodies import objects
 from ib_mcp.formats.numbers import decimal, figure
 from ib_mcp.formats.tables import cut, pick, table
 from ib_mcp.formats.text import untrusted
@@ -58,12 +59,12 @@ def find_watchlist(lists: list[dict[str, Any]], watchlist: str) -> dict[str, Any
 async def instruments_of(context: ToolContext, account: str | None, list_id: str) -> list[dict[str, Any]]:
     """The rows of a list; those without a conid are empty lines."""
     body = (await context.guard.call("get_watchlist", account=account, query={"id": list_id})).object
-    return [row for row in body.get("instruments") or () if isinstance(row, dict)]
+    return objects(body.get("instruments"))
 
 
 async def _watchlist(context: ToolContext, list_id: str, limit: int, cursor: str | None) -> Answer:
     body = (await context.guard.call("get_watchlist", query={"id": list_id})).object
-    instruments = [row for row in body.get("instruments") or () if pick(row, "conid", "C")]
+    instruments = [row for row in objects(body.get("instruments")) if pick(row, "conid", "C")]
     shown, more = cut(instruments, cursor, limit)
     symbols = await context.contracts.symbols(pick(row, "conid", "C") for row in shown)
     rows = (

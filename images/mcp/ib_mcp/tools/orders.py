@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ib_mcp.context import ToolContext
+from ib_mcp.formats.bodies import objects
 from ib_mcp.formats.numbers import figure
 from ib_mcp.formats.tables import compact, cut, pick
 from ib_mcp.formats.text import untrusted
@@ -64,7 +65,7 @@ async def get_account_orders(
         "list_live_orders", account=chosen, query={"accountId": chosen if several else None}
     )
     body = reply.object
-    listed = [row for row in body.get("orders") or () if isinstance(row, dict)]
+    listed = objects(body.get("orders"))
     found = await context.accounts.own_rows(chosen, listed)
     kept = [row for row in found.own if status == "all" or orders.state(row.get("status")) != "finished"]
     known = await described(context, (conid for row in kept for conid in conids_of(row)))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ib_mcp.context import ToolContext
+from ib_mcp.formats.bodies import objects
 from ib_mcp.formats.numbers import cents, figure, plain
 from ib_mcp.formats.tables import compact, cut, table
 from ib_mcp.formats.text import untrusted
@@ -49,7 +50,7 @@ async def get_account_transactions(
     )
     body = reply.object
     first = (datetime.fromtimestamp(context.wall(), UTC) - timedelta(days=days)).date().isoformat()
-    listed = [row for row in body.get("transactions") or () if isinstance(row, dict)]
+    listed = objects(body.get("transactions"))
     found = bookings.since(listed, first)
     if types is not None:
         found = bookings.of_types(found, types)
