@@ -56,7 +56,11 @@ def totals(rows: Iterable[dict[str, Any]]) -> list[list[Any]]:
         sums = found.setdefault((str(row.get("type") or "?"), str(row.get("cur") or "?")), [Decimal(0)] * 3)
         for place, amount in enumerate((Decimal(1), decimal(row.get("qty")), decimal(row.get("amt")))):
             sums[place] += amount or 0
-    return [[kind, currency, *map(plain, sums)] for (kind, currency), sums in sorted(found.items())]
+    # IBKR's own figures are floats, whose last digits would add up to noise.
+    return [
+        [kind, currency, *(plain(round(amount, 8)) for amount in sums)]
+        for (kind, currency), sums in sorted(found.items())
+    ]
 
 
 def realized(body: dict[str, Any], first: str) -> Realized | None:
