@@ -37,6 +37,18 @@ class Quote:
     def complete(self) -> bool:
         return not self.missing
 
+    @property
+    def mid(self) -> Decimal | None:
+        """Between bid and ask; None without both."""
+        bid, ask = self.values.get("bid"), self.values.get("ask")
+        return (bid + ask) / 2 if isinstance(bid, Decimal) and isinstance(ask, Decimal) else None
+
+    @property
+    def spread(self) -> Decimal | None:
+        """From bid to ask; None without both."""
+        bid, ask = self.values.get("bid"), self.values.get("ask")
+        return ask - bid if isinstance(bid, Decimal) and isinstance(ask, Decimal) else None
+
     def shown(self, name: str) -> Any:
         value = self.values.get(name)
         return plain(value) if isinstance(value, Decimal) else value

@@ -284,14 +284,9 @@ def _row(quote: Quote, chain: _Chain) -> list[Any]:
         contract.trading_class,
         plain(contract.multiplier),
         quote.timing,
-        _mid(quote),
+        plain(quote.mid),
         *(quote.shown(name) for name in _GREEKS),
     ]
-
-
-def _mid(quote: Quote) -> Any:
-    bid, ask = quote.values.get("bid"), quote.values.get("ask")
-    return plain((bid + ask) / 2) if isinstance(bid, Decimal) and isinstance(ask, Decimal) else None
 
 
 async def _by_delta(context: ToolContext, symbols: Sequence[str], wish: Wish, right: Right, delta: float) -> Answer:
@@ -366,6 +361,6 @@ def _row_by_delta(quote: Quote, chain: _Chain) -> list[Any]:
         plain(chain.price),
         chain.days(day),
         quote.timing,
-        _mid(quote),
+        plain(quote.mid),
         *(quote.shown(name) for name in _GREEKS),
     ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -56,7 +55,7 @@ async def get_price_snapshot(
             *_about(quote.contract, units),
             *(quote.timing, quote.age_ms, quote.updated, quote.complete),
             *(quote.shown(name) for name in names),
-            *(_between(quote, name) for name in derived),
+            *(plain(quote.mid if name == "mid" else quote.spread) for name in derived),
             text if _is_other(text, quote.contract) else None,
         )
         for quote, (text, _) in zip(found, by_name.values(), strict=True)
@@ -87,14 +86,6 @@ def _about(contract: Contract, units: Mapping[int, str | None]) -> tuple[Any, ..
 def _is_other(text: str, contract: Contract) -> bool:
     """Whether a reader could not tell by the symbol which of the asked ones this is."""
     return " ".join(text.upper().split()) not in (contract.symbol.upper(), str(contract.conid))
-
-
-def _between(quote: Quote, name: str) -> Any:
-    """Middle or width of bid and ask; None without both."""
-    bid, ask = quote.values.get("bid"), quote.values.get("ask")
-    if not isinstance(bid, Decimal) or not isinstance(ask, Decimal):
-        return None
-    return plain((bid + ask) / 2 if name == "mid" else ask - bid)
 
 
 def unknown(refused: Mapping[str, IbError]) -> Answer:
@@ -133,7 +124,7 @@ def remarks(found: Sequence[Quote]) -> Answer:
     return {**({"missing": missing} if missing else {}), **({"notes": notes} if notes else {})}
 
 
-def also_meant(contracts: Sequence[Contract] | Any) -> Answer:
+def also_meant(contracts: Iterable[Contract]) -> Answer:
     """Other instruments of the same letters, where one was chosen."""
     found = {contract.symbol: list(contract.also) for contract in contracts if contract.also}
     return {"also": found} if found else {}
