@@ -96,7 +96,7 @@ def test_missing_settings_are_named_together() -> None:
 
 def test_defect_in_the_keeper_ends_the_process_so_that_it_is_restarted() -> None:
     code = (
-        "import ib_keepalive.session.keeper as k, ib_keepalive.__main__ as m\n"
+        "import ib_keepalive.session.tracker as k, ib_keepalive.__main__ as m\n"
         "def broken(*_, **__): raise RuntimeError('a defect')\n"
         "k.decide = broken\n"
         "m.main()\n"
