@@ -38,6 +38,7 @@ def test_times_are_those_of_the_code() -> None:
     told = [[float(number) for number in re.findall(r"\d+", seconds)] for _, seconds in rows("The keeper's clock")]
     assert told == [
         [timing.TICKLE_S],
+        [timing.UNANSWERED_TICKLE_S],
         [timing.STEADY_S],
         [timing.AFTER_CHANGE_S],
         [timing.REOPENING_S],
