@@ -138,6 +138,8 @@ def _read() -> tuple[dict[str, frozenset[str]], dict[str, str], dict[str, str]]:
 _CODES, BLOOMBERG, YAHOO = _read()
 """Codes by name; names by the suffix that Bloomberg and Yahoo write."""
 BLOOMBERG[US] = US
+# Other feeds write these after a dot.
+YAHOO |= {US: US, "O": "NASDAQ", "N": "NYSE"}
 
 
 def is_us(code: str) -> bool:

@@ -97,11 +97,16 @@ def unknown(refused: Mapping[str, IbError]) -> Answer:
             text[:60]: {
                 "why": error.message,
                 **({"action": error.action} if error.action else {}),
-                **({"choices": [choice.symbol for choice in error.choices]} if isinstance(error, Choices) else {}),
+                **_choices(error),
             }
             for text, error in refused.items()
         }
     }
+
+
+def _choices(error: IbError) -> Answer:
+    found = error.choices if isinstance(error, Choices) else []
+    return {"choices": [choice.symbol for choice in found]} if found else {}
 
 
 def remarks(found: Sequence[Quote]) -> Answer:
