@@ -52,7 +52,9 @@ async def test_a_sign_in_as_another_user_is_seen_at_once(rig: Rig) -> None:
         # The brokerage session is opened and the account data load first.
         await until(lambda: rig.status()["mode"] == "live", 15)
         await rig.reaches("authenticated")
-        assert "DU" not in str(await rig.call("list_accounts"))
+        listed = str(await rig.call("list_accounts"))
+        assert "'U7420002'" in listed
+        assert "'DU" not in listed
     finally:
         await signed_out(rig)
 
