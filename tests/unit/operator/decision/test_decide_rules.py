@@ -294,3 +294,26 @@ def test_an_aged_gateway_program_is_replaced_when_nobody_is_signed_in(
     assert rollout.must_replace(Policy(), decision) is goes
     assert not rollout.must_replace(Policy(paused=True), decision)
     assert not rollout.must_replace(Policy(is_known=False), decision)
+
+
+@pytest.mark.parametrize(("rested", "attempt"), [(599, None), (600, Attempt.LOST)])
+def test_in_a_window_of_the_owners_an_attempt_is_due_ten_minutes_after_the_last(
+    rested: float, attempt: Attempt | None
+) -> None:
+    history = History(attempted_at=-float(rested))
+    observation = Observation(wall=NOON, status=_status(SessionState.REOPENING))
+    assert decide(observation, parse(WINDOW), history, 0).attempt is attempt
+
+
+@pytest.mark.parametrize(("asked", "policy"), [("WhenIdle", "WhenIdle"), ("Sometimes", "Never"), (None, "Never")])
+def test_an_odd_rollout_policy_replaces_nothing(asked: object, policy: str) -> None:
+    assert parse({"rollout": {"policy": asked}}).rollout == policy
+
+
+@pytest.mark.parametrize(
+    ("age", "reason"),
+    [(119, Reason.GATEWAY_STARTING), (120, Reason.SIDECAR_UNREACHABLE), (None, Reason.SIDECAR_UNREACHABLE)],
+)
+def test_a_pod_is_starting_for_two_minutes(age: float | None, reason: Reason) -> None:
+    observation = Observation(wall=NOON, status=None, pod="running", pod_age_s=age)
+    assert decide(observation, Policy(), History(), 0).reason is reason

@@ -116,3 +116,10 @@ def test_a_new_loss_soon_after_a_recovery_waits_ten_minutes() -> None:
     closed = (Notified(Reason.SESSION_COMPETING, 1e9, 1e9, is_open=False),)
     assert _due(closed, Reason.SESSION_COMPETING, 599, lasted_s=0)[1] is None
     assert _due(closed, Reason.SESSION_COMPETING, 600, lasted_s=0)[1] == Due("needed", Reason.SESSION_COMPETING, PHONE)
+
+
+def test_a_message_that_never_arrived_is_still_the_first_one_hours_later() -> None:
+    notified, _ = _due((), Reason.LOGIN_REQUIRED, 0)
+    notified, message = _due(notified, Reason.LOGIN_REQUIRED, 7 * HOUR)
+    assert message == Due("needed", Reason.LOGIN_REQUIRED, PHONE)
+    assert notified[0].count == 1
