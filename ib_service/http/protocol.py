@@ -220,6 +220,8 @@ class BoundedHttp(HttpToolsProtocol):
             can_say = cycle is None or cycle.response_complete
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
+            # Nothing can be written any more, not even that a body may come.
+            cycle.waiting_for_100_continue = False
             cycle.message_event.set()
         self.pipeline.clear()
         self._phase = self._timed = "refused"

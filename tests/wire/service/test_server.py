@@ -149,6 +149,13 @@ async def test_a_body_beyond_the_bound_is_answered_413_announced_or_not() -> Non
         await app.left.wait()
 
 
+async def test_an_app_that_asks_for_a_body_after_the_refusal_learns_that_the_caller_is_gone() -> None:
+    async with serving() as (app, connect):
+        head = b"POST /body HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2000\r\n\r\n"
+        assert await status(await connect(head + b"a" * 2000)) == 413
+        await app.left.wait()
+
+
 async def test_endless_trailers_are_refused() -> None:
     async with serving() as (_, connect):
         trailing = await connect(b"POST /body HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: ")

@@ -358,3 +358,27 @@ async def test_a_call_ends_when_its_client_leaves():
             await asked.wait()
             call.cancel()
             await ended.wait()
+
+
+async def test_an_agent_that_leaves_inside_its_question_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    stub = StubGuard()
+    settings = HttpSettings(guard_url="http://guard.test", guard_token="g", token=TOKEN)
+    async with router.connect(settings, httpx.ASGITransport(stub.app)) as guard:
+        app = create_app(settings, create_server(settings, guard))
+        messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return next(messages)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        given = {**question("tools/list")["headers"], "host": "127.0.0.1", "content-length": "50"}
+        headers = [(name.encode(), value.encode()) for name, value in given.items()]
+        scope = {"type": "http", "method": "POST", "path": "/mcp", "raw_path": b"/mcp", "query_string": b""}
+        scope |= {"headers": headers, "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 5), "scheme": "http"}
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)
+    assert sent == []
+    assert not [record for record in caplog.records if record.exc_info or record.levelname == "ERROR"]
