@@ -292,3 +292,50 @@ async def test_other_web_pages_may_link_to_the_landing_page_only(site: str) -> N
         load = {"sec-fetch-site": site, "sec-fetch-mode": "no-cors"}
         assert (await kept.browse.get("/sso/Login", headers=load)).status_code == 403
         assert gateway.seen == []
+
+
+async def test_a_header_that_no_browser_sends_is_not_passed_on() -> None:
+    gateway = SignInPages()
+    async with keeping(gateway) as kept:
+        answer = await kept.browse.get("/sso/Login", headers={b"x-odd": b"\xff\xfe", b"accept-language": b"de"})
+        assert answer.status_code == 200
+    assert "x-odd" not in gateway.seen[0].headers
+    assert gateway.seen[0].headers["accept-language"] == "de"
+
+
+async def test_a_gateway_that_answers_with_no_status_there_is_is_said_on_a_page() -> None:
+    async with keeping(SignInPages(httpx.Response(999))) as kept:
+        answer = await kept.browse.get("/sso/Login")
+        assert answer.status_code == 502
+        assert "999" in answer.text
+
+
+async def test_a_browser_that_leaves_takes_no_slot_any_longer() -> None:
+    gateway = SignInPages("silence")
+    async with keeping(gateway) as kept:
+        for _ in range(12):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await _leaving(kept.keepalive.login, after=0.5)
+        gateway.page = httpx.Response(200, text="back")
+        async with asyncio.timeout(5):
+            assert (await kept.browse.get("/sso/Login")).text == "back"
+
+
+async def _leaving(app: Any, after: float) -> None:
+    """A request whose browser goes away ``after`` so many seconds; TimeoutError says that nothing was sent to it."""
+    messages = iter([{"type": "http.request", "body": b""}])
+
+    async def receive() -> Any:
+        for message in messages:
+            return message
+        await asyncio.sleep(after)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    path = "/sso/Login"
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
+    await app(scope | {"headers": [(b"host", b"localhost")]}, receive, send)
+    raise TimeoutError
