@@ -58,6 +58,7 @@ CASES: list[tuple[str, dict[str, Any], str, Any]] = [
     ("tag-repeated", document(tags=[{"name": "a"}, {"name": "a"}]), "tags", [{"name": "a"}]),
     ("server-incomplete", document(servers=[{"url": "/x"}, {}]), "servers", [{"url": "/x"}]),
     ("reference-dangling", schema({"$ref": "#/components/schemas/none"}), S, {}),
+    ("reference-dangling", schema({"$ref": "#"}), S, {}),
     ("reference-elsewhere", schema({"$ref": "other.json#/a"}), S, {}),
     ("reference-circular", schema({"$ref": "#/components/schemas/s"}), S, {}),
     (

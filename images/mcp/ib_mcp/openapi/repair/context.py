@@ -65,7 +65,7 @@ class Context:
                 self.note("reference-circular", at, reference)
                 return None
             return f"{_PREFIX}{section}/{self.names[section, steps[2]]}"
-        is_inside = steps[:1] != ["components"] or len(steps) > 3
+        is_inside = bool(steps) and (steps[0] != "components" or len(steps) > 3)
         if section == "schemas" and is_inside and isinstance(self.value(steps), dict):
             return self._move(reference, section, at)
         self.note("reference-dangling", at, reference)
