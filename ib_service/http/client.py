@@ -12,6 +12,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from ib_service.http.reading import NotUnpacked, read_whole
+from ib_service.http.send_once import send_once
 
 
 def open_client(
@@ -53,23 +54,6 @@ def open_sockets(connector: Callable[[], aiohttp.BaseConnector]) -> Sockets:
 
     # The connector verifies; loading the system's authorities once more would be in vain.
     return Sockets(client=session, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-
-
-class ConnectionLost(aiohttp.ClientError):
-    """The connection broke after a request was sent on it, perhaps."""
-
-
-async def send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Send a request once: aiohttp by itself sends all but POST again when the connection breaks.
-
-    Who counts requests would count it twice, or do twice what it asks for.
-    """
-    try:
-        return await send(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise ConnectionLost(str(error)) from error
 
 
 class Sockets(AiohttpTransport):

@@ -14,8 +14,8 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from ib_service.http.client import send_once
 from ib_service.http.reading import NotUnpacked, TooLarge, read_whole
+from ib_service.http.send_once import send_once
 from ibkr.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 
 # The guard answers in time by itself; these only end a connection on which nothing comes any more.
