@@ -162,9 +162,9 @@ class Commotion:
                 self.findings.refusals[reply.json()["error"]["code"]] += 1
                 starved_s = now - max(answered_at, self._well_since + 120)
                 if self._is_well and deadline_s >= _PATIENT_S and starved_s > _STARVES_S:
-                    self.findings.note(
-                        f"agent {number} of {deadline_s} s: no answer for {starved_s:.0f} s, {reply.text}"
-                    )
+                    self.findings.note(f"{now:.0f} agent {number} of {deadline_s} s starves: {reply.text[:120]}")
+                    # Once is enough of one spell; it would crowd out what else is untrue.
+                    answered_at = now
 
     def _question(self, random: Random) -> str:
         # Now and then about an account of a user who is not signed in any more.
