@@ -255,3 +255,39 @@ def test_the_notes_name_three_steps_that_work_and_warn_of_what_is_risky(
     risky = "keepalive.compete=true,networkPolicy.enabled=false,mcp.ingress.enabled=true,mcp.ingress.host=a.b"
     risky += ",mcp.ingress.tls.insecure=true"
     assert helm("install", "demo", CHART, *options, "--set", risky).stdout.count("WARNING") == 3
+
+
+OAUTH = "mcp.oauth.enabled=true,mcp.publicUrl=https://ibkr.example.net,mcp.oauth.existingSecret=owner"
+
+
+def test_all_paths_of_oauth_pass_ingress_and_route_and_the_grants_outlive_the_pod(render: Render) -> None:
+    found = render("--values", CHART / "ci/everything-values.yaml", "--set", f"{OAUTH},mcp.replicas=1",
+                   "--set", "mcp.autoscaling.enabled=false,mcp.podDisruptionBudget.enabled=false")  # fmt: skip
+    paths = ["/mcp", "/.well-known", "/authorize", "/consent", "/token", "/register", "/revoke"]
+    for rule in one(found, "Ingress", "-mcp")["spec"]["rules"]:
+        assert set(paths) <= {path["path"] for path in rule["http"]["paths"]}
+    (route,) = one(found, "HTTPRoute", "-mcp")["spec"]["rules"]
+    assert [match["path"]["value"] for match in route["matches"]] == paths
+    deployment = one(found, "Deployment", "-mcp")["spec"]
+    assert deployment["strategy"] == {"type": "Recreate"}
+    claim = one(found, "PersistentVolumeClaim", "-mcp-oauth")
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    volumes = {volume["name"]: volume for volume in deployment["template"]["spec"]["volumes"]}
+    assert volumes["oauth"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (f"{OAUTH},mcp.replicas=2", "mcp.replicas"),
+        (f"{OAUTH},mcp.autoscaling.enabled=true", "mcp.autoscaling.enabled"),
+        ("mcp.oauth.enabled=true,mcp.publicUrl=https://a.example", "mcp.oauth.existingSecret"),
+        (f"{OAUTH},mcp.publicUrl=http://a.example", "publicUrl"),
+    ],
+)
+def test_oauth_that_cannot_work_is_refused(
+    helm: Callable[..., subprocess.CompletedProcess[str]], options: str, word: str
+) -> None:
+    done = helm("template", "demo", CHART, "--set", options)
+    assert done.returncode != 0
+    assert word in done.stderr

@@ -151,6 +151,20 @@ checksum/{{ $component }}-token: {{ sha256sum . | quote }}
 {{- end }}
 {{- end -}}
 
+{{/* The claim of OAuth's clients and grants. */}}
+{{- define "ib-mcp.oauthClaim" -}}
+{{- default (printf "%s-oauth" (include "ib-mcp.name" (list . "mcp"))) .Values.mcp.oauth.storage.existingClaim -}}
+{{- end -}}
+
+{{/* Every path of the MCP server that agents and browsers use, as a JSON list. Health and metrics stay inside the cluster. */}}
+{{- define "ib-mcp.publicPaths" -}}
+{{- $paths := list "/mcp" -}}
+{{- if .Values.mcp.oauth.enabled -}}
+{{- $paths = concat $paths (list "/.well-known" "/authorize" "/consent" "/token" "/register" "/revoke") -}}
+{{- end -}}
+{{- $paths | toJson -}}
+{{- end -}}
+
 {{/* The Secret of named tokens. */}}
 {{- define "ib-mcp.tokensSecret" -}}
 {{- default (printf "%s-tokens" (include "ib-mcp.name" (list . "mcp"))) .Values.mcp.tokens.existingSecret -}}

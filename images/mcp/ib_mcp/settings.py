@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ib_mcp.auth import tokens
 from ib_mcp.auth.scopes import SCOPES, parse_scopes
+from ib_mcp.oauth.addresses import public_origin
+from ib_mcp.oauth.passphrase import SHORTEST
 from ib_mcp.tags import is_wanted, known_tag
 from ib_service.http.addresses import is_loopback
 
@@ -117,6 +119,18 @@ class HttpSettings(McpSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8800, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     no_auth: bool = Field(False, description="Serve without a token; allowed on a loopback address only.")
+    public_url: str | None = Field(
+        None,
+        description="Where agents reach this server from outside: https:// and a host name.",
+    )
+    passphrase: SecretStr | None = Field(
+        None,
+        description="The owner's, 12 characters or more, by which agents are let in on the page of this server: turns"
+        " OAuth on. Needs PUBLIC_URL and OAUTH_STORE.",
+    )
+    oauth_store: Path | None = Field(
+        None, validate_default=True, description="SQLite file of OAuth's clients and grants, on a disk of this machine."
+    )
     tokens_dir: Path | None = Field(
         None,
         description="Folder with a file per named token (ib-mcp token new), read again when it changes.",
@@ -133,6 +147,25 @@ class HttpSettings(McpSettings):
     )
     allowed_origins: Names = Field((), description="Origins of browser pages that may call this server.")
 
+    @field_validator("public_url", mode="before")
+    @classmethod
+    def _origin(cls, value: Any) -> Any:
+        return public_origin(value) if isinstance(value, str) and value.strip() else None
+
+    @field_validator("passphrase")
+    @classmethod
+    def _long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST:
+            raise ValueError(f"is shorter than {SHORTEST} characters, and could be guessed")
+        return value
+
+    @field_validator("oauth_store")
+    @classmethod
+    def _whole_oauth(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("passphrase") is not None and (value is None or info.data.get("public_url") is None):
+            raise ValueError("is needed with PASSPHRASE, and so is PUBLIC_URL")
+        return value
+
     @field_validator("token")
     @classmethod
     def _token_unless_loopback(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -140,8 +173,8 @@ class HttpSettings(McpSettings):
         if no_auth and not is_loopback(host):
             raise ValueError(f"is needed: without it only a loopback address may be served, not {host}")
         is_empty = value is None or not value.get_secret_value().strip()
-        if not no_auth and is_empty and info.data.get("tokens_dir") is None:
-            raise ValueError("is missing (or set TOKENS_DIR, or serve a loopback address with --no-auth)")
+        if not no_auth and is_empty and not (info.data.get("tokens_dir") or info.data.get("passphrase")):
+            raise ValueError("is missing (or set TOKENS_DIR or PASSPHRASE, or serve a loopback address with --no-auth)")
         if value is not None:
             tokens.parse(value.get_secret_value())
         return value

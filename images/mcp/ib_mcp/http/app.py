@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 from fastmcp import FastMCP
+from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
 from mcp_types import LOG_LEVEL_META_KEY
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -20,10 +24,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ib_mcp.auth.scopes import READ, WRITE
 from ib_mcp.auth.token_folder import TokenFolder
 from ib_mcp.auth.verifier import HashedBearer, StaticTokens
 from ib_mcp.http.error_bodies import ErrorBodies
 from ib_mcp.http.step_up import StepUp
+from ib_mcp.oauth.passphrase import Passphrase
+from ib_mcp.oauth.provider import OwnerOAuth, Place
+from ib_mcp.oauth.routes import PAGES, OAuthPaths, for_people
+from ib_mcp.oauth.store import Store
 from ib_mcp.settings import HttpSettings
 
 _PATH = "/mcp"
@@ -38,19 +47,38 @@ _SILENT_S = 30
 
 def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
     """``server`` over stateless streamable HTTP, guarded as ``settings`` say."""
+    oauth = None
     if not settings.no_auth:
         folder = None if settings.tokens_dir is None else TokenFolder(settings.tokens_dir)
-        server.auth = HashedBearer(StaticTokens(settings.token_lines, folder))
+        tokens = StaticTokens(settings.token_lines, folder)
+        oauth = _oauth(settings, tokens)
+        server.auth = HashedBearer(tokens) if oauth is None else oauth
+    place = None if oauth is None else oauth.place
     shared: dict[str, Any] = {"path": _PATH, "stateless_http": True, "host_origin_protection": True}
-    shared |= {"allowed_hosts": list(settings.allowed_hosts), "allowed_origins": list(settings.allowed_origins)}
+    own = [settings.public_url] if settings.public_url else []
+    origins = [*settings.allowed_origins, *own]
+    hosts = [*settings.allowed_hosts, *(urlsplit(origin).hostname for origin in own)]
+    shared |= {"allowed_hosts": hosts, "allowed_origins": origins}
     plain = server.http_app(**shared, json_response=True)
-    (endpoint,) = (route.endpoint for route in plain.routes if isinstance(route, Route))
+    (endpoint,) = (route.endpoint for route in plain.routes if isinstance(route, Route) and route.path == _PATH)
     # Behind the checks of Host, Origin and token, which are the same for both.
     by_version = Middleware(ByProtocolVersion, plain=endpoint, deadline_s=settings.deadline_s)
-    step_up = Middleware(StepUp, server=server, path=_PATH, allow_writes=settings.allow_writes, metadata_url=None)
+    metadata_url = place.resource_metadata if place else None
+    step_up = Middleware(
+        StepUp, server=server, path=_PATH, allow_writes=settings.allow_writes, metadata_url=metadata_url
+    )
     app = server.http_app(**shared, middleware=[step_up, by_version])
+    app.router.redirect_slashes = False
     app.router.routes.extend((Route("/healthz", healthy), Route("/readyz", healthy), Route("/metrics", show_metrics)))
-    app.add_middleware(ErrorBodies)
+    if server.auth is not None:
+        challenge = None if metadata_url is None else AnyHttpUrl(metadata_url)
+        asked = RequireAuthMiddleware(_Unread(), server.auth.required_scopes, challenge)
+        app.router.routes.append(Route(_PATH, asked, methods=["GET", "HEAD"]))
+    app.add_middleware(ErrorBodies, pages=PAGES)
+    if oauth is not None and settings.passphrase is not None:
+        passphrase = Passphrase(settings.passphrase.get_secret_value(), time.monotonic)
+        app.router.routes.extend(for_people(oauth, passphrase))
+        app.add_middleware(OAuthPaths, provider=oauth)
     streaming = app.router.lifespan_context
 
     @asynccontextmanager
@@ -60,6 +88,21 @@ def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
 
     app.router.lifespan_context = both
     return app
+
+
+def _oauth(settings: HttpSettings, tokens: StaticTokens) -> OwnerOAuth | None:
+    """Our own authorization server, where the settings want it. StoreFailed when its file cannot be used."""
+    if settings.passphrase is None or settings.public_url is None or settings.oauth_store is None:
+        return None
+    scopes = (READ, WRITE) if settings.allow_writes else (READ,)
+    return OwnerOAuth(Place(settings.public_url, _PATH, scopes), Store(settings.oauth_store, time.time), tokens)
+
+
+class _Unread:
+    """Of a server that keeps no stream open there is nothing to get."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
 
 
 class ByProtocolVersion:

@@ -36,10 +36,15 @@ _IN_JSON = (401, 403)
 class ErrorBodies:
     """Replaces the body of the answers that have one of these statuses; status and other headers stay."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, pages: frozenset[str] = frozenset()) -> None:
+        """``pages``: paths whose answers people read, which stay as they are."""
         self._app = app
+        self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") in self._pages:
+            await self._app(scope, receive, send)
+            return
         body: bytes | None = None
 
         async def worded(message: Message) -> None:

@@ -13,6 +13,7 @@ from fastmcp import FastMCP
 from ib_mcp.guard import router
 from ib_mcp.guard.client import Guard
 from ib_mcp.http.app import create_app
+from ib_mcp.oauth.store import StoreFailed
 from ib_mcp.openapi.errors import DocumentUnreadable
 from ib_mcp.server.server import create_server
 from ib_mcp.settings import HttpSettings, McpSettings
@@ -39,7 +40,11 @@ def serve_http(settings: HttpSettings) -> None:
 
 async def _serve_http(settings: HttpSettings, listener: Listener, own: socket.socket) -> None:
     async with router.connect(settings) as client:
-        app = create_app(settings, _server(settings, client))
+        try:
+            app = create_app(settings, _server(settings, client))
+        except StoreFailed as problem:
+            sys.stderr.write(f"IB_MCP_OAUTH_STORE: {problem}\n")
+            raise SystemExit(2) from None
         _settle()
         log.info("listening", host=settings.host, port=own.getsockname()[1])
         await serve([(listener, app, own)], lifespan="on", grace_s=_GRACE_S)

@@ -1,0 +1,1 @@
+"""The server as its own authorization server: agents register, the owner approves, tokens are renewed and revoked."""
