@@ -47,6 +47,10 @@ def _command(arguments: list[str] | None) -> int:
             from ib_mcp.cli.doctor import command as doctor
 
             return doctor.run(given)
+        case "grants":
+            from ib_mcp.cli import grants
+
+            return grants.run(given)
         case "connect":
             from ib_mcp.cli.connect import command as connect
 

@@ -94,6 +94,19 @@ def parser() -> argparse.ArgumentParser:
     )
     _token(token.add_subparsers(dest="action", metavar="ACTION", required=True))
 
+    grants = _command(
+        commands,
+        "grants",
+        "agents that came in by OAuth: list them, or end what one was granted",
+        "On a cluster: kubectl exec deploy/RELEASE-ib-mcp-mcp -- python3 -m ib_mcp grants list",
+    )
+    actions = grants.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listed = _command(actions, "list", "names, scopes, accounts and times of all grants", "")
+    revoke = _command(actions, "revoke", "let an agent in no more", "")
+    revoke.add_argument("name", metavar="NAME", help="of the grant")
+    for action in (listed, revoke):
+        action.add_argument("--store", metavar="FILE", type=Path, help="the file (default: IB_MCP_OAUTH_STORE)")
+
     endpoints = _command(
         commands, "endpoints", "what is known of IBKR's endpoints, and any OpenAPI document of them", ""
     )

@@ -123,7 +123,7 @@ class OwnerOAuth(OAuthProvider):
         code = secrets.token_urlsafe(32)
         consent = Consent(
             id=secrets.token_hex(8),
-            name=slug(client_name, self.store.names()),
+            name=slug(client_name, (grant.name for grant, _, _ in self.store.grants())),
             client=client,
             scopes=tuple(scopes),
             accounts=tuple(accounts) or None,

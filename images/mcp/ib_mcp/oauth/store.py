@@ -140,9 +140,14 @@ class Store:
             code_row = (digest_of(code), consent.id, json.dumps(data), now + code_s)
             self._run("INSERT INTO codes VALUES (?, ?, ?, ?, NULL)", *code_row)
 
-    def names(self) -> list[str]:
-        """Of all grants that count."""
-        return [row[0] for row in self._run("SELECT name FROM grants WHERE revoked IS NULL AND ends > ?", self.now())]
+    def grants(self) -> list[tuple[Consent, float, float]]:
+        """All grants that count, with the times of approval and last renewal."""
+        rows = self._run(
+            "SELECT id, name, client, scopes, accounts, ends, created, used FROM grants"
+            " WHERE revoked IS NULL AND ends > ? ORDER BY name",
+            self.now(),
+        )
+        return [(_consent(row[:6]), row[6], row[7]) for row in rows]
 
     def grant(self, name: str) -> Consent | None:
         """The grant with this id, while it counts."""

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from ib_mcp.__main__ import main
 from ib_mcp.oauth import provider as oauth_provider
 from ib_mcp.oauth import store as oauth_store
 from wire.mcp.http.test_http import HANDSHAKE, MODERN, StubGuard, answered, application, question
@@ -473,6 +474,25 @@ async def test_revoking_one_ends_both_and_only_by_its_client(tmp_path: Path, whi
             assert done.status_code == 200
         assert (await b.call(tokens["access_token"])).status_code == 401
         assert (await b.renew(tokens["refresh_token"])).status_code in (400, 401)
+
+
+async def test_the_owner_lists_grants_and_ends_one_beside_the_running_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ("--store", str(tmp_path / "oauth.db"))
+    async with opened(tmp_path) as b:
+        one, two = await b.tokens(accounts="U1000002"), await b.tokens()
+        assert main(["grants", "list", *store]) == 0
+        assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[1:]] == [
+            ["claude-1", "read", "U1000002"],
+            ["claude-2", "read", "all"],
+        ]
+        assert main(["grants", "revoke", "claude-1", *store]) == 0
+        assert (await b.call(one["access_token"])).status_code == 401
+        assert (await b.renew(one["refresh_token"])).json()["error"] == "invalid_grant"
+        assert answered(await b.call(two["access_token"]))
+        assert main(["grants", "revoke", "claude-1", *store]) == 2
+        assert main(["grants", "list", "--store", str(tmp_path / "none")]) == 2
 
 
 async def test_a_store_that_fails_is_no_wrong_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

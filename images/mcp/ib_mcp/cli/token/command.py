@@ -14,6 +14,7 @@ from ib_mcp.auth.granted import Grant
 from ib_mcp.auth.scopes import SCOPES, parse_scopes
 from ib_mcp.auth.tokens import Token
 from ib_mcp.cli.console import say
+from ib_mcp.cli.table import table
 from ib_mcp.cli.token.keepers import Folder, Keeper, NotKept, Secret
 
 _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
@@ -59,16 +60,13 @@ def _revoke(keeper: Keeper, name: str) -> int:
 
 
 def _list(keeper: Keeper) -> int:
-    rows = [("NAME", "SCOPES", "ACCOUNTS", "EXPIRES")]
+    rows: list[tuple[str, str, str, str]] = []
     for name, lines in sorted(keeper.lines().items()):
         try:
             rows += [_row(token) for token in tokens.parse(lines, name).values()]
         except ValueError as problem:
             rows.append((name, f"cannot be used: it {problem}", "", ""))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write(line.rstrip() + "\n")
+    sys.stdout.write(table(("NAME", "SCOPES", "ACCOUNTS", "EXPIRES"), rows))
     return 0
 
 
