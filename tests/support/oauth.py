@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,10 @@ async def _status(request: Request) -> JSONResponse:
 
 
 @asynccontextmanager
-async def serving(store: Path, **given: Any) -> AsyncIterator[str]:
-    """The origin of a server that keeps its grants in ``store``."""
+async def serving(
+    store: Path, front: Callable[[ASGIApp], ASGIApp] = lambda app: app, **given: Any
+) -> AsyncIterator[str]:
+    """The origin of a server that keeps its grants in ``store``, seen through ``front``."""
     guard = Starlette(routes=[Route("/v1/api/portfolio/accounts", _accounts), Route("/status", _status)])
     later = _Later()
     later.app = guard
@@ -66,7 +68,7 @@ async def serving(store: Path, **given: Any) -> AsyncIterator[str]:
         async with router.connect(settings, httpx.ASGITransport(guard)) as client:
             app = create_app(settings, create_server(settings, client))
             async with app.router.lifespan_context(app):
-                later.app = app
+                later.app = front(app)
                 yield origin
 
 

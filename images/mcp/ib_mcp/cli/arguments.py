@@ -71,6 +71,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="check this gateway; without it the guard of IB_MCP_GUARD_URL or the running 'ib-mcp up'",
     )
+    doctor.add_argument(
+        "--public", metavar="URL", help="go the way of a hosted agent instead, to https://HOST/mcp from outside"
+    )
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
     connect = _command(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import ssl
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,15 +19,23 @@ _LARGEST_ANSWER = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Reply:
-    """``body`` is the JSON, or the text where it is none; ``wait_s`` is Retry-After."""
+    """``body`` is the JSON, or the text where it is none; ``wait_s`` is Retry-After; ``headers`` in small letters."""
 
     status: int
     body: Any
     wait_s: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def ask(
-    url: str, *, method: str = "GET", token: str = "", timeout_s: float = 2.0, tls: ssl.SSLContext | None = None
+    url: str,
+    *,
+    method: str = "GET",
+    token: str = "",
+    timeout_s: float = 2.0,
+    tls: ssl.SSLContext | None = None,
+    content: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Reply:
     """The answer to one request, never a redirect's. OSError or HTTPException when there is none in time."""
     parts = urlsplit(url)
@@ -35,18 +44,21 @@ def ask(
         connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout_s, context=tls)
     else:
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    sent = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+    if method == "POST" and content is None:
+        content = "{}"
     with closing(connection):
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, target, body=b"{}" if method == "POST" else None, headers=headers)
+        connection.request(method, target, body=content, headers=sent)
         response = connection.getresponse()
-        content = response.read(_LARGEST_ANSWER)
+        answer = response.read(_LARGEST_ANSWER)
+        told = {name.lower(): value for name, value in response.getheaders()}
         wait_s = retry_after_s(response.getheader("Retry-After"))
     try:
-        body = strict_json.load_cleaned(content)
+        body = strict_json.load_cleaned(answer)
     except ValueError:
-        body = content.decode("utf-8", errors="replace")
-    return Reply(response.status, body, wait_s)
+        body = answer.decode("utf-8", errors="replace")
+    return Reply(response.status, body, wait_s, told)
 
 
 def answers(url: str, token: str = "") -> Reply | None:

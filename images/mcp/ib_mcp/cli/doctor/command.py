@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 from ib_mcp.cli.console import say
 from ib_mcp.cli.doctor.checks import Broken, Paced
 from ib_mcp.cli.doctor.plans import PACING, Check, plan
+from ib_mcp.cli.doctor.public import ByPublicUrl
 from ib_mcp.cli.stack import not_a_gateway
 
 _PROGRESS_S = 2.0
@@ -34,9 +36,13 @@ def run(given: argparse.Namespace) -> int:
     if given.gateway is not None and (problem := not_a_gateway(given.gateway)):
         say(problem)
         return 2
+    if given.public is not None and not urlsplit(given.public).path.strip("/"):
+        say(f"--public {given.public}: not an address such as https://ibkr.example.net/mcp.")
+        return 2
+    way = ByPublicUrl(given.public).plan() if given.public else plan(given.gateway)
     out = sys.stderr if given.json else sys.stdout
     findings = []
-    for finding in examine(plan(given.gateway)):
+    for finding in examine(way):
         findings.append(finding)
         out.write(line(finding))
         out.flush()
