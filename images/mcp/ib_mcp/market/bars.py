@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -26,6 +26,7 @@ BID_ASK = ("average_bid", "highest_ask", "lowest_bid", "average_ask", "volume")
 MOST_BARS = 1000
 _DAY = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 _DELAY_S = 900
+_SATURDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,27 @@ def is_unfinished(
     if size == "1d":
         ends = schedule.end_of(first, extended=extended)
         return ends is not None and seen < ends
+    return any(seen < end and _period(day, size) == _period(first, size) for day, end in _ends(schedule, now, extended))
+
+
+def _ends(schedule: Schedule, now: float, extended: bool) -> Iterable[tuple[date, float]]:
+    """Days with the ends of their trading: those that the schedule tells, then those that may be trading days."""
+    windows = schedule.extended if extended else schedule.regular
+    yield from ((window.day, window.closes) for window in windows)
     today = datetime.fromtimestamp(now, schedule.zone).date()
+    told = max((window.day for window in windows), default=today - timedelta(days=1))
+    for step in range(1, 32):
+        day = told + timedelta(days=step)
+        if day.weekday() < _SATURDAY:
+            yield day, datetime.combine(day + timedelta(days=1), time(), schedule.zone).timestamp()
+
+
+def _period(day: date, size: str) -> tuple[int, int]:
+    """The week or the month that a day is in."""
     if size == "1w":
-        return today.isocalendar()[:2] == first.isocalendar()[:2] and today.weekday() < 5
-    return (today.year, today.month) == (first.year, first.month)
+        week = day.isocalendar()
+        return week.year, week.week
+    return day.year, day.month
 
 
 def extremes(bars: Sequence[Bar]) -> tuple[Any, Any]:

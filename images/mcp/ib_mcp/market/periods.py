@@ -89,6 +89,10 @@ def is_intraday(bar: str) -> bool:
     return seconds(bar) < seconds("1d")
 
 
+def is_longer_than_a_day(bar: str) -> bool:
+    return seconds(bar) > seconds("1d")
+
+
 def intraday(span: Span) -> str:
     """The bar, or the largest below a day that the period may have; the bar again where all are longer."""
     shorter = [size for size in _steps(span.period)[1] if is_intraday(size)]

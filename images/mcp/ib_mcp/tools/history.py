@@ -29,6 +29,7 @@ from ibkr.errors import IbError, UpstreamError
 
 Source = Literal["trades", "midpoint", "bid_ask"]
 _MOST_SYMBOLS = 20
+_FIRST_DAYS = "the first day of each bar"
 _SUMMARY = (
     "symbol",
     "conid",
@@ -221,6 +222,7 @@ def _about(asked: _Question, history: History, period: str) -> Answer:
         "timing": history.found.timing,
         "age_ms": history.age_ms,
         "last_bar": "unfinished" if unfinished else None,
+        "dates": _FIRST_DAYS if periods.is_longer_than_a_day(history.size) else None,
     }
     return {name: value for name, value in told.items() if value is not None}
 
@@ -262,7 +264,13 @@ async def _several(
     if len(shown) < len(labels):
         answer["omitted"] = f"{len(labels) - len(shown)} older rows of the period"
     answer["summary"] = compact(_SUMMARY, map(_summary, histories))
-    answer["change"] = "of the closes, in each instrument's own currency; dividends are not in it"
+    is_coarse = periods.is_longer_than_a_day(histories[0].size)
+    answer["change"] = (
+        f"{'from the open of the first bar' if is_coarse else 'of the closes'}, in each instrument's own currency; "
+        "dividends are not in it"
+    )
+    if is_coarse:
+        answer["dates"] = _FIRST_DAYS
     answer |= unknown(problems)
     if any(asked.is_unfinished(history) for history in histories):
         answer["last_bar"] = "unfinished"
@@ -271,12 +279,16 @@ async def _several(
         return answer | {"closes": table(("time", *closes), rows)}
     title = f"Change in percent since {shown[0] if shown else '?'}  {histories[0].size} bars  own currencies"
     lines = {name: [line.get(label) for label in shown] for name, line in closes.items()}
+    if is_coarse:
+        # Else what the first week or month brought would be missing.
+        lines = {one.contract.symbol: [_first(one), *lines[one.contract.symbol]] for one in histories}
+        shown = [*shown[:1], *shown]
     return with_picture(answer, await anyio.to_thread.run_sync(chart.compare, title, list(map(_label, shown)), lines))
 
 
 def _summary(history: History) -> tuple[Any, ...]:
     contract, found = history.contract, history.bars
-    first = next((each.close for each in found if decimal(each.close)), None)
+    first = _first(history)
     last = next((each.close for each in reversed(found) if decimal(each.close)), None)
     high, low = bars.extremes(found)
     about = (contract.symbol, contract.conid, contract.name, contract.kind, contract.exchange, contract.currency)
@@ -285,6 +297,13 @@ def _summary(history: History) -> tuple[Any, ...]:
         *((history.when(found[0]), history.when(found[-1])) if found else (None, None)),
         *(first, last, _change(first, last), high, low, history.found.timing),
     )
+
+
+def _first(history: History) -> Any:
+    """Where the change begins: the first close; of longer bars the first open, since their closes come late."""
+    is_coarse = periods.is_longer_than_a_day(history.size)
+    prices = (each.open if is_coarse else each.close for each in history.bars)
+    return next((price for price in prices if decimal(price)), None)
 
 
 def _change(first: Any, last: Any) -> Any:

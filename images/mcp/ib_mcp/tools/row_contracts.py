@@ -9,6 +9,7 @@ from typing import Any
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.tables import pick
 from ib_mcp.formats.text import untrusted
+from ib_mcp.market import naming
 from ib_mcp.market.contract import Contract, undescribed
 from ib_mcp.portfolio import order
 from ib_mcp.tools.base import Answer
@@ -45,7 +46,7 @@ def conids_of(row: dict[str, Any]) -> list[Any]:
 
 
 async def described(context: ToolContext, conids: Iterable[Any]) -> Described:
-    """Of those conids that are numbers."""
+    """Of those conids that are numbers, by names that tell them apart."""
     asked = list(dict.fromkeys(int(conid) for conid in conids if str(conid or "").isdecimal()))
     try:
         known = await context.contracts.known(asked)
@@ -53,7 +54,8 @@ async def described(context: ToolContext, conids: Iterable[Any]) -> Described:
         return Described({}, {}, {"not_described": f"Names are IBKR's own texts. {error.message}"})
     unknown = [conid for conid in asked if conid not in known]
     note = {"not_described": f"IBKR no longer describes {', '.join(map(str, unknown[:10]))}"} if unknown else {}
-    return Described(known, await context.contracts.units.of(known.values()), note)
+    distinct = {contract.conid: contract for contract in naming.distinct(known.values())}
+    return Described(distinct, await context.contracts.units.of(known.values()), note)
 
 
 def symbol_of(row: dict[str, Any], known: Described) -> str:

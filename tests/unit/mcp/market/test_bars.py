@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -129,6 +129,25 @@ def test_a_bar_in_which_trading_goes_on_is_unfinished(
 ) -> None:
     said = bars.is_unfinished(bar(start), size, TUESDAY, now=at(now), timing=timing, extended=False)
     assert said is unfinished
+
+
+def test_a_week_is_finished_when_its_last_session_is_over() -> None:
+    days = {"2026-11-25": "21:00", "2026-11-27": "18:00", "2026-11-30": "21:00"}
+    half_day = Schedule(
+        ZoneInfo("US/Eastern"),
+        tuple(Window(date.fromisoformat(day), at(f"{day}T14:30"), at(f"{day}T{end}")) for day, end in days.items()),
+        (),
+    )
+    for now, size, unfinished in (
+        ("2026-11-27T17:00", "1w", True),
+        ("2026-11-27T18:01", "1w", False),
+        # Saturday in UTC, Friday evening in New York.
+        ("2026-11-28T04:38", "1w", False),
+        ("2026-11-28T04:38", "1m", True),
+        ("2026-11-30T21:01", "1m", False),
+    ):
+        start = bar("2026-11-23T14:30" if size == "1w" else "2026-11-02T14:30")
+        assert bars.is_unfinished(start, size, half_day, now=at(now), timing="live", extended=False) is unfinished
 
 
 def test_short_bars_are_unfinished_until_their_time_is_over() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ib_simulator.app import Simulator
 from support.agent import Agent, agent
 
 pytestmark = pytest.mark.looptime
@@ -59,6 +60,19 @@ async def test_every_name_leads_back_or_is_asked_about_with_choices_that_do() ->
                     wrong.append((tool, symbol, choice, led))
         assert not wrong, "\n".join(map(str, wrong))
         assert len(seen) > 40
+
+
+async def test_within_an_answer_a_name_stands_for_one_instrument() -> None:
+    def on_friday_night(simulator: Simulator) -> None:
+        # Then three sizes of the DAX future are among the trades.
+        simulator.clock.advance(302_400)
+        simulator.sign_in("odd")
+
+    async with agent("odd", prepare=on_friday_night) as a:
+        named: dict[tuple[str, str], set[int]] = {}
+        async for tool, symbol, conid in named_in_answers(a):
+            named.setdefault((tool, symbol), set()).add(conid)
+        assert [key for key, conids in named.items() if len(conids) > 1] == []
 
 
 async def test_the_legs_of_a_combo_lead_to_their_instruments() -> None:

@@ -236,6 +236,20 @@ async def test_several_are_their_closes_side_by_side() -> None:
         assert "closes" not in picture.body
 
 
+async def test_the_change_over_months_has_the_first_month_in_it() -> None:
+    async with agent() as a:
+        months = await a.read("get_price_history", symbol=["SPY", "QQQ"], period="YTD", bar="1m")
+        days = await a.read("get_price_history", symbol=["SPY", "QQQ"], period="YTD", bar="1d")
+        assert months.body["dates"] == "the first day of each bar"
+        assert "open of the first bar" in months.body["change"]
+        for coarse, fine in zip(months.rows("summary"), days.rows("summary"), strict=True):
+            # A day's move apart: one counts from the open of the first day, the other from its close.
+            assert abs(coarse["change_percent"] - fine["change_percent"]) < 4
+            assert coarse["first"] != months.rows("closes")[0][coarse["symbol"]]
+        picture = await a.read("get_price_history", symbol=["SPY", "QQQ"], period="YTD", bar="1m", chart=True)
+        assert [part.type for part in picture.content] == ["image", "text"]
+
+
 async def test_volume_is_in_shares_not_in_units_of_ibkrs_factor() -> None:
     async with agent() as a:
         (day,) = (await a.read("get_price_history", symbol="IBM", period="1m", limit=1)).rows("bars")
