@@ -283,6 +283,7 @@ def test_all_paths_of_oauth_pass_ingress_and_route_and_the_grants_outlive_the_po
         (f"{OAUTH},mcp.autoscaling.enabled=true", "mcp.autoscaling.enabled"),
         ("mcp.oauth.enabled=true,mcp.publicUrl=https://a.example", "mcp.oauth.existingSecret"),
         (f"{OAUTH},mcp.publicUrl=http://a.example", "publicUrl"),
+        ("mcp.issuer.url=https://id.example,mcp.publicUrl=https://a.example", "mcp.issuer.users"),
     ],
 )
 def test_oauth_that_cannot_work_is_refused(

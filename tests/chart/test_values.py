@@ -183,6 +183,9 @@ OTHER = {
     "clusterDomain": "home.arpa",
     "imageRegistry": "other.example.com",
     "supervisedFrom": "elsewhere/its-operator",
+    "publicUrl": "https://unusual.example.com",
+    "url": "https://unusual.example.com",
+    "size": "77Mi",
     "cpu": "77m",
     "memory": "77Mi",
 }
@@ -194,6 +197,17 @@ NEEDS = {
     "simulator": {("simulator", "enabled"): True},
     "supervisedFrom": {("operator", "enabled"): False},
     "autoscaling": {("mcp", "autoscaling", "enabled"): True},
+    "oauth": {
+        ("mcp", "replicas"): 1,
+        ("mcp", "publicUrl"): "https://in.example.com",
+        ("mcp", "oauth", "enabled"): True,
+        ("mcp", "oauth", "existingSecret"): "owner",
+    },
+    "issuer": {
+        ("mcp", "publicUrl"): "https://in.example.com",
+        ("mcp", "issuer", "url"): "https://id.example.com",
+        ("mcp", "issuer", "users"): ["robin"],
+    },
     "openapi": {("mcp", "openapi", "spec"): "/unusual"},
     "configMapKey": {("mcp", "openapi", "configMap"): "other"},
 }

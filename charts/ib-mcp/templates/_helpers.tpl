@@ -159,6 +159,9 @@ checksum/{{ $component }}-token: {{ sha256sum . | quote }}
 {{/* Every path of the MCP server that agents and browsers use, as a JSON list. Health and metrics stay inside the cluster. */}}
 {{- define "ib-mcp.publicPaths" -}}
 {{- $paths := list "/mcp" -}}
+{{- if and .Values.mcp.issuer.url (not .Values.mcp.oauth.enabled) -}}
+{{- $paths = append $paths "/.well-known" -}}
+{{- end -}}
 {{- if .Values.mcp.oauth.enabled -}}
 {{- $paths = concat $paths (list "/.well-known" "/authorize" "/consent" "/token" "/register" "/revoke") -}}
 {{- end -}}

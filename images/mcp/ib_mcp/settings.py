@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -71,6 +72,7 @@ class McpSettings(BaseSettings):
         "exclude_tags",
         "scopes",
         "accounts",
+        "issuer_users",
         "spec_include_tags",
         "spec_exclude_tags",
         "spec_include_operations",
@@ -128,6 +130,17 @@ class HttpSettings(McpSettings):
         description="The owner's, 12 characters or more, by which agents are let in on the page of this server: turns"
         " OAuth on. Needs PUBLIC_URL and OAUTH_STORE.",
     )
+    issuer: str | None = Field(
+        None, description="Issuer of your identity provider, exactly as its tokens name it: they are taken too."
+    )
+    issuer_users: Names = Field(
+        (),
+        validate_default=True,
+        description="Whom of its users to let in: sub, email, preferred_username, or group:NAME. Needed with ISSUER.",
+    )
+    issuer_audience: str | None = Field(
+        None, description="How its tokens name this server; by default PUBLIC_URL with /mcp."
+    )
     oauth_store: Path | None = Field(
         None, validate_default=True, description="SQLite file of OAuth's clients and grants, on a disk of this machine."
     )
@@ -166,6 +179,23 @@ class HttpSettings(McpSettings):
             raise ValueError("is needed with PASSPHRASE, and so is PUBLIC_URL")
         return value
 
+    @field_validator("issuer")
+    @classmethod
+    def _secure_issuer(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        url = urlsplit(value)
+        if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
+            raise ValueError("has to begin with https://")
+        return value
+
+    @field_validator("issuer_users")
+    @classmethod
+    def _whole_issuer(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("issuer") and (not value or info.data.get("public_url") is None):
+            raise ValueError("is needed with ISSUER, or everyone whom it signs in would get in; and so is PUBLIC_URL")
+        return value
+
     @field_validator("token")
     @classmethod
     def _token_unless_loopback(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -173,8 +203,10 @@ class HttpSettings(McpSettings):
         if no_auth and not is_loopback(host):
             raise ValueError(f"is needed: without it only a loopback address may be served, not {host}")
         is_empty = value is None or not value.get_secret_value().strip()
-        if not no_auth and is_empty and not (info.data.get("tokens_dir") or info.data.get("passphrase")):
-            raise ValueError("is missing (or set TOKENS_DIR or PASSPHRASE, or serve a loopback address with --no-auth)")
+        if not no_auth and is_empty and not any(map(info.data.get, ("tokens_dir", "passphrase", "issuer"))):
+            raise ValueError(
+                "is missing (or set TOKENS_DIR, PASSPHRASE or ISSUER, or serve a loopback address with --no-auth)"
+            )
         if value is not None:
             tokens.parse(value.get_secret_value())
         return value

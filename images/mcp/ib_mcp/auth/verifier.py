@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fastmcp.server.auth import TokenVerifier
+from starlette.routing import Route
 
 from ib_mcp.auth.granted import GrantedToken
+from ib_mcp.auth.issuer import Issuer
 from ib_mcp.auth.scopes import READ
 from ib_mcp.auth.token_folder import TokenFolder
 from ib_mcp.auth.tokens import Token, digest_of, parse
@@ -29,14 +31,27 @@ class StaticTokens:
 
 
 class HashedBearer(TokenVerifier):
-    """Accepts ``tokens`` and nothing else."""
+    """Accepts ``tokens``, and those of ``issuer`` if there is one."""
 
-    def __init__(self, tokens: StaticTokens) -> None:
-        super().__init__(required_scopes=[READ])
+    def __init__(
+        self,
+        tokens: StaticTokens,
+        issuer: Issuer | None = None,
+        base_url: str | None = None,
+        routes: Sequence[Route] = (),
+    ) -> None:
+        """``routes``: of the documents that challenges name, at ``base_url``."""
+        super().__init__(base_url=base_url, required_scopes=[READ])
         self._tokens = tokens
+        self._issuer = issuer
+        self._documents = list(routes)
+
+    def get_routes(self, mcp_path: str | None = None) -> list[Route]:
+        return [*super().get_routes(mcp_path), *self._documents]
 
     async def verify_token(self, token: str) -> GrantedToken | None:
-        return self._tokens.find(token)
+        found = self._tokens.find(token)
+        return await self._issuer.find(token) if found is None and self._issuer else found
 
 
 def _granted(shown: str, token: Token) -> GrantedToken:

@@ -24,14 +24,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ib_mcp.auth.issuer import Issuer
 from ib_mcp.auth.scopes import READ, WRITE
 from ib_mcp.auth.token_folder import TokenFolder
 from ib_mcp.auth.verifier import HashedBearer, StaticTokens
+from ib_mcp.http.documents import fetch_json
 from ib_mcp.http.error_bodies import ErrorBodies
 from ib_mcp.http.step_up import StepUp
 from ib_mcp.oauth.passphrase import Passphrase
 from ib_mcp.oauth.provider import OwnerOAuth, Place
-from ib_mcp.oauth.routes import PAGES, OAuthPaths, for_people
+from ib_mcp.oauth.routes import PAGES, OAuthPaths, for_people, for_programs, resource_documents
 from ib_mcp.oauth.store import Store
 from ib_mcp.settings import HttpSettings
 
@@ -51,11 +53,12 @@ def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
     if not settings.no_auth:
         folder = None if settings.tokens_dir is None else TokenFolder(settings.tokens_dir)
         tokens = StaticTokens(settings.token_lines, folder)
-        oauth = _oauth(settings, tokens)
-        server.auth = HashedBearer(tokens) if oauth is None else oauth
-    place = None if oauth is None else oauth.place
+        issuer = _issuer(settings)
+        oauth = _oauth(settings, tokens, issuer)
+        server.auth = oauth or _bearer(tokens, issuer, _place(settings))
+    place = _place(settings)
     shared: dict[str, Any] = {"path": _PATH, "stateless_http": True, "host_origin_protection": True}
-    own = [settings.public_url] if settings.public_url else []
+    own = [] if place is None else [place.origin]
     origins = [*settings.allowed_origins, *own]
     hosts = [*settings.allowed_hosts, *(urlsplit(origin).hostname for origin in own)]
     shared |= {"allowed_hosts": hosts, "allowed_origins": origins}
@@ -63,7 +66,8 @@ def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
     (endpoint,) = (route.endpoint for route in plain.routes if isinstance(route, Route) and route.path == _PATH)
     # Behind the checks of Host, Origin and token, which are the same for both.
     by_version = Middleware(ByProtocolVersion, plain=endpoint, deadline_s=settings.deadline_s)
-    metadata_url = place.resource_metadata if place else None
+    # Where agents learn by whom to be let in.
+    metadata_url = place.resource_metadata if place and place.issuers else None
     step_up = Middleware(
         StepUp, server=server, path=_PATH, allow_writes=settings.allow_writes, metadata_url=metadata_url
     )
@@ -75,10 +79,12 @@ def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
         asked = RequireAuthMiddleware(_Unread(), server.auth.required_scopes, challenge)
         app.router.routes.append(Route(_PATH, asked, methods=["GET", "HEAD"]))
     app.add_middleware(ErrorBodies, pages=PAGES)
-    if oauth is not None and settings.passphrase is not None:
+    if place is not None and oauth is not None and settings.passphrase is not None:
         passphrase = Passphrase(settings.passphrase.get_secret_value(), time.monotonic)
         app.router.routes.extend(for_people(oauth, passphrase))
-        app.add_middleware(OAuthPaths, provider=oauth)
+        app.add_middleware(OAuthPaths, place=place, routes=for_programs(oauth))
+    elif place is not None and place.issuers:
+        app.add_middleware(OAuthPaths, place=place, routes=resource_documents(place))
     streaming = app.router.lifespan_context
 
     @asynccontextmanager
@@ -90,12 +96,34 @@ def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
     return app
 
 
-def _oauth(settings: HttpSettings, tokens: StaticTokens) -> OwnerOAuth | None:
-    """Our own authorization server, where the settings want it. StoreFailed when its file cannot be used."""
-    if settings.passphrase is None or settings.public_url is None or settings.oauth_store is None:
+def _place(settings: HttpSettings) -> Place | None:
+    if settings.public_url is None:
         return None
     scopes = (READ, WRITE) if settings.allow_writes else (READ,)
-    return OwnerOAuth(Place(settings.public_url, _PATH, scopes), Store(settings.oauth_store, time.time), tokens)
+    others = (settings.issuer,) if settings.issuer else ()
+    return Place(settings.public_url, _PATH, scopes, settings.passphrase is not None, others)
+
+
+def _oauth(settings: HttpSettings, tokens: StaticTokens, issuer: Issuer | None) -> OwnerOAuth | None:
+    """Our own authorization server, where the settings want it. StoreFailed when its file cannot be used."""
+    place = _place(settings)
+    if settings.passphrase is None or settings.oauth_store is None or place is None:
+        return None
+    return OwnerOAuth(place, Store(settings.oauth_store, time.time), tokens, issuer)
+
+
+def _bearer(tokens: StaticTokens, issuer: Issuer | None, place: Place | None) -> HashedBearer:
+    if issuer is None or place is None:
+        return HashedBearer(tokens)
+    return HashedBearer(tokens, issuer, place.origin, resource_documents(place))
+
+
+def _issuer(settings: HttpSettings) -> Issuer | None:
+    place = _place(settings)
+    if settings.issuer is None or place is None:
+        return None
+    audiences = [settings.issuer_audience] if settings.issuer_audience else [place.resource, place.resource + "/"]
+    return Issuer(settings.issuer, audiences, settings.issuer_users, fetch_json, time.time, time.monotonic)
 
 
 class _Unread:

@@ -8,10 +8,19 @@ import re
 from collections.abc import Mapping
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ib_mcp.auth.failures import TokensUnavailable
 from ib_mcp.auth.scopes import READ
-from ibkr.errors import IbError, InvalidRequest, OperationForbidden, OperationUnknown, TokenRequired
+from ibkr.errors import (
+    IbError,
+    InvalidRequest,
+    OperationForbidden,
+    OperationUnknown,
+    TokenRequired,
+    UpstreamUnreachable,
+)
 
 _SCOPE = re.compile(r'scope="([^"]*)"')
 _REFUSALS: Mapping[int, IbError] = {
@@ -31,6 +40,9 @@ _REFUSALS: Mapping[int, IbError] = {
 
 # Those whose body FastMCP writes in JSON; any other JSON is an answer of MCP itself.
 _IN_JSON = (401, 403)
+
+
+_UNJUDGED = UpstreamUnreachable("Whether the token is good cannot be told now.", retry_after_s=5)
 
 
 class ErrorBodies:
@@ -64,7 +76,10 @@ class ErrorBodies:
             await send(message)
 
         with contextlib.suppress(ClientDisconnect):  # nobody is there to be answered
-            await self._app(scope, receive, worded)
+            try:
+                await self._app(scope, receive, worded)
+            except TokensUnavailable:
+                await JSONResponse(_UNJUDGED.envelope(), 503, {"Retry-After": "5"})(scope, receive, send)
 
 
 def _is_json(start: Message) -> bool:

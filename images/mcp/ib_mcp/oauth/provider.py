@@ -23,6 +23,7 @@ from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from starlette.routing import Route
 
 from ib_mcp.auth.granted import Grant, GrantedToken
+from ib_mcp.auth.issuer import Issuer
 from ib_mcp.auth.scopes import READ
 from ib_mcp.auth.verifier import StaticTokens
 from ib_mcp.oauth.addresses import names_us
@@ -52,6 +53,10 @@ class Place:
     path: str
     scopes: tuple[str, ...]
     """That can be had here."""
+    is_issuer: bool = True
+    """Whether agents are let in here too."""
+    others: tuple[str, ...] = ()
+    """Further issuers whose tokens are taken."""
 
     @property
     def resource(self) -> str:
@@ -62,6 +67,11 @@ class Place:
         return self.origin + "/"
 
     @property
+    def issuers(self) -> list[str]:
+        """By whom agents are let in."""
+        return [*([self.issuer] if self.is_issuer else ()), *self.others]
+
+    @property
     def resource_metadata(self) -> str:
         return f"{self.origin}/.well-known/oauth-protected-resource{self.path}"
 
@@ -69,7 +79,7 @@ class Place:
 class OwnerOAuth(OAuthProvider):
     """Knows the owner's own tokens besides those that it issued."""
 
-    def __init__(self, place: Place, store: Store, tokens: StaticTokens) -> None:
+    def __init__(self, place: Place, store: Store, tokens: StaticTokens, issuer: Issuer | None = None) -> None:
         super().__init__(
             base_url=place.origin,
             required_scopes=[READ],
@@ -78,6 +88,7 @@ class OwnerOAuth(OAuthProvider):
         self.place = place
         self.store = store
         self._static = tokens
+        self._issuer = issuer
 
     def get_routes(self, mcp_path: str | None = None) -> list[Route]:
         """Only what FastMCP looks for before it names it in challenges; ``ib_mcp.oauth.routes`` serves them all."""
@@ -216,7 +227,7 @@ class OwnerOAuth(OAuthProvider):
             return static
         found = self.store.access(token)
         if found is None:
-            return None
+            return None if self._issuer is None else await self._issuer.find(token)
         consent, scopes, ends = found
         accounts = None if consent.accounts is None else frozenset(consent.accounts)
         return GrantedToken.model_construct(

@@ -37,10 +37,12 @@ class OAuthPaths:
     ``/mcp/`` means ``/mcp``: a redirect would cost a round trip, or lead to http behind a proxy.
     """
 
-    def __init__(self, app: ASGIApp, provider: OwnerOAuth, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, app: ASGIApp, place: Place, routes: list[Route], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._app = app
-        self._path = provider.place.path
-        self._programs = Router(_for_programs(provider), redirect_slashes=False)
+        self._path = place.path
+        self._programs = Router(routes, redirect_slashes=False)
         self._paths = {route.path for route in self._programs.routes if isinstance(route, Route)}
         self._clock = clock
         self._registered: list[float] = []
@@ -98,13 +100,14 @@ def for_people(provider: OwnerOAuth, passphrase: Passphrase) -> list[Route]:
     ]
 
 
-def _for_programs(provider: OwnerOAuth) -> list[Route]:
+def for_programs(provider: OwnerOAuth) -> list[Route]:
+    """What programs ask for: metadata, registration, tokens."""
     place, library = provider.place, provider.library_routes()
-    own, resource = _metadata(place), _resource_metadata(place)
+    own = _metadata(place)
     found = [
         *(_document(f"/.well-known/{name}{tail}", own) for name in _SERVER for tail in ("", place.path)),
         *(_document(f"{place.path}/.well-known/{name}", own) for name in _SERVER),
-        *(_document(f"/.well-known/oauth-protected-resource{tail}", resource) for tail in ("", place.path)),
+        *resource_documents(place),
         library["/register"],
         Route("/token", _TokenPath(library["/token"].endpoint, place), methods=["POST", "OPTIONS"]),
     ]
@@ -119,6 +122,12 @@ def _for_programs(provider: OwnerOAuth) -> list[Route]:
 
     methods = ["POST", "OPTIONS"]
     return [*found, Route("/revoke", cors_middleware(revoke, methods), methods=methods)]
+
+
+def resource_documents(place: Place) -> list[Route]:
+    """Who lets agents in here, at the root and at the path."""
+    told = _resource_metadata(place)
+    return [_document(f"/.well-known/oauth-protected-resource{tail}", told) for tail in ("", place.path)]
 
 
 _SERVER = ("oauth-authorization-server", "openid-configuration")
@@ -144,7 +153,7 @@ def _metadata(place: Place) -> dict[str, object]:
 def _resource_metadata(place: Place) -> dict[str, object]:
     return {
         "resource": place.resource,
-        "authorization_servers": [place.issuer],
+        "authorization_servers": place.issuers,
         "scopes_supported": list(place.scopes),
         "bearer_methods_supported": ["header"],
         "resource_name": "Interactive Brokers",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ib_mcp.auth.failures import TokensUnavailable
 from ib_mcp.auth.tokens import digest_of
 
 _SCHEMA = """
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS accesses (digest BLOB PRIMARY KEY, "grant" TEXT NOT N
 _KEY_BYTES = 32
 
 
-class StoreFailed(Exception):
+class StoreFailed(TokensUnavailable):
     """The file cannot be read or written now; tokens may be good all the same."""
 
 
