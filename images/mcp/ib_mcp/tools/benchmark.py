@@ -8,6 +8,8 @@ from decimal import Decimal
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import decimal
 from ib_mcp.market import bars
+from ib_mcp.market.contract import Contract
+from ib_mcp.market.sessions import Schedule
 from ib_mcp.portfolio import returns
 from ib_mcp.portfolio.returns import Series
 from ib_mcp.tools.base import Answer
@@ -15,6 +17,7 @@ from ibkr.errors import IbError
 
 # A little more than the year that IBKR tells at most: the price before the first day is needed too.
 _PERIOD, _BAR = "13m", "1d"
+_UTC_DAYS = " IBKR told no trading hours of it: its days are those of UTC, so it may be a day off."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,9 @@ async def benchmark_of(context: ToolContext, symbol: str, series: Series) -> Ben
         contract = await context.contracts.resolve(symbol)
         query = {"conid": contract.conid, "period": _PERIOD, "bar": _BAR}
         body = (await context.guard.call("get_price_history", query=query)).object
-        schedule = await context.contracts.sessions.of(contract)
     except IbError as error:
         return Benchmark({"symbol": symbol, "missing": error.message}, {})
+    schedule = await _schedule(context, contract)
     closes = {
         str(bars.when(each, _BAR, schedule))[:10]: close
         for each in bars.parse(body).bars
@@ -58,6 +61,14 @@ async def benchmark_of(context: ToolContext, symbol: str, series: Series) -> Ben
         "from": first,
         "to": last,
         "account_return_less_benchmark": returns.share(series.points[-1].total - change),
-        "note": "Price only, without dividends, in its own currency.",
+        "note": f"Price only, without dividends, in its own currency.{'' if schedule else _UTC_DAYS}",
     }
     return Benchmark(about, closes)
+
+
+async def _schedule(context: ToolContext, contract: Contract) -> Schedule | None:
+    """For the exchange's dates; a comparison by the days of UTC is better than none."""
+    try:
+        return await context.contracts.sessions.of(contract)
+    except IbError:
+        return None

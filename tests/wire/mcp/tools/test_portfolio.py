@@ -282,6 +282,17 @@ async def test_an_account_is_compared_with_an_instrument_over_the_same_days() ->
         assert "NOSUCHTHING" in missing
 
 
+async def test_a_benchmark_without_trading_hours_is_compared_by_days_of_utc_and_says_so() -> None:
+    async with agent() as a:
+        a.simulator.faults.add(FaultSpec(kind="answer", endpoint="get_contract_trading_schedule", status=404))
+        benchmark = (await a.read("get_account_performance", period="YTD", benchmark="SPY")).body["benchmark"]
+        assert benchmark["return"]
+        assert "UTC" in benchmark["note"]
+        a.simulator.faults.remove()
+        benchmark = (await a.read("get_account_performance", period="YTD", benchmark="SPY")).body["benchmark"]
+        assert "UTC" not in benchmark["note"]
+
+
 async def test_performance_is_drawn_beside_its_benchmark() -> None:
     async with agent() as a:
         answer = await a.read("get_account_performance", period="6M", benchmark="SPY", chart=True)
