@@ -29,6 +29,7 @@ from ib_mcp.market.wanted import (
 from ibkr.errors import IbError, InvalidRequest
 
 _MOST_ALSO = 4
+_RATE = "get_exchange_rate"
 
 Listed = Mapping[str, Sequence[Listing]]
 
@@ -143,7 +144,7 @@ class Finder:
             if not found:
                 raise InvalidRequest(
                     f"IBKR does not trade {want.base}.{want.quote}.",
-                    action=f"Try {want.quote}.{want.base}, or another pair.",
+                    action=f"Try {want.quote}.{want.base}; the rate of any two currencies: call_endpoint, {_RATE}.",
                 )
             return Found(tuple(found))
         found_coins = await self._searched(want.base, want.exchange, "CRYPTO", listed)

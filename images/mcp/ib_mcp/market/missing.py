@@ -42,7 +42,8 @@ _NOT_YET = "IBKR has sent none (yet) for this instrument"
 def why(field: Field, kind: str, available: Availability, *, nothing_yet: bool) -> str:
     """In a few words; ``nothing_yet``: IBKR has sent nothing at all of this instrument of class ``kind``."""
     if field.name in _OPTIONS_ONLY and kind not in ("OPT", "FOP", "WAR", "IOPT"):
-        return "only options have it"
+        other = "; of this ask implied_volatility_underlying" if field.name == "implied_volatility" else ""
+        return f"only options have it{other}"
     if field.name in _BONDS_ONLY and kind not in ("BOND", "BILL"):
         return "only bonds have it"
     if field.name == "futures_open_interest" and kind != "FUT":

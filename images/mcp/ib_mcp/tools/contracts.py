@@ -74,6 +74,8 @@ async def search_contracts(
     answer: Answer = {"contracts": compact(_FOUND, found)}
     if len(conids) > limit:
         answer["note"] = f"{len(conids) - limit} more"
+    if type in ("FUT", "OPT") and found and not any(type in (row[-1] or "").split() for row in found):
+        answer["note"] = f"Found by name, where IBKR does not tell which of them have {type}: search the symbol of one."
     if not found:
         answer["note"] = reason or "IBKR finds nothing by this symbol or name."
     return answer
