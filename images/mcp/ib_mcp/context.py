@@ -11,6 +11,7 @@ from ib_mcp.guard.directory import AccountDirectory
 from ib_mcp.guard.limited import LimitedGuard
 from ib_mcp.market.accounts import Accounts
 from ib_mcp.market.resolver import Contracts
+from ib_mcp.portfolio.last_seen import LastSeen
 from ib_mcp.settings import McpSettings
 
 
@@ -22,6 +23,7 @@ class ToolContext:
     guard: Guard
     accounts: Accounts
     contracts: Contracts
+    last_seen: LastSeen
     wall: Callable[[], float] = time.time
 
     @classmethod
@@ -30,4 +32,5 @@ class ToolContext:
         directory = AccountDirectory(guard)
         limited = LimitedGuard(guard, directory)
         accounts = Accounts(limited, directory, settings.default_account)
-        return cls(settings, limited, accounts, Contracts(limited), wall)
+        last_seen = LastSeen(lambda: limited.sign_ins)
+        return cls(settings, limited, accounts, Contracts(limited), last_seen, wall)

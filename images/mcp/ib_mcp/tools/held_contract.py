@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from ib_mcp.auth import granted
 from ib_mcp.context import ToolContext
 from ib_mcp.market.contract import Contract
 from ib_mcp.portfolio import ledger, selection
+from ib_mcp.tools.base import Answer
 from ib_mcp.tools.position_data import all_positions
 from ibkr.errors import IbError, InvalidRequest
 
@@ -32,6 +35,22 @@ async def resolve_held(context: ToolContext, account: str, text: str) -> Contrac
         return replace(found, also=tuple(name for name in others if name.partition(" ")[0] != found.symbol))
     assert refused is not None
     raise refused
+
+
+def held_instead(context: ToolContext, meant: Mapping[str, Contract]) -> Answer:
+    """For an answer: what is held under a ticker, by the name of the other instrument that it was taken for.
+
+    ``meant`` is what each text was taken for. It stays so, since a name has to mean one instrument; and IBKR is not
+    asked: only what was read of positions in the last hour counts.
+    """
+    grant = granted.current.get()
+    if grant is None:
+        return {}
+    found = {
+        contract.symbol: context.last_seen.instead(text, contract, grant.allows) for text, contract in meant.items()
+    }
+    held = {symbol: names for symbol, names in found.items() if names}
+    return {"held_instead": held} if held else {}
 
 
 async def _held(context: ToolContext, account: str, text: str) -> set[int]:

@@ -24,6 +24,7 @@ from ib_mcp.market.periods import Span
 from ib_mcp.market.sessions import Schedule
 from ib_mcp.tools.arguments import Symbols
 from ib_mcp.tools.base import Answer, read_tool, with_picture
+from ib_mcp.tools.held_contract import held_instead
 from ib_mcp.tools.prices import unknown
 from ibkr.errors import IbError, UpstreamError
 
@@ -88,9 +89,10 @@ async def get_price_history(
         raise next(iter(refused.values()))
     asked = _Question(context, span, bar is not None, end, outside_hours, source)
     contracts = list({contract.conidex: contract for contract in found.values()}.values())
+    held = held_instead(context, found)
     if len(contracts) == 1 and not refused:
-        return await _one(asked, contracts[0], period, limit, chart)
-    return await _several(asked, contracts, period, limit, chart, refused)
+        return await _one(asked, contracts[0], period, limit, chart, held)
+    return await _several(asked, contracts, period, limit, chart, refused, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +171,12 @@ class _Question:
         )
 
 
-async def _one(asked: _Question, contract: Contract, period: str, limit: int, picture: bool) -> Answer | ToolResult:
+async def _one(
+    asked: _Question, contract: Contract, period: str, limit: int, picture: bool, held: Answer
+) -> Answer | ToolResult:
     history = await asked.load(contract)
     shown = history.bars if picture else history.bars[-limit:]
-    answer = _about(asked, history, period)
+    answer = _about(asked, history, period) | held
     columns = ("time" if periods.is_intraday(history.size) or history.schedule is None else "date",)
     prices = bars.BID_ASK if asked.source == "bid_ask" else bars.PRICES
     if not history.bars:
@@ -241,6 +245,7 @@ async def _several(
     limit: int,
     picture: bool,
     refused: Mapping[str, IbError],
+    held: Answer,
 ) -> Answer | ToolResult:
     found: dict[str, History] = {}
     problems = dict(refused)
@@ -271,7 +276,7 @@ async def _several(
     )
     if is_coarse:
         answer["dates"] = _FIRST_DAYS
-    answer |= unknown(problems)
+    answer |= unknown(problems) | held
     if any(asked.is_unfinished(history) for history in histories):
         answer["last_bar"] = "unfinished"
     if not picture:

@@ -24,9 +24,10 @@ from ib_mcp.market.option_lookups import OptionMarket
 from ib_mcp.market.quotes import Quote, quotes
 from ib_mcp.tools.arguments import Symbols, Text
 from ib_mcp.tools.base import Answer, read_tool
+from ib_mcp.tools.held_contract import held_instead
 from ib_mcp.tools.prices import remarks, unknown
 from ibkr import fields as known_fields
-from ibkr.errors import IbError, InvalidRequest, UpstreamTimeout
+from ibkr.errors import IbError, InvalidRequest, UpstreamError, UpstreamTimeout
 
 _MOST_QUESTIONS = 24
 _MOST_SYMBOLS = 5
@@ -96,7 +97,7 @@ async def get_option_chain(
     underlying = await _underlying(context, symbol[0])
     chain = await _explore(context, underlying, wish)
     chosen = _chosen(chain, wish)
-    answer = _overview(chain)
+    answer = _overview(chain) | held_instead(context, {symbol[0]: underlying})
     if chosen is None and greeks and chain.expiries:
         known = ", ".join(f"{day:%Y%m%d}" for day in sorted(chain.expiries))
         raise InvalidRequest(_nothing_fits(chain, wish), action=f"Choose of {known}.")
@@ -184,6 +185,7 @@ def _overview(chain: _Chain) -> Answer:
         "symbol": chain.underlying.symbol,
         "conid": chain.underlying.conid,
         "name": chain.underlying.name,
+        **({"also": list(chain.underlying.also)} if chain.underlying.also else {}),
         **chain.about_price,
         "options_are": "on futures" if chain.market.kind == "FOP" else "on it",
         "months": [month_of(code) for code in chain.market.months],
@@ -223,8 +225,10 @@ async def _strikes(context: ToolContext, chain: _Chain, month: str) -> list[Deci
     if month not in chain.strikes:
         chain.strikes[month] = await option_lookups.strikes(context.guard, chain.market, month)
     if not chain.strikes[month]:
-        raise InvalidRequest(
-            f"IBKR lists no strikes of {chain.underlying.symbol} for {month_of(month)}.", action="Choose another month."
+        # IBKR's search lists the month, so it has strikes; a session that began meanwhile tells none.
+        raise UpstreamError(
+            f"IBKR told no strikes of {chain.underlying.symbol} for {month_of(month)}, a month that it lists.",
+            action="Ask again in a minute; if there are none then, choose another month.",
         )
     return chain.strikes[month]
 
@@ -295,10 +299,12 @@ async def _by_delta(context: ToolContext, symbols: Sequence[str], wish: Wish, ri
     found: list[Quote] = []
     problems: dict[str, IbError] = {}
     notes: dict[str, str] = {}
+    meant: dict[str, Contract] = {}
 
     async def one(symbol: str) -> None:
         try:
-            chain = await _explore(context, await _underlying(context, symbol), wish, [_VOLATILITY])
+            meant[symbol] = await _underlying(context, symbol)
+            chain = await _explore(context, meant[symbol], wish, [_VOLATILITY])
             best = await _nearest_to(context, chain, wish, right, delta)
         except IbError as error:
             problems[symbol] = error
@@ -320,6 +326,7 @@ async def _by_delta(context: ToolContext, symbols: Sequence[str], wish: Wish, ri
         "options": compact(_BY_DELTA, rows, kept=2),
         **unknown(problems),
         **({"remarks": notes} if notes else {}),
+        **held_instead(context, meant),
         **remarks(found),
     }
 

@@ -63,7 +63,9 @@ async def all_positions(context: ToolContext, account: str, ledger: Ledger, curr
                 found.setdefault((one.conid, one.model), one)
             if not reply.body or len(found) + len(unreadable) == known:
                 # A closed position stays in the list for the day.
-                return Positions(await _named(context, found.values()), unreadable, age)
+                held = await _named(context, found.values())
+                context.last_seen.note(account, held)
+                return Positions(held, unreadable, age)
         number += 2
     raise UpstreamError("IBKR's list of positions has no end.")
 

@@ -15,6 +15,7 @@ from ib_mcp.market.contract import Contract
 from ib_mcp.market.quotes import Quote, quotes
 from ib_mcp.tools.arguments import Names, Symbols
 from ib_mcp.tools.base import Answer, read_tool
+from ib_mcp.tools.held_contract import held_instead
 from ibkr import fields as known_fields
 from ibkr.errors import IbError, InvalidRequest
 
@@ -66,6 +67,7 @@ async def get_price_snapshot(
         **({"unknown_fields": asked.unknown} if asked.unknown else {}),
         **remarks(found),
         **also_meant(contracts.values()),
+        **held_instead(context, contracts),
         **({"fields": _meanings(asked.fields)} if explain else {}),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 from datetime import date
@@ -87,6 +88,25 @@ async def test_a_quote_says_which_instrument_it_is_and_which_others_there_are() 
         assert any("BTC@" in other for other in answer.body["also"][coin["symbol"]])
         assert any("SPX@LSE" in other for other in answer.body["also"]["SPX"])
         assert (london["symbol"], london["unit"]) == ("SHEL@LSE", "GBP/100")
+
+
+async def test_what_is_held_under_a_ticker_that_means_another_instrument_is_named() -> None:
+    async with agent("odd") as a:
+        before = await a.read("get_price_snapshot", symbols=["SAP"], fields=["last"])
+        assert "held_instead" not in before.body
+        await a.read("get_account_positions", account="U7430001", limit=1)
+        a.simulator.requests.clear()
+        answer = await a.read("get_price_snapshot", symbols=["SAP", "AAPL", "SAP@IBIS"], fields=["last"])
+        assert answer.body["held_instead"] == {"SAP": ["SAP@IBIS"]}
+        # The name goes on meaning what it meant.
+        assert answer.rows("prices")[0]["exchange"] == "NYSE"
+        for tool, more in (("get_price_history", {}), ("get_option_chain", {}), ("get_option_chain", {"delta": 0.3})):
+            assert (await a.read(tool, symbol="SPX", **more)).body["held_instead"] == {"SPX": ["SPX@LSE"]}
+        assert not any(request.endpoint == "list_positions" for request in a.simulator.requests)
+        a.simulator.sign_in("paper")
+        await asyncio.sleep(120)
+        other = await a.read("get_price_snapshot", symbols=["SAP"], fields=["last"])
+        assert "held_instead" not in other.body
 
 
 async def test_prices_say_their_unit_where_it_is_not_the_currency() -> None:
@@ -248,6 +268,30 @@ async def test_the_change_over_months_has_the_first_month_in_it() -> None:
             assert coarse["first"] != months.rows("closes")[0][coarse["symbol"]]
         picture = await a.read("get_price_history", symbol=["SPY", "QQQ"], period="YTD", bar="1m", chart=True)
         assert [part.type for part in picture.content] == ["image", "text"]
+
+
+async def test_a_stock_is_asked_for_the_volatility_that_it_has() -> None:
+    async with agent() as a:
+        (missing,) = (await a.read("get_price_snapshot", symbols=["TSLA"], fields=["iv"])).body["missing"]
+        assert "implied_volatility_underlying" in missing["why"]
+        found = await a.read("get_price_snapshot", symbols=["TSLA"], fields=["implied_volatility_underlying"])
+        assert found.rows("prices")[0]["implied_volatility_underlying"]
+
+
+async def test_a_search_by_name_says_that_it_does_not_know_the_futures() -> None:
+    async with agent() as a:
+        assert "FUT" in (await a.read("search_contracts", query="gold", type="FUT")).body["note"]
+        assert "note" not in (await a.read("search_contracts", query="ES", type="FUT")).body
+
+
+async def test_a_pair_that_is_not_traded_has_a_rate_all_the_same() -> None:
+    async with agent() as a:
+        refused = await a.call("get_price_snapshot", symbols=["EUR.JPY"])
+        assert "get_exchange_rate" in refused.error["action"]
+        rate = await a.read(
+            "call_endpoint", endpoint="get_exchange_rate", parameters={"source": "EUR", "target": "JPY"}
+        )
+        assert rate.body["result"]["rate"] > 0
 
 
 async def test_volume_is_in_shares_not_in_units_of_ibkrs_factor() -> None:

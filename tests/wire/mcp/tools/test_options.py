@@ -155,3 +155,17 @@ async def test_a_month_or_an_instrument_without_options_is_refused() -> None:
         assert (await a.call("get_option_chain", symbol="AAPL", expiry="202613")).error["code"] == "invalid_request"
         assert (await a.call("get_option_chain", symbol="AAPL", days="soon")).error["code"] == "invalid_request"
         assert "delta" in (await a.call("get_option_chain", symbol=["AAPL", "MSFT"])).error["action"]
+
+
+async def test_a_listed_month_without_strikes_is_to_be_asked_again() -> None:
+    async with agent() as a:
+        a.simulator.faults.add(
+            FaultSpec(kind="answer", status=200, endpoint="list_strikes", body={"call": [], "put": []})
+        )
+        refused = await a.call("get_option_chain", symbol="AAPL", expiry="202701")
+        assert refused.error["code"] == "upstream_error"
+        assert "Ask again" in refused.error["action"]
+        a.simulator.faults.remove()
+        # What was empty is not remembered for longer than a moment.
+        await asyncio.sleep(60)
+        assert (await a.read("get_option_chain", symbol="AAPL", expiry="202701")).body["strikes"]
