@@ -7,7 +7,7 @@ happened and ``action`` what to do, one sentence each. ``login`` is where a pers
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class IbError(Exception):
@@ -33,6 +33,12 @@ class IbError(Exception):
         self.login = login
         if status is not None:
             self.status = status
+
+    def advising(self, action: str) -> Self:
+        """The same error with another cure."""
+        return type(self)(
+            self.message, action=action, retry_after_s=self.retry_after_s, login=self.login, status=self.status
+        )
 
     def envelope(self) -> dict[str, Any]:
         """The JSON body of this error."""

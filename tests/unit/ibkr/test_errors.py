@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibkr.errors import BY_CODE, IbError, PacingLimited, TokenRequired, UpstreamError, from_envelope
+from ibkr.errors import BY_CODE, IbError, PacingLimited, SessionReopening, TokenRequired, UpstreamError, from_envelope
 
 kinds = st.sampled_from(list(BY_CODE.values()))
 anything = st.recursive(
@@ -105,3 +105,11 @@ def test_an_envelope_with_odd_details_still_gives_its_error(error: dict[str, Any
 )
 def test_ibkrs_own_error_bodies_are_no_envelopes(body: Any) -> None:
     assert from_envelope(200, body) is None
+
+
+def test_another_cure_makes_another_error_and_keeps_the_rest() -> None:
+    first = SessionReopening("It is not open.", retry_after_s=5, login="http://localhost", status=599)
+    second = first.advising("Call reopen_session.")
+    assert second.envelope()["error"] == first.envelope()["error"] | {"action": "Call reopen_session."}
+    assert (type(second), second.status) == (SessionReopening, 599)
+    assert first.action == SessionReopening.action

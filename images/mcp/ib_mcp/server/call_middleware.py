@@ -101,8 +101,7 @@ class CallMiddleware(Middleware):
         """What the agent is told of ``error``."""
         match error:
             case SessionReopening() if session.reopen_session.__name__ in self._tools:
-                error.action = session.REOPEN
-                return error
+                return session.advised(error)
             case IbError():
                 return error
             case TimeoutError():

@@ -14,7 +14,7 @@ from ib_mcp.tools.base import Answer, read_tool, session_tool
 from ibkr.errors import IbError, PacingLimited, SessionReopening
 from ibkr.session import SessionState, Status, refusal
 
-REOPEN = "Call reopen_session, or try again in a few seconds."
+_REOPEN = "Call reopen_session, or try again in a few seconds."
 _REOPENS_WITHIN_S = 12
 _LOOK_EVERY_S = 0.5
 _UNDECIDED = (SessionState.STARTING, SessionState.REOPENING)
@@ -91,6 +91,9 @@ def penalty(status: Status) -> PacingLimited | None:
 def trouble(status: Status) -> IbError | None:
     """Why the brokerage session cannot be used, with the cure; None when it can."""
     refused = refusal(status.state, login=status.login.url_hint)
-    if isinstance(refused, SessionReopening):
-        refused.action = REOPEN
-    return refused
+    return None if refused is None else advised(refused)
+
+
+def advised(error: IbError) -> IbError:
+    """``error`` with the cure that an agent has at hand."""
+    return error.advising(_REOPEN) if isinstance(error, SessionReopening) else error
