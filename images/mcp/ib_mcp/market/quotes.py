@@ -13,6 +13,7 @@ from ib_mcp.guard.client import Guard
 from ib_mcp.market.contract import Contract
 from ib_mcp.market.missing import why
 from ibkr import field_values
+from ibkr.field_values import Timing
 from ibkr.fields import BY_NUMBER, Field
 
 _AVAILABILITY = BY_NUMBER["6509"]
@@ -26,7 +27,7 @@ class Quote:
     """
 
     contract: Contract
-    timing: str
+    timing: Timing
     age_ms: int
     updated: str | None
     values: dict[str, Decimal | bool | str]

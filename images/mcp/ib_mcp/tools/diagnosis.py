@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
+from ib_mcp import diagnosis
 from ib_mcp.context import ToolContext
+from ib_mcp.diagnosis import Check, Finding, Link
 from ib_mcp.gather import gather
 from ib_mcp.market.quotes import quotes
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.session import trouble
+from ib_mcp.tools.session import advised
 from ibkr import fields as known_fields
-from ibkr.errors import IbError, UpstreamError
-from ibkr.session import SessionState, Status
-
-_SAMPLE = "AAPL"
+from ibkr.session import Status
 
 
 @read_tool("Session")
 async def diagnose(context: ToolContext) -> Answer:
-    """Find the first broken link: guard, gateway, sign-in, brokerage session, accounts, market data."""
+    """Find the first broken link: keepalive, gateway, sign-in, brokerage session, accounts, market data, pacing."""
     guards = context.guard.each()
     if len(guards) == 1:
         return await _diagnose(context)
@@ -29,54 +26,55 @@ async def diagnose(context: ToolContext) -> Answer:
 
 async def _diagnose(context: ToolContext) -> Answer:
     """Of the one gateway that ``context`` is at."""
+    findings = [finding async for finding in diagnosis.examine(_way(context))]
+    broken = next((finding.link for finding in findings if finding.error), None)
+    answer: Answer = {"ok": broken is None}
+    if broken is not None:
+        answer["broken"] = broken.value
+    return answer | {"checks": [_row(finding) for finding in findings if finding.is_checked]}
+
+
+def _row(finding: Finding) -> Answer:
+    if finding.error is None:
+        return {"link": finding.link.value, "ok": True, "detail": finding.detail}
+    return {"link": finding.link.value, "ok": False, **advised(finding.error).envelope()["error"]}
+
+
+def _way(context: ToolContext) -> list[tuple[Link, Check]]:
     seen: dict[str, Status] = {}
 
-    async def guard() -> str:
+    async def keepalive() -> str:
         seen["status"] = await context.guard.status()
         return f"observed {seen['status'].age_seconds:.0f} s ago"
 
     async def gateway() -> str:
-        status = seen["status"]
-        if status.state in (SessionState.UNREACHABLE, SessionState.HUNG) and (error := trouble(status)):
-            raise error
-        latency = status.gateway.latency_ms
-        return "answers" if latency is None else f"answers in {latency:.0f} ms"
+        latency = seen["status"].gateway.latency_ms
+        good = "answers" if latency is None else f"answers in {latency:.0f} ms"
+        return diagnosis.of_status(Link.GATEWAY, seen["status"], good)
 
     async def sign_in() -> str:
-        status = seen["status"]
-        if status.state in (SessionState.LOGIN_REQUIRED, SessionState.MAINTENANCE) and (error := trouble(status)):
-            raise error
-        return f"signed in, {status.mode}"
+        return diagnosis.of_status(Link.SIGN_IN, seen["status"], f"signed in, {seen['status'].mode}")
 
-    async def brokerage() -> str:
-        if error := trouble(seen["status"]):
-            raise error
-        return "open"
+    async def brokerage_session() -> str:
+        return diagnosis.of_status(Link.BROKERAGE_SESSION, seen["status"], "open")
 
     async def accounts() -> str:
-        found = len(await context.accounts.all())
-        if not found:
-            raise UpstreamError("IBKR lists no account.", action="Sign in with another user.")
-        return f"{found} to read"
+        return diagnosis.of_accounts(await context.accounts.all())
 
     async def market_data() -> str:
-        contract = await context.contracts.resolve(_SAMPLE)
+        contract = await context.contracts.resolve(diagnosis.SAMPLE)
         (quote,) = await quotes(context.guard, [contract], known_fields.find(["last"]))
-        return f"{_SAMPLE} is {quote.timing}" + ("" if quote.complete else f": {next(iter(quote.missing.values()))}")
+        return diagnosis.of_quote(quote.timing, quote.values.get("last"), quote.missing.get("last", ""))
 
-    links: dict[str, Callable[[], Awaitable[str]]] = {
-        "guard": guard,
-        "gateway": gateway,
-        "sign-in": sign_in,
-        "brokerage session": brokerage,
-        "accounts": accounts,
-        "market data": market_data,
-    }
-    checks: list[Answer] = []
-    for name, check in links.items():
-        try:
-            checks.append({"link": name, "ok": True, "detail": await check()})
-        except IbError as error:
-            checks.append({"link": name, "ok": False, **error.envelope()["error"]})
-            return {"ok": False, "broken": name, "checks": checks}
-    return {"ok": True, "checks": checks}
+    async def pacing() -> str:
+        return diagnosis.not_refused()
+
+    return [
+        (Link.KEEPALIVE, keepalive),
+        (Link.GATEWAY, gateway),
+        (Link.SIGN_IN, sign_in),
+        (Link.BROKERAGE_SESSION, brokerage_session),
+        (Link.ACCOUNTS, accounts),
+        (Link.MARKET_DATA, market_data),
+        (Link.PACING, pacing),
+    ]

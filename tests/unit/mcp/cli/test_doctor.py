@@ -7,9 +7,10 @@ import threading
 import pytest
 
 from ib_mcp.cli.doctor import command
+from ib_mcp.diagnosis import Link
 
 
-def test_a_link_that_takes_long_is_named_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_link_that_takes_long_is_named_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     said = threading.Event()
 
@@ -23,6 +24,6 @@ def test_a_link_that_takes_long_is_named_meanwhile(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(command, "say", say)
     monkeypatch.setattr(command, "_PROGRESS_S", 0.0)
-    (finding,) = command.examine([("market data", slow)])
-    assert (finding.result, finding.detail) == ("ok", "found")
+    finding = await anext(command.examine([(Link.MARKET_DATA, slow)]))
+    assert (finding.holds, finding.detail) == (True, "found")
     assert told == ["checking market data, which takes a while"]

@@ -22,17 +22,18 @@ from support.serve import serve
 LINKS = [
     "name resolution",
     "TLS connection",
-    "gateway answers",
-    "SSO",
+    "gateway",
+    "sign-in",
     "brokerage session",
+    "accounts",
     "market data",
     "pacing",
 ]
 # What makes the simulator refuse, by the link that is then the first broken one.
 BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
-    ("SSO", "sign-out", {}, "Sign in"),
-    ("SSO", "maintenance", {"on": True}, ""),
-    ("SSO", "fault", {"kind": "html", "endpoint": "get_auth_status"}, ""),
+    ("sign-in", "sign-out", {}, "Sign in"),
+    ("sign-in", "maintenance", {"on": True}, ""),
+    ("sign-in", "fault", {"kind": "html", "endpoint": "get_auth_status"}, ""),
     ("brokerage session", "drop-brokerage", {}, "not open"),
     ("brokerage session", "compete", {"on": True}, "another session"),
     (
@@ -42,6 +43,12 @@ BROKEN: list[tuple[str, str, dict[str, Any], str]] = [
         "subscription",
     ),
     ("market data", "fault", {"kind": "answer", "endpoint": "get_price_snapshot", "status": 500}, "500"),
+    (
+        "accounts",
+        "fault",
+        {"kind": "answer", "endpoint": "list_portfolio_accounts", "status": 200, "body": []},
+        "another user",
+    ),
     ("pacing", "fault", {"kind": "answer", "endpoint": "list_brokerage_accounts", "status": 429}, "429"),
 ]
 
@@ -118,7 +125,7 @@ async def test_http_and_https_mixed_up_are_told_apart(tmp_path: Path, tls: ssl.S
         )
     assert too_much["broken"] == "TLS connection"
     assert "http://" in said(too_much)
-    assert too_little["broken"] == "gateway answers"
+    assert too_little["broken"] == "gateway"
     assert "https://" in said(too_little)
 
 
@@ -140,9 +147,9 @@ async def test_what_accepts_and_never_answers_is_given_up_after_some_seconds(tmp
             )
     assert handshake["broken"] == "TLS connection"
     assert "does not answer" in said(handshake)
-    assert answer["broken"] == "gateway answers"
+    assert answer["broken"] == "gateway"
     assert "does not answer" in said(answer)
-    assert ibkr["broken"] == "SSO"
+    assert ibkr["broken"] == "sign-in"
     assert "no answer from IBKR" in said(ibkr)
 
 
@@ -150,7 +157,7 @@ async def test_a_gateway_that_admits_other_addresses_only_is_found(tmp_path: Pat
     # What IBKR's program answers to an address that ips.allow does not name.
     async with serve(PlainTextResponse("Access Denied", status_code=404)) as url:
         report = await doctor(tmp_path, url)
-    assert report["broken"] == "gateway answers"
+    assert report["broken"] == "gateway"
     assert "ips.allow" in said(report)
 
 

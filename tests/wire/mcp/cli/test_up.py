@@ -161,7 +161,9 @@ def test_signed_out_it_leads_to_the_login_page(tmp_path: Path) -> None:
         assert httpx.get(running.login_url).status_code == 200
         doctor = cli.run(tmp_path, "doctor")
     assert doctor.returncode == 1
-    assert re.search(rf"FAILED  SSO .*\n *-> Sign in with a browser at {re.escape(running.login_url)}", doctor.stdout)
+    assert re.search(
+        rf"FAILED  sign-in .*\n *-> Sign in with a browser at {re.escape(running.login_url)}", doctor.stdout
+    )
 
 
 def test_a_gateway_that_is_started_later_does_not_hold_up_the_addresses(tmp_path: Path) -> None:

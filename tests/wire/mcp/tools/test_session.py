@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -137,7 +138,32 @@ async def test_diagnose_of_a_sound_session_reaches_the_market_data() -> None:
     async with agent() as a:
         found = (await a.read("diagnose")).body
         assert found["ok"]
-        assert found["checks"][-1] == {"link": "market data", "ok": True, "detail": "AAPL is live"}
+        assert [check["link"] for check in found["checks"]] == [
+            "keepalive",
+            "gateway",
+            "sign-in",
+            "brokerage session",
+            "accounts",
+            "market data",
+            "pacing",
+        ]
+        assert re.fullmatch(r"AAPL [0-9.]+, live", found["checks"][-2]["detail"])
+
+
+async def test_diagnose_says_when_there_are_no_quotes_and_when_requests_come_too_fast() -> None:
+    async with agent() as a:
+        row = {"conid": 265598, "6509": "N", "_updated": 1}
+        a.simulator.faults.add(FaultSpec(kind="answer", endpoint="get_price_snapshot", status=200, body=[row]))
+        unsubscribed = (await a.read("diagnose")).body
+        assert unsubscribed["broken"] == "market data"
+        assert "subscription" in unsubscribed["checks"][-1]["action"]
+        a.simulator.faults.add(FaultSpec(kind="answer", endpoint="list_brokerage_accounts", status=429))
+        a.simulator.faults.add(FaultSpec(kind="answer", endpoint="get_price_snapshot", status=429))
+        await asyncio.sleep(60)
+        paced = (await a.read("diagnose")).body
+        assert paced["broken"] == "pacing"
+        assert [check["link"] for check in paced["checks"]][-2:] == ["accounts", "pacing"]
+        assert "seconds" in paced["checks"][-1]["action"]
 
 
 async def test_the_session_says_that_ibkr_refuses_all_requests() -> None:

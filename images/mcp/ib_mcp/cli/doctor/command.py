@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
+from ib_mcp import diagnosis
 from ib_mcp.cli.console import say
-from ib_mcp.cli.doctor.checks import Broken, Paced
-from ib_mcp.cli.doctor.plans import PACING, Check, plan
+from ib_mcp.cli.doctor.plans import Step, plan
 from ib_mcp.cli.doctor.public import ByPublicUrl
 from ib_mcp.cli.stack import not_a_gateway
+from ib_mcp.diagnosis import Check, Finding, Link
+from ibkr.errors import IbError
 
 _PROGRESS_S = 2.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What became of one link."""
-
-    link: str
-    result: Literal["ok", "failed", "not checked"]
-    detail: str = ""
-    fix: str = ""
 
 
 def run(given: argparse.Namespace) -> int:
@@ -40,28 +32,35 @@ def run(given: argparse.Namespace) -> int:
         say(f"--public {given.public}: not an address such as https://ibkr.example.net/mcp.")
         return 2
     way = ByPublicUrl(given.public).plan() if given.public else plan(given.gateway)
-    out = sys.stderr if given.json else sys.stdout
-    findings = []
-    for finding in examine(way):
-        findings.append(finding)
-        out.write(line(finding))
-        out.flush()
-    broken = next((finding for finding in findings if finding.result == "failed"), None)
+    findings = asyncio.run(_tell(way, sys.stderr if given.json else sys.stdout))
+    broken = next((finding.link for finding in findings if finding.error), None)
     if given.json:
-        report = {
-            "ok": broken is None,
-            "broken": broken.link if broken else None,
-            "links": [asdict(finding) for finding in findings],
-        }
+        report = {"ok": broken is None, "broken": broken, "links": [row(finding) for finding in findings]}
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     return 0 if broken is None else 1
 
 
-def line(finding: Finding) -> str:
-    """One link for people; the cure on a line of its own."""
-    mark = {"ok": "ok", "failed": "FAILED", "not checked": "-"}[finding.result]
-    text = f"{mark:<8}{finding.link:<20}{finding.detail or finding.result}\n"
-    return text + (f"{'':<28}-> {finding.fix}\n" if finding.fix else "")
+async def _tell(way: list[Step], out: TextIO) -> list[Finding]:
+    findings = []
+    async for finding in examine(way):
+        findings.append(finding)
+        out.write(line(finding))
+        out.flush()
+    return findings
+
+
+def examine(way: list[Step]) -> AsyncIterator[Finding]:
+    """Each link in turn; one that takes long is named meanwhile."""
+    return diagnosis.examine([(link, _waiting(link, ask)) for link, ask in way])
+
+
+def _waiting(link: Link, ask: Callable[[], str]) -> Check:
+    # Nothing else runs here that could be held up.
+    async def check() -> str:
+        with _telling_if_slow(link):
+            return ask()
+
+    return check
 
 
 @contextmanager
@@ -74,26 +73,22 @@ def _telling_if_slow(link: str) -> Iterator[None]:
         timer.cancel()
 
 
-def examine(way: list[Check]) -> Iterator[Finding]:
-    """Each link in turn; after the first broken one the others are not checked."""
-    broken = False
-    paced: Paced | None = None
-    for link, check in way:
-        if paced and link == PACING:
-            wait = f"{paced.wait_s:g} seconds" if paced.wait_s else "15 minutes"
-            fix = f"Wait {wait}, and let nothing else use this gateway or this internet address for IBKR's API."
-            yield Finding(link, "failed", "requests are refused for coming too fast (429)", fix)
-            continue
-        if broken or paced:
-            yield Finding(link, "not checked")
-            continue
-        try:
-            with _telling_if_slow(link):
-                detail = check()
-            yield Finding(link, "ok", detail)
-        except Broken as error:
-            broken = True
-            yield Finding(link, "failed", error.detail, error.fix)
-        except Paced as error:
-            paced = error
-            yield Finding(link, "not checked", "the request was refused by pacing")
+def row(finding: Finding) -> dict[str, Any]:
+    """One link for programs."""
+    result = "ok" if finding.holds else "failed" if finding.error else "not checked"
+    return {"link": finding.link, "result": result, "detail": finding.detail, "fix": _fix(finding.error)}
+
+
+def line(finding: Finding) -> str:
+    """One link for people; the cure on a line of its own."""
+    mark = "ok" if finding.holds else "FAILED" if finding.error else "-"
+    text = f"{mark:<8}{finding.link:<20}{finding.detail or 'not checked'}\n"
+    fix = _fix(finding.error)
+    return text + (f"{'':<28}-> {fix}\n" if fix else "")
+
+
+def _fix(error: IbError | None) -> str:
+    if error is None:
+        return ""
+    # Who runs this is the one who signs in.
+    return f"Sign in with a browser at {error.login}." if error.login else error.action

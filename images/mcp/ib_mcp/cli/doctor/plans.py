@@ -5,22 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from ib_mcp import diagnosis
 from ib_mcp.cli import state
 from ib_mcp.cli.doctor import checks
-from ib_mcp.cli.doctor.checks import Broken
 from ib_mcp.cli.http import Reply, answers
 from ib_mcp.cli.stack import Stack
-from ibkr.session import SessionState, Status
+from ib_mcp.diagnosis import Link
+from ibkr.errors import UpstreamUnreachable
+from ibkr.session import Status
 
-Check = tuple[str, Callable[[], str]]
-
-PACING = "pacing"
-_NOT_REACHED = (SessionState.STARTING, SessionState.UNREACHABLE, SessionState.HUNG)
-_NOT_SIGNED_IN = (SessionState.LOGIN_REQUIRED, SessionState.MAINTENANCE)
-_NOT_OPEN = (SessionState.REOPENING, SessionState.COMPETING, SessionState.PORTFOLIO_ONLY)
+Step = tuple[Link, Callable[[], str]]
+"""A link, and how it is asked; that waits, and says what it found or raises what is broken."""
 
 
-def plan(gateway: str | None) -> list[Check]:
+def plan(gateway: str | None) -> list[Step]:
     """The way to ``gateway``; without one, by the guard that the settings name, else by the running `ib-mcp up`."""
     if gateway:
         return ByGateway(gateway.rstrip("/")).plan()
@@ -32,7 +30,7 @@ def plan(gateway: str | None) -> list[Check]:
         guard = ByGuard(str(given.guard_url).rstrip("/"), given.guard_token.get_secret_value())
         return [*_connection(guard.url, "keepalive"), *guard.plan()]
     stacks = state.running()
-    return _by_stack(stacks[0]) if stacks else [("ib-mcp up", _not_running)]
+    return _by_stack(stacks[0]) if stacks else [(Link.STACK, _not_running)]
 
 
 class ByGateway:
@@ -43,17 +41,18 @@ class ByGateway:
         self._send = checks.to_gateway(url)
         self._flags = Reply(0, None)
 
-    def plan(self) -> list[Check]:
+    def plan(self) -> list[Step]:
         return [
             *_connection(self.url),
-            ("gateway answers", lambda: checks.gateway_answers(self.url)),
-            ("SSO", self._sso),
-            ("brokerage session", lambda: checks.brokerage(self._flags.body)),
-            ("market data", lambda: checks.market_data(self._send)),
-            (PACING, _not_refused),
+            (Link.GATEWAY, lambda: checks.gateway(self.url)),
+            (Link.SIGN_IN, self._sign_in),
+            (Link.BROKERAGE_SESSION, lambda: checks.brokerage_session(self._flags.body)),
+            (Link.ACCOUNTS, lambda: checks.accounts(self._send)),
+            (Link.MARKET_DATA, lambda: checks.market_data(self._send)),
+            (Link.PACING, diagnosis.not_refused),
         ]
 
-    def _sso(self) -> str:
+    def _sign_in(self) -> str:
         self._flags = self._send("POST", "/iserver/auth/status")
         return checks.sign_in(self._flags, self.url)
 
@@ -68,45 +67,43 @@ class ByGuard:
         self._send = checks.to_guard(url, token)
         self._status: Status
 
-    def plan(self) -> list[Check]:
+    def plan(self) -> list[Step]:
         return [
-            ("keepalive", self._keepalive),
+            (Link.KEEPALIVE, self._keepalive),
             *(_connection(self._gateway) if self._gateway else []),
-            ("gateway answers", lambda: self._unless(_NOT_REACHED, "the keepalive reaches it")),
-            ("SSO", lambda: self._unless(_NOT_SIGNED_IN, "signed in")),
-            ("brokerage session", lambda: self._unless(_NOT_OPEN, f"open ({self._status.mode})")),
-            ("market data", lambda: checks.market_data(self._send)),
-            (PACING, _not_refused),
+            (Link.GATEWAY, lambda: self._of_status(Link.GATEWAY, "the keepalive reaches it")),
+            (Link.SIGN_IN, lambda: self._of_status(Link.SIGN_IN, f"signed in, {self._status.mode}")),
+            (Link.BROKERAGE_SESSION, lambda: self._of_status(Link.BROKERAGE_SESSION, "open")),
+            (Link.ACCOUNTS, lambda: checks.accounts(self._send)),
+            (Link.MARKET_DATA, lambda: checks.market_data(self._send)),
+            (Link.PACING, diagnosis.not_refused),
         ]
 
     def _keepalive(self) -> str:
         self._status = checks.keepalive(self.url, self._token)
         return f"{self.url} says {self._status.state}"
 
-    def _unless(self, states: tuple[SessionState, ...], good: str) -> str:
-        checks.held_up(self._status, states)
-        return good
+    def _of_status(self, link: Link, good: str) -> str:
+        return diagnosis.of_status(link, self._status, good)
 
 
-def _by_stack(stack: Stack) -> list[Check]:
+def _by_stack(stack: Stack) -> list[Step]:
     def server() -> str:
         if answers(stack.mcp_url.removesuffix("/mcp") + "/readyz") is None:
-            raise Broken(f"{stack.mcp_url} does not answer", "Look into mcp.log in the folder that 'ib-mcp up' named.")
+            raise UpstreamUnreachable(
+                f"{stack.mcp_url} does not answer", action="Look into mcp.log in the folder that 'ib-mcp up' named."
+            )
         return stack.mcp_url
 
-    return [("MCP server", server), *ByGuard(stack.guard_url, stack.guard_token, stack.gateway_url).plan()]
+    return [(Link.MCP_SERVER, server), *ByGuard(stack.guard_url, stack.guard_token, stack.gateway_url).plan()]
 
 
-def _connection(url: str, listener: str = "gateway") -> list[Check]:
+def _connection(url: str, listener: str = "gateway") -> list[Step]:
     return [
-        ("name resolution", lambda: checks.resolve(url)),
-        ("TLS connection", lambda: checks.handshake(url, listener)),
+        (Link.NAME_RESOLUTION, lambda: checks.resolve(url)),
+        (Link.TLS_CONNECTION, lambda: checks.handshake(url, listener)),
     ]
 
 
 def _not_running() -> str:
-    raise Broken("it does not run", "Start 'ib-mcp up', or check a gateway with --gateway URL.")
-
-
-def _not_refused() -> str:
-    return "no request was refused"
+    raise UpstreamUnreachable("it does not run", action="Start 'ib-mcp up', or check a gateway with --gateway URL.")

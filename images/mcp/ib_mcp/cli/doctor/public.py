@@ -10,13 +10,15 @@ import re
 import secrets
 import socket
 import ssl
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from ib_mcp.cli.doctor.checks import Broken, resolve
+from ib_mcp.cli.doctor.checks import resolve
+from ib_mcp.cli.doctor.plans import Step
 from ib_mcp.cli.http import Reply, ask
+from ib_mcp.diagnosis import Link
 from ib_service.http.addresses import is_loopback
+from ibkr.errors import UpstreamError
 
 _TIMEOUT_S = 10.0
 _RESOURCE = "/.well-known/oauth-protected-resource"
@@ -36,16 +38,16 @@ class ByPublicUrl:
         self._server: dict[str, Any] = {}
         self._client = ""
 
-    def plan(self) -> list[tuple[str, Callable[[], str]]]:
+    def plan(self) -> list[Step]:
         return [
-            ("address", self._address),
-            ("name resolution", lambda: resolve(self._origin)),
-            ("certificate", self._certificate),
-            ("challenge", self._challenge),
-            ("resource metadata", self._resource_metadata),
-            ("server metadata", self._server_metadata),
-            ("registration", self._registration),
-            ("consent page", self._consent),
+            (Link.ADDRESS, self._address),
+            (Link.NAME_RESOLUTION, lambda: resolve(self._origin)),
+            (Link.CERTIFICATE, self._certificate),
+            (Link.CHALLENGE, self._challenge),
+            (Link.RESOURCE_METADATA, self._resource_metadata),
+            (Link.SERVER_METADATA, self._server_metadata),
+            (Link.REGISTRATION, self._registration),
+            (Link.CONSENT_PAGE, self._consent),
         ]
 
     def _address(self) -> str:
@@ -53,7 +55,9 @@ class ByPublicUrl:
         if is_loopback(self._host):
             return "on this machine, where no hosted agent comes"
         if parts.scheme != "https" or parts.port not in (None, 443):
-            raise Broken(f"{self._url} is not https on port 443", "Hosted agents call no other port: serve it there.")
+            raise UpstreamError(
+                f"{self._url} is not https on port 443", action="Hosted agents call no other port: serve it there."
+            )
         return self._url if self._path == "/mcp" else f"{self._url}; agents look for other paths at the host's root"
 
     def _certificate(self) -> str:
@@ -67,31 +71,39 @@ class ByPublicUrl:
                 return f"valid until {(secure.getpeercert() or {}).get('notAfter', 'unknown')}"
         except ssl.SSLCertVerificationError as error:
             fix = "Serve a certificate of a public authority with its whole chain: hosted agents know no other."
-            raise Broken(f"the certificate is not trusted: {error.verify_message}", fix) from None
+            raise UpstreamError(f"the certificate is not trusted: {error.verify_message}", action=fix) from None
         except OSError as error:
-            raise Broken(f"no TLS connection to {self._host}:443: {error}", "Open port 443 to the internet.") from None
+            raise UpstreamError(
+                f"no TLS connection to {self._host}:443: {error}", action="Open port 443 to the internet."
+            ) from None
 
     def _challenge(self) -> str:
         for path in (self._path, self._path + "/"):
             for method in ("POST", "GET", "HEAD"):
                 reply = self._ask(method, path)
                 if reply.status != 401:
-                    raise Broken(f"{method} {path} is answered {_said(reply)}, not 401", _PROXY)
+                    raise UpstreamError(f"{method} {path} is answered {_said(reply)}, not 401", action=_PROXY)
                 if "resource_metadata=" not in reply.headers.get("www-authenticate", ""):
                     fix = (
                         "Turn OAuth on (PUBLIC_URL, PASSPHRASE, OAUTH_STORE), and let the proxy keep WWW-Authenticate."
                     )
-                    raise Broken(f"{method} {path} is answered 401 without resource_metadata in WWW-Authenticate", fix)
+                    raise UpstreamError(
+                        f"{method} {path} is answered 401 without resource_metadata in WWW-Authenticate", action=fix
+                    )
         named = re.search(r'resource_metadata="([^"]*)"', self._ask("POST", self._path).headers["www-authenticate"])
         if named is None or not named[1].startswith(f"{self._origin}/"):
-            raise Broken(f"the challenge names {named[1] if named else 'nothing'}", f"Set PUBLIC_URL={self._origin}.")
+            raise UpstreamError(
+                f"the challenge names {named[1] if named else 'nothing'}", action=f"Set PUBLIC_URL={self._origin}."
+            )
         return "401 with resource_metadata, for every method"
 
     def _resource_metadata(self) -> str:
         for path in (f"{_RESOURCE}{self._path}", _RESOURCE):
             told = self._document(path)
             if told.get("resource") != self._url:
-                raise Broken(f"{path} names the resource {told.get('resource')}", f"Set PUBLIC_URL={self._origin}.")
+                raise UpstreamError(
+                    f"{path} names the resource {told.get('resource')}", action=f"Set PUBLIC_URL={self._origin}."
+                )
         return self._url
 
     def _server_metadata(self) -> str:
@@ -99,11 +111,11 @@ class ByPublicUrl:
         found = [self._document(path) for path in paths]
         for path, told in zip(paths, found, strict=True):
             if told != found[0]:
-                raise Broken(f"{path} says something else than {paths[0]}", _PROXY)
+                raise UpstreamError(f"{path} says something else than {paths[0]}", action=_PROXY)
         self._server = found[0]
         for name in ("authorization_endpoint", "token_endpoint", "registration_endpoint"):
             if not str(found[0].get(name, "")).startswith(f"{self._origin}/"):
-                raise Broken(f"{name} is {found[0].get(name)}", f"Set PUBLIC_URL={self._origin}.")
+                raise UpstreamError(f"{name} is {found[0].get(name)}", action=f"Set PUBLIC_URL={self._origin}.")
         return f"issuer {self._server.get('issuer')}"
 
     def _registration(self) -> str:
@@ -112,7 +124,7 @@ class ByPublicUrl:
         reply = self._ask("POST", path, json.dumps(asked), "application/json")
         if reply.status != 201 or not isinstance(reply.body, dict):
             fix = "Wait a minute where there were too many; else: " + _PROXY
-            raise Broken(f"POST {path} is answered {_said(reply)}, not 201", fix)
+            raise UpstreamError(f"POST {path} is answered {_said(reply)}, not 201", action=fix)
         self._client = str(reply.body.get("client_id"))
         return "201; the client that was made for this goes away by itself"
 
@@ -125,16 +137,18 @@ class ByPublicUrl:
         reply = self._ask("GET", f"{path}?{urlencode(asked)}")
         location = reply.headers.get("location", "")
         if reply.status != 302 or not location.startswith(f"{self._origin}/"):
-            raise Broken(f"GET {path} is answered {_said(reply)}, with location {location[:80] or 'none'}", _PROXY)
+            raise UpstreamError(
+                f"GET {path} is answered {_said(reply)}, with location {location[:80] or 'none'}", action=_PROXY
+            )
         page = self._ask("GET", location.removeprefix(self._origin))
         if page.status != 200 or "<form" not in str(page.body):
-            raise Broken(f"GET {urlsplit(location).path} is answered {_said(page)}, not the page", _PROXY)
+            raise UpstreamError(f"GET {urlsplit(location).path} is answered {_said(page)}, not the page", action=_PROXY)
         return "shown; what is left is your passphrase"
 
     def _document(self, path: str) -> dict[str, Any]:
         reply = self._ask("GET", path)
         if reply.status != 200 or not isinstance(reply.body, dict):
-            raise Broken(f"GET {path} is answered {_said(reply)}, not 200 with JSON", _PROXY)
+            raise UpstreamError(f"GET {path} is answered {_said(reply)}, not 200 with JSON", action=_PROXY)
         return reply.body
 
     def _ask(self, method: str, target: str, content: str | None = None, kind: str = "") -> Reply:
@@ -143,7 +157,7 @@ class ByPublicUrl:
         try:
             return ask(url, method=method, timeout_s=_TIMEOUT_S, content=content, headers=headers)
         except (OSError, http.client.HTTPException) as error:
-            raise Broken(f"{method} {target[:60]} is not answered: {error}", _PROXY) from None
+            raise UpstreamError(f"{method} {target[:60]} is not answered: {error}", action=_PROXY) from None
 
 
 def _said(reply: Reply) -> str:
