@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from itertools import dropwhile
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
-    return [shlex.split(line) for line in lines]
+    # Settings may stand before a command.
+    return [list(dropwhile(lambda word: re.match(r"[A-Z_]+=", word), shlex.split(line))) for line in lines]
 
 
 def pasted(token: str) -> object:
