@@ -66,7 +66,7 @@ async def serving(
             **given,
         )
         async with router.connect(settings, httpx.ASGITransport(guard)) as client:
-            app = create_app(settings, create_server(settings, client))
+            app = create_app(settings, create_server(settings, client), client)
             async with app.router.lifespan_context(app):
                 later.app = front(app)
                 yield origin

@@ -24,18 +24,22 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ib_mcp.agent_log import AGENTS
 from ib_mcp.auth.issuer import Issuer
 from ib_mcp.auth.scopes import READ, WRITE
 from ib_mcp.auth.token_folder import TokenFolder
 from ib_mcp.auth.verifier import HashedBearer, StaticTokens
+from ib_mcp.guard.client import Guard
 from ib_mcp.http.documents import fetch_json
 from ib_mcp.http.error_bodies import ErrorBodies
+from ib_mcp.http.status_page import LocalPage, OwnersPage
 from ib_mcp.http.step_up import StepUp
 from ib_mcp.oauth.passphrase import Passphrase
 from ib_mcp.oauth.provider import OwnerOAuth, Place
 from ib_mcp.oauth.routes import PAGES, OAuthPaths, for_people, for_programs, resource_documents
 from ib_mcp.oauth.store import Store
 from ib_mcp.settings import HttpSettings
+from ib_service.http.addresses import is_loopback
 
 _PATH = "/mcp"
 _VERSION = b"mcp-protocol-version"
@@ -47,8 +51,8 @@ _LARGEST_BODY = 4 * 1024 * 1024
 _SILENT_S = 30
 
 
-def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
-    """``server`` over stateless streamable HTTP, guarded as ``settings`` say."""
+def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = None) -> Starlette:
+    """``server`` over stateless streamable HTTP, guarded as ``settings`` say; with ``guard`` the owner's page too."""
     oauth = None
     if not settings.no_auth:
         folder = None if settings.tokens_dir is None else TokenFolder(settings.tokens_dir)
@@ -82,9 +86,14 @@ def create_app(settings: HttpSettings, server: FastMCP) -> Starlette:
     if place is not None and oauth is not None and settings.passphrase is not None:
         passphrase = Passphrase(settings.passphrase.get_secret_value(), time.monotonic)
         app.router.routes.extend(for_people(oauth, passphrase))
+        if guard is not None:
+            owners = OwnersPage(guard, AGENTS, oauth.store, passphrase, place)
+            app.router.routes.append(Route("/", owners.handle, methods=["GET", "POST"]))
         app.add_middleware(OAuthPaths, place=place, routes=for_programs(oauth))
     elif place is not None and place.issuers:
         app.add_middleware(OAuthPaths, place=place, routes=resource_documents(place))
+    if oauth is None and guard is not None and is_loopback(settings.host):
+        app.router.routes.append(Route("/", LocalPage(guard, AGENTS).handle))
     streaming = app.router.lifespan_context
 
     @asynccontextmanager

@@ -41,7 +41,7 @@ def serve_http(settings: HttpSettings) -> None:
 async def _serve_http(settings: HttpSettings, listener: Listener, own: socket.socket) -> None:
     async with router.connect(settings) as client:
         try:
-            app = create_app(settings, _server(settings, client))
+            app = create_app(settings, _server(settings, client), client)
         except StoreFailed as problem:
             sys.stderr.write(f"IB_MCP_OAUTH_STORE: {problem}\n")
             raise SystemExit(2) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from html import escape
 from urllib.parse import urlsplit
 
@@ -15,8 +17,9 @@ _WHAT = {
     TRADE: "Trade: place and cancel orders",
 }
 # No form-action: browsers would stop the way back to the agent.
+_POLICY = "Content-Security-Policy"
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    _POLICY: "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -34,18 +37,29 @@ display:block;margin:.4rem 0}input[type=text],input[type=password]{width:100%;pa
 color:inherit;background:transparent;border:1px solid var(--line);border-radius:.4rem}[role=alert]{
 color:var(--bad);font-weight:600}button{font:inherit;padding:.6rem 1.2rem;border-radius:.4rem;
 border:1px solid var(--line);background:transparent;color:inherit}button.go{background:var(--go);
-border-color:var(--go);color:var(--card);margin-right:.5rem}
+border-color:var(--go);color:var(--card);margin-right:.5rem}h2{font-size:1.1rem;margin:1.5rem 0 .5rem}
+.wide{overflow-x:auto}.wide td,.wide th{white-space:nowrap}
+table{border-collapse:collapse}th,td{text-align:left;padding:.3rem .8rem .3rem 0;
+vertical-align:top}
 """
 
 
-def page(title: str, body: str, status: int = 200, headers: dict[str, str] | None = None) -> HTMLResponse:
+def page(
+    title: str, body: str, status: int = 200, headers: dict[str, str] | None = None, script: str = ""
+) -> HTMLResponse:
+    """``script`` may ask this server again, and is the only one that may run."""
+    own = {}
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy = f"{_HEADERS[_POLICY]}; script-src 'sha256-{digest}'; connect-src 'self'"
+        script, own = f"<script>{script}</script>", {_POLICY: policy}
     text = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>{script}</head>"
         f"<body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
     )
-    return HTMLResponse(text, status, {**_HEADERS, **(headers or {})})
+    return HTMLResponse(text, status, {**_HEADERS, **own, **(headers or {})})
 
 
 def refusal(said: str, status: int = 400) -> HTMLResponse:

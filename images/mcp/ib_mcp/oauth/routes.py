@@ -28,7 +28,7 @@ _WITHIN_S = 60.0
 _FRESH = {"Cache-Control": "public, max-age=300"}
 
 
-PAGES = frozenset({"/authorize", "/consent"})
+PAGES = frozenset({"/", "/authorize", "/consent"})
 
 
 class OAuthPaths:

@@ -17,6 +17,7 @@ from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import Tool, ToolResult
 
 from ib_mcp import metrics
+from ib_mcp.agent_log import AGENTS
 from ib_mcp.auth.scopes import READ, scope_of
 from ib_mcp.server.agents import Agent, Agents
 from ib_mcp.tools import session
@@ -79,6 +80,7 @@ class CallMiddleware(Middleware):
             seconds = time.perf_counter() - started
             metrics.TOOL_CALLS.labels(label, outcome).inc()
             metrics.AGENT_CALLS.labels(asking.grant.name, outcome).inc()
+            AGENTS.note(asking.grant.name, label, outcome)
             metrics.TOOL_SECONDS.labels(label).observe(seconds)
             level = logging.DEBUG if outcome == "ok" else logging.INFO
             log.log(

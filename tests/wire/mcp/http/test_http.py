@@ -49,7 +49,7 @@ class StubGuard:
 async def application(stub: StubGuard, **given: Any) -> AsyncIterator[Starlette]:
     settings = HttpSettings(**({"guard_url": "http://guard.test", "guard_token": "g", "token": TOKEN} | given))
     async with router.connect(settings, httpx.ASGITransport(stub.app)) as connected:
-        yield create_app(settings, create_server(settings, connected))
+        yield create_app(settings, create_server(settings, connected), connected)
 
 
 @asynccontextmanager

@@ -1,0 +1,81 @@
+"""The owner's page: what it shows, to whom, and how a grant is ended there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import httpx
+import pytest
+
+from support import oauth, programs
+from wire.mcp.auth.test_consent_page import browser, violations
+from wire.mcp.auth.test_oauth import opened
+from wire.mcp.http.test_http import StubGuard, answered, application, question, serving
+
+
+async def _at(address: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    async with application(StubGuard()) as app, app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, client=(address, 1234))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8800") as web:
+            return await web.get("/", headers=headers)
+
+
+async def test_without_a_passphrase_it_is_for_this_machine_only() -> None:
+    page = await _at("127.0.0.1")
+    assert page.status_code == 200
+    assert "authenticated" in page.text
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    assert (await _at("192.0.2.7")).status_code == 403
+    assert (await _at("127.0.0.1", {"x-forwarded-for": "192.0.2.7"})).status_code == 403
+    async with serving(host="0.0.0.0") as web:
+        assert (await web.get("/")).status_code == 404
+
+
+async def test_with_one_it_is_for_the_owner_who_ends_a_grant_there(tmp_path: Path) -> None:
+    async with opened(tmp_path) as b:
+        token = (await b.tokens())["access_token"]
+        asked = question("tools/call", token=token, name="list_accounts", arguments={})
+        answered(await b.web.post("/mcp", **asked))
+        b.web.cookies.clear()
+        closed = await b.web.get("/")
+        assert "claude-1" not in closed.text
+        assert "authenticated" not in closed.text
+        wrong = await b.web.post("/", data={"action": "sign-in", "passphrase": "wrong"})
+        assert wrong.status_code == 403
+        forged = await b.web.get("/", headers={"cookie": "__Host-ib-owner=9999999999.00"})
+        assert "claude-1" not in forged.text
+        assert (await b.web.post("/", data={"action": "revoke", "grant": "x"})).status_code == 403
+        done = await b.web.post("/", data={"action": "sign-in", "passphrase": oauth.PASSPHRASE})
+        assert done.status_code == 303
+        assert "samesite=strict" in done.headers["set-cookie"].lower()
+        page = (await b.web.get("/")).text
+        assert "list_accounts" in page
+        assert token not in page
+        fields = dict(re.findall(r'name=(proof|grant) value="([^"]+)"', page))
+        assert (await b.web.post("/", data=fields | {"action": "revoke", "proof": "0"})).status_code == 403
+        assert (await b.web.post("/", data=fields | {"action": "revoke"})).status_code == 303
+        assert (await b.web.post("/mcp", **asked)).status_code == 401
+        await b.web.post("/", data=fields | {"action": "out"})
+        assert "list_accounts" not in (await b.web.get("/")).text
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1000), ("dark", 360)])
+async def test_everyone_can_read_it(tmp_path: Path, scheme: Literal["dark", "light"], width: int) -> None:
+    async with oauth.serving(tmp_path / "oauth.db") as origin, browser(scheme, width) as page:
+        await page.goto(origin)
+        try:
+            assert await violations(page) == []
+        except programs.Unavailable as reason:
+            pytest.skip(str(reason))
+        await page.get_by_label("Passphrase of the owner").fill(oauth.PASSPHRASE)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_role("heading", name="Session").wait_for()
+        assert await violations(page) == []
+        wide = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        assert await page.evaluate(wide), "it has to be scrolled sideways"
+        # Its own script runs under its own policy.
+        async with page.expect_response(lambda response: response.url == f"{origin}/", timeout=20_000) as again:
+            pass
+        assert (await again.value).ok
