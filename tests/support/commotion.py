@@ -10,6 +10,7 @@ import itertools
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -42,8 +43,8 @@ class Findings:
     refusals: Counter[str] = field(default_factory=Counter)
     troubles: Counter[str] = field(default_factory=Counter)
 
-    def note(self, what: str) -> None:
-        if len(self.wrong) < 50:
+    def note(self, what: str, *, most: int = 50) -> None:
+        if len(self.wrong) < most:
             self.wrong.append(what)
 
 
@@ -159,7 +160,10 @@ class Commotion:
                 answered_at = now
                 self._check(path, reply)
             else:
-                self.findings.refusals[reply.json()["error"]["code"]] += 1
+                code = reply.json()["error"]["code"]
+                self.findings.refusals[code] += 1
+                if code == "session_reopening" and self._keepalive.keeper.status().pacing.penalty_until is not None:
+                    self.findings.note(f"{now:.0f} agent {number} is not told of the penalty: {reply.text[:120]}")
                 starved_s = now - max(answered_at, self._well_since + 120)
                 if self._is_well and deadline_s >= _PATIENT_S and starved_s > _STARVES_S:
                     self.findings.note(f"{now:.0f} agent {number} of {deadline_s} s starves: {reply.text[:120]}")
@@ -229,16 +233,17 @@ class Commotion:
         return asker("list_positions", path={"accountId": account, "pageId": "0"})
 
     def _check_leaks(self) -> None:
+        note = partial(self.findings.note, most=60)
         guard, pacer = self._keepalive.guard, self._keepalive._pacer
         if guard.busy or pacer.running or pacer.waiting:
-            self.findings.note(f"{guard.busy} requests are under way after everybody left")
+            note(f"{guard.busy} requests are under way after everybody left")
         _, memory = guard._sessions.observe()
         if memory.lines.in_use:
-            self.findings.note(f"{memory.lines.in_use} market-data lines are in use by nobody")
+            note(f"{memory.lines.in_use} market-data lines are in use by nobody")
         if len(lines_of(self._broker.session.memory)) > 100:
-            self.findings.note("IBKR holds more than a hundred lines")
+            note("IBKR holds more than a hundred lines")
         if refused := self._broker.limits.refused:
-            self.findings.note(f"IBKR refused {refused} requests with a 429")
+            note(f"IBKR refused {refused} requests with a 429")
 
 
 def show(findings: Findings) -> str:

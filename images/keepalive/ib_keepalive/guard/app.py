@@ -234,6 +234,7 @@ class Guard:
 
     def _error(self, error: IbError) -> HttpReply:
         self._count["error"]()
+        error = self._pacer.heed_penalty(error)
         if isinstance(error, LoginRequired) and error.login is None:
             error.login = self._status().login.url_hint
         reply = error_reply(error)

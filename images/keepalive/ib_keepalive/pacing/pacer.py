@@ -18,7 +18,7 @@ from ib_keepalive.pacing.shared_call import SharedCall, Waiter
 from ib_keepalive.pacing.sliding_window import CountedCall
 from ib_keepalive.pacing.usage_journal import UsageJournal
 from ibkr.catalogue import Catalogue
-from ibkr.errors import PacingLimited, UpstreamTimeout
+from ibkr.errors import IbError, PacingLimited, UpstreamTimeout
 from ibkr.operation import Pacing
 
 log = structlog.get_logger("ib_keepalive.guard")
@@ -108,6 +108,12 @@ class Pacer:
         left = self._penalty_box.left(_now(), operation)
         if left:
             raise self._penalty(operation)
+
+    def heed_penalty(self, error: IbError) -> IbError:
+        """``error``, or the penalty where the error promises something sooner than IBKR answers anybody."""
+        if error.retry_after_s is None or error.retry_after_s >= self.penalty_left():
+            return error
+        return self._penalty("")
 
     async def turn(self, call: SharedCall, request: Hashable) -> Ticket:
         """Wait for a turn; give the ticket back with ``done``.

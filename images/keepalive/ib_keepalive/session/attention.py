@@ -60,8 +60,13 @@ class Attention:
         if result.outcome in _LOST:
             self.tickle_due = self._tickle_held_until = now + timing.UNANSWERED_TICKLE_S
 
-    def concluded(self, result: ProbeResult, verdict: Verdict, now: float, own_tickle: float | None) -> None:
-        """``result`` led to ``verdict``; ``own_tickle`` is when IBKR's program tickles next, if that is known."""
+    def concluded(
+        self, result: ProbeResult, verdict: Verdict, now: float, *, own_tickle: float | None, penalty_s: float
+    ) -> None:
+        """``result`` led to ``verdict``; ``own_tickle`` is when IBKR's program tickles next, if that is known.
+
+        ``penalty_s``: left of IBKR's penalty.
+        """
         if now < self._tickle_held_until and result.outcome not in _UNANSWERED:
             # The one without an answer has gone out by now, if it ever will.
             self._tickle_held_until = now
@@ -69,6 +74,9 @@ class Attention:
         until = self._signing_in_until if verdict.state is SessionState.AUTHENTICATED else self._watched_until
         wait = timing.next_probe_s(result, verdict, now=now, watched=now < until)
         if result.outcome is Outcome.BUSY:
+            if penalty_s:
+                # Callers were told to come back when it ends, and then the state should be known.
+                wait = min(wait, penalty_s)
             self.busy_until = now + wait
         elif own_tickle is not None and verdict.state in SIGNED_IN:
             wait = timing.before_own_tickle_s(wait, own_tickle - now)

@@ -50,9 +50,10 @@ class Keeper:
         self._metrics = metrics
         self._wall = wall
         self._clock = asyncio.get_running_loop().time
-        self._pacing = pacing
         self._poller = Poller(client, metrics, pacing)
-        self.tracker = SessionTracker(settings, metrics, self._poller, clock=self._clock, wall=wall)
+        self.tracker = SessionTracker(
+            settings, metrics, self._poller, clock=self._clock, wall=wall, penalty_left=pacing.penalty_left
+        )
         self._ladder = Ladder(
             self._poller,
             self.tracker.identity,
@@ -65,7 +66,7 @@ class Keeper:
 
     def status(self) -> Status:
         """What ``/status`` says now."""
-        return self.tracker.status(self._pacing.penalty_left())
+        return self.tracker.status()
 
     @property
     def is_turning(self) -> bool:

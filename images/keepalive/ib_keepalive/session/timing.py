@@ -7,8 +7,9 @@ from ib_keepalive.session.states import BROKEN_TO_GIVE_UP, Verdict
 from ibkr.session import SessionState
 
 TICKLE_S = 60.0
-# A tickle without an answer may wait in the gateway and go out with the next one: IBKR takes one a second.
-UNANSWERED_TICKLE_S = 240.0
+# A tickle without an answer may wait in the gateway and go out with the next one: IBKR takes one a second. With the
+# longest step to the next look, and what was waited for its answer, it stays below IBKR's shorter idle limit.
+UNANSWERED_TICKLE_S = 200.0
 STEADY_S = 15.0
 AFTER_CHANGE_S = 3.0
 OPENED_S = 1.0
@@ -24,7 +25,7 @@ LONGEST_BUSY_S = 900.0
 HANG_S = (3.0, 15.0, 30.0, 60.0)
 # After a late answer the next ones get longer, for as long.
 SLOW_LASTS_S = 300.0
-# IBKR ends an idle brokerage session after five to six minutes.
+# IBKR ends an idle brokerage session after five minutes by one page, after six by another.
 IDLE_S = 360.0
 # Before IBKR's program tickles by itself there must be time to see a loss and to mend it.
 AHEAD_OF_OWN_TICKLE_S = 7.0

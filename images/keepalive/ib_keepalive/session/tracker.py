@@ -31,7 +31,10 @@ _UNANSWERED = (Outcome.TIMEOUT, Outcome.SILENT, Outcome.REFUSED, Outcome.BROKEN)
 
 
 class SessionTracker:
-    """Nothing here waits or sends. ``changed`` is set when the keeper should look at what is due."""
+    """Nothing here waits or sends. ``changed`` is set when the keeper should look at what is due.
+
+    ``penalty_left``: seconds for which IBKR refuses all requests.
+    """
 
     def __init__(
         self,
@@ -41,7 +44,9 @@ class SessionTracker:
         *,
         clock: Callable[[], float],
         wall: Callable[[], float],
+        penalty_left: Callable[[], float],
     ) -> None:
+        self._penalty_left = penalty_left
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
@@ -68,8 +73,8 @@ class SessionTracker:
         self.has_concluded = False
         self.changed = asyncio.Event()
 
-    def status(self, penalty_s: float) -> Status:
-        """What ``/status`` says now; ``penalty_s`` is left of IBKR's penalty."""
+    def status(self) -> Status:
+        """What ``/status`` says now."""
         self.note_sleep()
         return status.build(
             self.verdict,
@@ -83,7 +88,7 @@ class SessionTracker:
             down_until=self._down_until(),
             tickle_due=self.attention.tickle_due if timing.tickles(self.verdict) else None,
             login_hint=self._settings.login_hint,
-            penalty_s=penalty_s,
+            penalty_s=self._penalty_left(),
         )
 
     def watch(self) -> None:
@@ -166,7 +171,9 @@ class SessionTracker:
         self.has_concluded = self.has_concluded or verdict.state is not SessionState.STARTING
         if verdict.state is not before.state:
             self._change(before, verdict, now)
-        self.attention.concluded(result, verdict, now, self._gateway.next_tickle(now))
+        self.attention.concluded(
+            result, verdict, now, own_tickle=self._gateway.next_tickle(now), penalty_s=self._penalty_left()
+        )
         self.openings.delay(self.attention.busy_until - now)
 
     def _change(self, before: Verdict, verdict: Verdict, now: float) -> None:

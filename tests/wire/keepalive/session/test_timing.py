@@ -166,3 +166,24 @@ async def test_penalty_stops_everything_of_the_keeper_and_everything_of_the_guar
         assert [path.rpartition("/")[2] for _, path, _ in kept.gateway.calls] == ["tickle", "tickle"]
         assert (await kept.ask.get("/livez")).status_code == 200
         assert kept.state == "authenticated"
+
+
+async def test_tickles_that_are_received_and_never_answered_come_within_five_minutes() -> None:
+    async with keeping() as kept:
+        await asyncio.sleep(90)
+        kept.gateway.says, kept.gateway.calls[:] = "silence", []
+        await asyncio.sleep(3 * 3600)
+        tickles = kept.gateway.times("/tickle")
+        assert len(tickles) > 3 * 3600 / 300
+        assert all(200 <= after - before < 300 for before, after in pairwise(tickles))
+
+
+async def test_the_keeper_looks_when_the_penalty_ends() -> None:
+    async with keeping() as kept:
+        await asyncio.sleep(90)
+        kept.gateway.says, kept.gateway.calls[:] = 429, []
+        await asyncio.sleep(590)
+        first = kept.gateway.calls[0][0]
+        kept.gateway.says = OPEN
+        await asyncio.sleep(first + 601 - asyncio.get_running_loop().time())
+        assert kept.state == "authenticated"
