@@ -47,11 +47,15 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Oldest first. ``lots``: the volume is in lots of unknown size, since IBKR's units cannot be parts of a share."""
+    """Oldest first. ``lots``: the volume is in lots of unknown size, since IBKR's units cannot be parts of a share.
+
+    ``unreadable``: for each bar that came without a time the one before it, None for the first.
+    """
 
     bars: list[Bar]
     timing: Timing
     lots: bool = False
+    unreadable: Sequence[Bar | None] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +91,20 @@ def parse_end(text: str, schedule: Schedule | None) -> End:
 def parse(body: dict[str, Any]) -> Bars:
     """Of IBKR's answer. Volume is in units (shares), which IBKR divides by a factor."""
     factor = decimal(body.get("volumeFactor")) or Decimal(1)
-    rows = [bar for bar in objects(body.get("data")) if _start(bar) is not None]
-    bars = [
-        Bar(
-            float(_start(bar) or 0),
-            figure(bar.get("o")),
-            figure(bar.get("h")),
-            figure(bar.get("l")),
-            figure(bar.get("c")),
-            _volume(bar.get("v"), factor),
-        )
-        # An empty window is answered with one bar without a time.
-        for bar in rows
-    ]
+    bars: list[Bar] = []
+    unreadable: list[Bar | None] = []
+    for row in objects(body.get("data")):
+        start = _start(row)
+        if start is None:
+            unreadable.append(bars[-1] if bars else None)
+            continue
+        first, high, low, last = (figure(row.get(name)) for name in "ohlc")
+        bars.append(Bar(start, first, high, low, last, _volume(row.get("v"), factor)))
     # IBKR's examples with the factor 1 have parts of a unit: then the unit is a lot.
     lots = factor == 1 and any(isinstance(bar.volume, float) for bar in bars)
-    return Bars(bars, availability(str(body.get("mdAvailability") or "")).timing, lots)
+    timing = availability(str(body.get("mdAvailability") or "")).timing
+    # An empty window is answered with one bar without a time.
+    return Bars(bars, timing, lots, unreadable if bars else [])
 
 
 def _start(bar: dict[str, Any]) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -30,6 +30,7 @@ from ibkr.errors import IbError, UpstreamError
 
 Source = Literal["trades", "midpoint", "bid_ask"]
 _MOST_SYMBOLS = 20
+_MOST_NAMES = 10
 _FIRST_DAYS = "the first day of each bar"
 _SUMMARY = (
     "symbol",
@@ -133,9 +134,7 @@ class _Question:
         unit = (await self.context.contracts.units.of([contract])).get(contract.conid)
         kept = self._meant(answered.bars, schedule, end)
         is_whole = len(answered.bars) < bars.MOST_BARS
-        return History(
-            contract, size, Bars(kept, answered.timing, answered.lots), schedule, reply.age_ms, unit, is_whole
-        )
+        return History(contract, size, replace(answered, bars=kept), schedule, reply.age_ms, unit, is_whole)
 
     async def _schedule(self, contract: Contract, size: str) -> Schedule | None:
         """For the exchange's dates; without it they are UTC's."""
@@ -226,9 +225,18 @@ def _about(asked: _Question, history: History, period: str) -> Answer:
         "timing": history.found.timing,
         "age_ms": history.age_ms,
         "last_bar": "unfinished" if unfinished else None,
+        "unreadable": _unreadable(history) or None,
         "dates": _FIRST_DAYS if periods.is_longer_than_a_day(history.size) else None,
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _unreadable(history: History) -> list[str]:
+    """The bars that IBKR sent without a time, by the ones before them."""
+    return [
+        "the first bar" if before is None else f"the bar after {history.when(before)}"
+        for before in history.found.unreadable[:_MOST_NAMES]
+    ]
 
 
 def _zone(history: History) -> str:
@@ -276,6 +284,9 @@ async def _several(
     )
     if is_coarse:
         answer["dates"] = _FIRST_DAYS
+    lost = {one.contract.symbol: names for one in histories if (names := _unreadable(one))}
+    if lost:
+        answer["unreadable"] = lost
     answer |= unknown(problems) | held
     if any(asked.is_unfinished(history) for history in histories):
         answer["last_bar"] = "unfinished"

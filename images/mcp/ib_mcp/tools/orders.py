@@ -15,7 +15,7 @@ from ib_mcp.formats.times import iso_compact, iso_ms
 from ib_mcp.portfolio import order as orders
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Text
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.row_contracts import Described, conids_of, described, left_out_note, symbol_of
+from ib_mcp.tools.row_contracts import Described, conids_of, described, left_out_note, readable, symbol_of, unreadable
 from ib_mcp.tools.row_filter import about, none_about
 from ibkr.errors import InvalidRequest, UpstreamError
 
@@ -67,14 +67,15 @@ async def get_account_orders(
     body = reply.object
     listed = objects(body.get("orders"))
     found = await context.accounts.own_rows(chosen, listed)
-    kept = [row for row in found.own if status == "all" or orders.state(row.get("status")) != "finished"]
-    known = await described(context, (conid for row in kept for conid in conids_of(row)))
+    told, broken = readable(found.own, "side")
+    kept = [row for row in told if status == "all" or orders.state(row.get("status")) != "finished"]
+    known = await described(context, (conid for row in (*kept, *broken) for conid in conids_of(row)))
     if symbol is not None:
         kept = about(symbol, kept, known)
     shown, more = cut(kept, cursor, limit)
     rows = compact(_ORDER, (_order(row, known) for row in shown), more, kept=2)
     answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "orders": rows}
-    answer |= known.note | found.left_out
+    answer |= known.note | found.left_out | unreadable(broken, known)
     if symbol is not None and not kept:
         answer |= none_about(symbol, "orders" if status == "all" else "working orders")
     inactive = sum(orders.state(row.get("status")) == "inactive" for row in kept)
@@ -93,7 +94,7 @@ def _order(row: dict[str, Any], known: Described) -> list[Any]:
     return [
         pick(row, "orderId", "order_id"),
         symbol_of(row, known),
-        row.get("conid"),
+        figure(row.get("conid")),
         "BAG" if orders.legs(row) else pick(row, "secType") or (contract.kind if contract else None),
         orders.side(row.get("side")),
         pick(row, "orderType", "origOrderType"),

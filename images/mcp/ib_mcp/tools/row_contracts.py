@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from ib_mcp.market.contract import Contract, undescribed
 from ib_mcp.portfolio import order
 from ib_mcp.tools.base import Answer
 from ibkr.errors import IbError
+
+_MOST_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,21 @@ def symbol_of(row: dict[str, Any], known: Described) -> str:
         conid.isdecimal() and not order.combo_currency(row) and str(pick(row, "secType", "sec_type") or "") != "CASH"
     )
     return undescribed(int(conid), text).symbol if is_one else text
+
+
+def readable(rows: Iterable[dict[str, Any]], needed: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Those that have ``needed``, without which a row says nothing, and the others."""
+    sound: list[dict[str, Any]] = []
+    broken: list[dict[str, Any]] = []
+    for row in rows:
+        (broken if row.get(needed) in (None, "") else sound).append(row)
+    return sound, broken
+
+
+def unreadable(rows: Sequence[dict[str, Any]], known: Described) -> Answer:
+    """The names of rows that IBKR sent without what they should tell, if there are any."""
+    names = [symbol_of(row, known) or f"order {pick(row, 'orderId', 'order_id')}" for row in rows[:_MOST_NAMES]]
+    return {"unreadable": names} if names else {}
 
 
 def _leg(conid: int, ratio: int, known: dict[int, Contract]) -> str:

@@ -13,7 +13,7 @@ from ib_mcp.formats.times import iso_compact, iso_ms
 from ib_mcp.portfolio import order, trade
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Text
 from ib_mcp.tools.base import Answer, read_tool
-from ib_mcp.tools.row_contracts import Described, conids_of, described, left_out_note, symbol_of
+from ib_mcp.tools.row_contracts import Described, conids_of, described, left_out_note, readable, symbol_of, unreadable
 from ib_mcp.tools.row_filter import about, none_about
 
 _TRADE = (
@@ -56,12 +56,13 @@ async def get_account_trades(
     reply = await context.guard.call("list_trades", account=chosen, query={"days": days})
     found = await context.accounts.own_rows(chosen, reply.rows)
     known = await described(context, (conid for row in found.own for conid in conids_of(row)))
-    own = found.own if symbol is None else about(symbol, found.own, known)
+    told, broken = readable(found.own, "size")
+    own = told if symbol is None else about(symbol, told, known)
     shown, more = cut(own, cursor, limit)
     money = [_money(row, known) for row in own]
     rows = compact(_TRADE, (_trade(row, known) for row in shown), more, kept=2)
     answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "trades": rows}
-    answer |= known.note | found.left_out
+    answer |= known.note | found.left_out | unreadable(broken, known)
     if symbol is not None and not own:
         answer |= none_about(symbol, "trades")
     if own:
