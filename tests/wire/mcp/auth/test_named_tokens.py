@@ -47,3 +47,16 @@ async def test_the_name_is_the_caller_from_every_address_and_stands_in_the_metri
         metrics = (await client.get("/metrics")).text
     assert re.search(r'ibmcp_agent_calls_total{agent="laptop",outcome="ok"} [2-9]', metrics)
     assert LAPTOP not in metrics
+
+
+async def test_twenty_agents_are_twenty_callers_from_one_address(tmp_path: Path) -> None:
+    stub = StubGuard()
+    given = {"endpoint": "list_portfolio_accounts"}
+    names = [f"agent-{number:02}" for number in range(20)]
+    for name in names:
+        give(tmp_path / "tokens", name, f"secret-of-{name}")
+    async with serving(stub, tokens_dir=tmp_path / "tokens") as client:
+        for name in names:
+            asked = question("tools/call", token=f"secret-of-{name}", name="call_endpoint", arguments=given)
+            answered(await client.post("/mcp", **asked))
+    assert stub.callers == names
