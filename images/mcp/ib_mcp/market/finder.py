@@ -12,6 +12,7 @@ from ib_mcp.market import exchanges, lookups, option_lookups
 from ib_mcp.market.choices import Ambiguous
 from ib_mcp.market.contract import Contract
 from ib_mcp.market.lookups import Listing
+from ib_mcp.market.naming import INDICES
 from ib_mcp.market.wanted import (
     Bond,
     Cfd,
@@ -130,13 +131,14 @@ class Finder:
     async def _searched(self, symbol: str, exchange: str | None, kind: str | None, listed: Listed) -> Found:
         """What contract search has under exactly this symbol, of one class where one is meant."""
         rows = await lookups.matches(self._guard, symbol=symbol)
-        conids = [
-            int(row["conid"])
+        fitting = [
+            row
             for row in rows
             if lookups.is_exactly(row, symbol, exchange) and (kind is None or kind in lookups.classes(row))
         ]
-        shares = _others(symbol, None, listed.get(symbol, ())) if conids else ()
-        return Found(tuple(dict.fromkeys(conids)), shares)
+        shares = _others(symbol, None, listed.get(symbol, ())) if fitting else ()
+        conids = tuple(dict.fromkeys(int(row["conid"]) for row in fitting))
+        return Found(conids, (*_futures(symbol, fitting), *shares))
 
     async def _pair(self, want: Pair, listed: Listed) -> Found:
         if want.quote and not want.is_coin:
@@ -263,6 +265,12 @@ def _others(symbol: str, chosen: Listing | None, listings: Iterable[Listing]) ->
         for listing in rest
     ]
     return (*names[:_MOST_ALSO], *((f"{len(names) - _MOST_ALSO} more",) if len(names) > _MOST_ALSO else ()))
+
+
+def _futures(symbol: str, rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """The nearest future, where the letters are those of futures and the row found is their index."""
+    months = [option_lookups.nearest_future(row) for row in rows if "IND" in lookups.classes(row)]
+    return tuple(f"{symbol} {month} the future" for month in months[:1] if month and symbol not in INDICES)
 
 
 def _no_future(want: Future, futures: Sequence[Contract]) -> InvalidRequest:

@@ -64,6 +64,17 @@ def _months(section: dict[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(months, key=month_of))
 
 
+def nearest_future(row: dict[str, Any]) -> str:
+    """The nearest contract month (YYYYMM) of the futures that a row of contract search tells of, or nothing."""
+    months = [
+        month
+        for section in objects(row.get("sections"))
+        if section.get("secType") == "FUT"
+        for month in _months(section)
+    ]
+    return min(map(month_of, months), default="")
+
+
 async def strikes(guard: Guard, market: OptionMarket, month: str) -> list[Decimal]:
     """Strikes of a month in order; not each exists in every expiry."""
     query = {"conid": market.underlying, "sectype": market.kind, "month": month, "exchange": market.exchange}

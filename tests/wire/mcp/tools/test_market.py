@@ -109,6 +109,16 @@ async def test_what_is_held_under_a_ticker_that_means_another_instrument_is_name
         assert "held_instead" not in other.body
 
 
+async def test_letters_of_futures_mean_their_index_and_the_future_is_named_beside_it() -> None:
+    async with agent() as a:
+        answer = await a.read("get_price_snapshot", symbols=["ES", "SPX"], fields=["last"])
+        index, _ = answer.rows("prices")
+        assert (index["symbol"], index["class"]) == ("ES@CME", "IND")
+        assert answer.body["also"]["ES@CME"] == ["ES 202612 the future"]
+        (future,) = (await a.read("get_price_snapshot", symbols=["ES 202612"], fields=["last"])).rows("prices")
+        assert future["class"] == "FUT"
+
+
 async def test_prices_say_their_unit_where_it_is_not_the_currency() -> None:
     async with agent("odd") as a:
         rows = (await a.read("get_price_snapshot", symbols=["ZC 202703", "NPN@JSE", "AAPL", "ES 202612"])).rows(
