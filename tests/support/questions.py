@@ -63,10 +63,6 @@ class Asked:
     def size(self) -> int:
         return sum(len(answer.text.encode()) for answer in self.answers)
 
-    @property
-    def errors(self) -> int:
-        return sum(answer.is_error for answer in self.answers)
-
 
 async def ask(question: Question) -> Asked:
     """Make the calls of ``question`` as a new agent and check their answers against the simulator's record."""
