@@ -64,7 +64,7 @@ class Place:
 
     @property
     def issuer(self) -> str:
-        return self.origin + "/"
+        return self.origin
 
     @property
     def issuers(self) -> list[str]:

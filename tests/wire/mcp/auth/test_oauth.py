@@ -274,7 +274,7 @@ async def test_a_wrong_request_is_sent_back_with_state_and_issuer(
         location = (await b.authorize(**given)).headers["location"]
         assert location.startswith(BACK)
         told = parse_qs(urlsplit(location).query)
-        assert (told["error"], told["state"], told["iss"]) == ([error], ["a state"], [f"{HOST}/"])
+        assert (told["error"], told["state"], told["iss"]) == ([error], ["a state"], [HOST])
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ async def test_denied_is_told_to_the_agent(tmp_path: Path) -> None:
         await b.register()
         fields = await b.open((await b.authorize()).headers["location"])
         back = parse_qs(urlsplit((await b.answer(fields, answer="deny", passphrase="")).headers["location"]).query)
-        assert (back["error"], back["state"], back["iss"]) == (["access_denied"], ["a state"], [f"{HOST}/"])
+        assert (back["error"], back["state"], back["iss"]) == (["access_denied"], ["a state"], [HOST])
 
 
 async def test_the_passphrase_cannot_be_guessed(tmp_path: Path) -> None:

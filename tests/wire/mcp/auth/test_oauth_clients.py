@@ -22,6 +22,7 @@ from support import oauth, programs
 from support.answers import body_of
 
 MCP_REMOTE = "mcp-remote@0.15.1"
+CONFORMANCE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
 _PATIENCE_S = 60
 
 
@@ -151,3 +152,16 @@ async def _through_mcp_remote(command: list[str], origin: str, home: Path) -> tu
         await process.wait()
         await asyncio.gather(watching)
     return [row[0] for row in json.loads(found["content"][0]["text"])["accounts"]["rows"]], asked
+
+
+async def test_the_conformance_suite_finds_the_metadata_right(tmp_path: Path) -> None:
+    try:
+        command = programs.npm_tool(CONFORMANCE, "dist/index.js")
+    except programs.Unavailable as reason:
+        pytest.skip(str(reason))
+    async with oauth.serving(tmp_path / "oauth.db") as origin:
+        asked = ("authorization", "--url", origin, "--scenario", "authorization-server-metadata-endpoint")
+        process = await asyncio.create_subprocess_exec(*command, *asked, stdout=asyncio.subprocess.PIPE)
+        said, _ = await asyncio.wait_for(process.communicate(), _PATIENCE_S)
+    assert process.returncode == 0, said.decode()
+    assert b"Passed: 1/1, 0 failed" in said
