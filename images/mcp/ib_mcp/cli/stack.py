@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -139,17 +140,19 @@ def parts(
     keeper = keepalive(ports[1:4], stack.guard_token, stack.gateway_url, record)
     if stack.simulator_control_url is None:
         return [server, keeper]
+    # Who opens the brokerage session may be tried without an account as well.
+    opener = os.environ.get("IB_KEEPALIVE_BROKERAGE_LOGIN", "keeper")
     settings = {
         "IB_SIMULATOR_HOST": HOST,
         "IB_SIMULATOR_PORT": str(ports[4]),
         "IB_SIMULATOR_CONTROL_PORT": str(ports[5]),
         "IB_SIMULATOR_ROLE": "gateway",
-        "IB_SIMULATOR_BROKERAGE_LOGIN": "keeper",
+        "IB_SIMULATOR_BROKERAGE_LOGIN": "gateway" if opener == "gateway" else "keeper",
         "IB_SIMULATOR_SIGNED_IN": "none" if signed_out else "paper",
     }
     if scenario is not None:
         settings["IB_SIMULATOR_SCENARIO"] = str(scenario)
-    simulated = {"IB_KEEPALIVE_MAINTENANCE_HOURS": "false", "IB_KEEPALIVE_BROKERAGE_LOGIN": "keeper"}
+    simulated = {"IB_KEEPALIVE_MAINTENANCE_HOURS": "false", "IB_KEEPALIVE_BROKERAGE_LOGIN": opener}
     keeper = replace(keeper, settings={**keeper.settings, **simulated})
     simulator = Part("simulator", "ib_simulator", settings)
     return [server, keeper, simulator]
