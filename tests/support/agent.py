@@ -18,7 +18,7 @@ from ib_mcp.guard import router
 from ib_mcp.server.server import create_server
 from ib_mcp.settings import McpSettings
 from ib_simulator.app import Simulator
-from ibkr.session import SessionState
+from ibkr.session import Opener, SessionState
 from support.answers import body_of
 from support.serve import InProcess
 
@@ -75,6 +75,7 @@ async def agent(
     settings: dict[str, Any] | None = None,
     prepare: Callable[[Simulator], None] | None = None,
     allow_writes: bool = False,
+    brokerage_login: Opener = "gateway",
 ) -> AsyncIterator[Agent]:
     """An agent of a session in this state, as soon as the keeper has seen it."""
     loop = asyncio.get_running_loop()
@@ -90,6 +91,7 @@ async def agent(
         token=GUARD_TOKEN,
         login_hint="http://localhost:5443/",
         allow_writes=allow_writes,
+        brokerage_login=brokerage_login,
     )
     if allow_writes:
         settings = {"allow_writes": True} | (settings or {})

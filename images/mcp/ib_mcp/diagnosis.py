@@ -16,6 +16,7 @@ from ibkr.field_values import Timing
 from ibkr.session import SessionState, Status, refusal
 
 SAMPLE = "AAPL"
+PORTFOLIO_ONLY = "left to other programs: portfolio only"
 # Nothing will come, however often it is asked for.
 NO_QUOTES: frozenset[Timing] = frozenset({"not_subscribed", "not_acknowledged"})
 
@@ -49,7 +50,7 @@ Check = Callable[[], Awaitable[str]]
 _BROKEN_BY = {
     Link.GATEWAY: (SessionState.STARTING, SessionState.UNREACHABLE, SessionState.HUNG),
     Link.SIGN_IN: (SessionState.LOGIN_REQUIRED, SessionState.MAINTENANCE),
-    Link.BROKERAGE_SESSION: (SessionState.REOPENING, SessionState.COMPETING, SessionState.PORTFOLIO_ONLY),
+    Link.BROKERAGE_SESSION: (SessionState.REOPENING, SessionState.COMPETING),
 }
 
 
@@ -99,10 +100,17 @@ def not_refused() -> str:
 
 def of_status(link: Link, status: Status, good: str) -> str:
     """``good``, unless the keepalive's ``status`` says that gateway, sign-in or brokerage session is broken."""
+    if link is Link.BROKERAGE_SESSION and is_left_to_others(status):
+        return PORTFOLIO_ONLY
     error = refusal(status.state, login=status.login.url_hint)
     if error is not None and status.state in _BROKEN_BY[link]:
         raise error
     return good
+
+
+def is_left_to_others(status: Status) -> bool:
+    """Whether the owner wants no brokerage session, so that neither it nor market data can be broken."""
+    return status.state is SessionState.PORTFOLIO_ONLY
 
 
 def of_accounts(found: Sequence[Any]) -> str:

@@ -62,6 +62,8 @@ def _way(context: ToolContext) -> list[tuple[Link, Check]]:
         return diagnosis.of_accounts(await context.accounts.all())
 
     async def market_data() -> str:
+        if diagnosis.is_left_to_others(seen["status"]):
+            return diagnosis.PORTFOLIO_ONLY
         contract = await context.contracts.resolve(diagnosis.SAMPLE)
         (quote,) = await quotes(context.guard, [contract], known_fields.find(["last"]))
         return diagnosis.of_quote(quote.timing, quote.values.get("last"), quote.missing.get("last", ""))

@@ -150,6 +150,17 @@ async def test_diagnose_of_a_sound_session_reaches_the_market_data() -> None:
         assert re.fullmatch(r"AAPL [0-9.]+, live", found["checks"][-2]["detail"])
 
 
+async def test_diagnose_takes_portfolio_only_for_the_owners_choice() -> None:
+    async with agent(brokerage=False, brokerage_login="nobody") as a:
+        await becomes(a, "portfolio_only")
+        found = (await a.read("diagnose")).body
+        assert found["ok"]
+        told = {check["link"]: check["detail"] for check in found["checks"]}
+        assert told["accounts"] == "1 to read"
+        assert "portfolio only" in told["brokerage session"]
+        assert "portfolio only" in told["market data"]
+
+
 async def test_diagnose_says_when_there_are_no_quotes_and_when_requests_come_too_fast() -> None:
     async with agent() as a:
         row = {"conid": 265598, "6509": "N", "_updated": 1}

@@ -75,9 +75,14 @@ class ByGuard:
             (Link.SIGN_IN, lambda: self._of_status(Link.SIGN_IN, f"signed in, {self._status.mode}")),
             (Link.BROKERAGE_SESSION, lambda: self._of_status(Link.BROKERAGE_SESSION, "open")),
             (Link.ACCOUNTS, lambda: checks.accounts(self._send)),
-            (Link.MARKET_DATA, lambda: checks.market_data(self._send)),
+            (Link.MARKET_DATA, self._market_data),
             (Link.PACING, diagnosis.not_refused),
         ]
+
+    def _market_data(self) -> str:
+        if diagnosis.is_left_to_others(self._status):
+            return diagnosis.PORTFOLIO_ONLY
+        return checks.market_data(self._send)
 
     def _keepalive(self) -> str:
         self._status = checks.keepalive(self.url, self._token)
