@@ -38,7 +38,7 @@ def ok(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     return head.encode() + body
 
 
-BOMB = ok(gzip.compress(bytes(400 << 20)), "content-encoding: gzip")
+BOMB = ok(gzip.compress(bytes(64 << 20)), "content-encoding: gzip")
 STATUS = json.dumps(says("authenticated").to_json()).encode()
 ODD = {
     "bomb": BOMB,
