@@ -18,7 +18,7 @@ from support.api_server import ApiServer
 DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/brokeragesessions.ib-mcp.dev"
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 TENANT = "system:serviceaccount:tenants:tenant"
-_SIMULATED = "--set=simulator.enabled=true,operator.enabled=true"
+_SIMULATED = "--set=simulator.enabled=true,operator.enabled=true,global.imageRegistry=registry.test"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ib_simulator.app import Simulator
 from support.serve import InProcess, serve
 
 POSITIONS = "/v1/api/portfolio/DU7420001/positions/0"
-TRADES = "/v1/api/iserver/account/trades"
+TRADES = "/v1/api/iserver/account/trades?days=7"  # also on a weekend there are some
 HISTORY = "/v1/api/iserver/marketdata/history?conid=265598&period=1w&bar=1d"
 
 

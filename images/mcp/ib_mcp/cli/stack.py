@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from ib_mcp.cli.supervisor import Part
 
 HOST = "127.0.0.1"
+_UNGIVEN = range(20_000, 32_000)
 DEFAULT_PORT = 8800
 LISTENERS = ("MCP server", "guard", "control port", "login page", "simulator", "simulator control")
 
@@ -56,12 +57,17 @@ def not_a_gateway(url: str) -> str | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """``count`` different ports that nobody listens on now."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [probe.getsockname()[1] for probe in probes]
+    """``count`` different ports that nobody listens on now.
+
+    By chance and below those that systems give to outgoing connections, which could take one before it is listened on.
+    """
+    found: list[int] = []
+    for port in random.sample(_UNGIVEN, len(_UNGIVEN)):
+        if len(found) == count:
+            break
+        if not is_taken(port):
+            found.append(port)
+    return found
 
 
 def is_taken(port: int) -> bool:
