@@ -160,9 +160,10 @@ class Commotion:
                 answered_at = now
                 self._check(path, reply)
             else:
-                code = reply.json()["error"]["code"]
-                self.findings.refusals[code] += 1
-                if code == "session_reopening" and self._keepalive.keeper.status().pacing.penalty_until is not None:
+                error = reply.json()["error"]
+                self.findings.refusals[error["code"]] += 1
+                penalty_s = self._keepalive._pacer.penalty_left()
+                if error.get("retry_after_s", penalty_s) < penalty_s - 0.1:
                     self.findings.note(f"{now:.0f} agent {number} is not told of the penalty: {reply.text[:120]}")
                 starved_s = now - max(answered_at, self._well_since + 120)
                 if self._is_well and deadline_s >= _PATIENT_S and starved_s > _STARVES_S:
@@ -243,7 +244,7 @@ class Commotion:
         if len(lines_of(self._broker.session.memory)) > 100:
             note("IBKR holds more than a hundred lines")
         if refused := self._broker.limits.refused:
-            note(f"IBKR refused {refused} requests with a 429")
+            note(f"IBKR refused {refused} requests with a 429, for {dict(self._broker.limits.breaches)}")
 
 
 def show(findings: Findings) -> str:

@@ -10,7 +10,7 @@ before those of its virtual time when the caller returns at the time it was told
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,6 +68,8 @@ class FairQueue:
         self._reservations = Reservations(self._window_s)
         self._running: list[Ticket] = []
         self._unanswered = Unanswered()
+        # Of requests that were given up: the gateway may hold them still.
+        self._held: list[CountedCall] = []
         self._took: dict[str, float] = {}
         self._virtual_time = 0.0
         self._number = 0
@@ -135,9 +137,10 @@ class FairQueue:
         for counted in ticket.counted:
             if end == "unsent":
                 counted.void()
-            else:
+            elif end == "answered":
                 counted.answer(now)
         if end == "lost":
+            self.give_up(ticket.counted, now)
             self._unanswered.note(ticket.operation, ticket.request, now)
         if end != "answered":
             return
@@ -169,6 +172,19 @@ class FairQueue:
     def gateway_gone(self) -> None:
         """The gateway's program ended, and with it what it had left unanswered."""
         self._unanswered.forget()
+        self._held.clear()
+
+    def give_up(self, counted: Iterable[CountedCall], now: float) -> None:
+        """Nobody waits for the answer to a request any more, which the gateway sends once IBKR takes requests again."""
+        for each in counted:
+            each.give_up(now)
+            self._held.append(each)
+
+    def let_go(self, now: float) -> None:
+        """IBKR answered something: what was given up before goes out now at the latest, all of it together."""
+        for each in self._held:
+            each.let_go(now)
+        self._held.clear()
 
     def opening(self, operation: str, now: float) -> float:
         """When the next request of ``operation`` may go upstream outside this queue."""

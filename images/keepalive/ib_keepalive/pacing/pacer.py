@@ -82,22 +82,19 @@ class Pacer:
         finally:
             self._queue.reserved_slots -= 1
         self._journal.note(operation)
-        self._end_reserved()
+        if self._reserved is not None:
+            # The one before was given up, which the keeper does not tell.
+            self._queue.give_up(self._reserved[2], _now())
         self._reserved = operation, _now(), self._queue.spend(operation, _now())
         self._pump()
 
     def answered(self, status: int, retry_after_s: float | None = None) -> None:
         """Note the status of an answer to the keeper, which has one request under way at a time."""
-        operation, started, _ = self._reserved or ("", _now(), ())
-        self._end_reserved()
+        operation, started, counted = self._reserved or ("", _now(), ())
+        for each in counted:
+            each.answer(_now())
+        self._reserved = None
         self._note(operation, started, status, retry_after_s)
-
-    def _end_reserved(self) -> None:
-        """The keeper's request was answered, or given up, which it does not tell."""
-        if self._reserved is not None:
-            for counted in self._reserved[2]:
-                counted.answer(_now())
-            self._reserved = None
 
     def penalty_left(self) -> float:
         """Seconds for which IBKR refuses all requests; 0 when it does not."""
@@ -180,6 +177,7 @@ class Pacer:
     def _note(self, operation: str, started: float, status: int, retry_after_s: float | None) -> None:
         """A 429 closes the queue for everybody."""
         now = _now()
+        self._queue.let_go(now)
         if status != 429:
             self._penalty_box.passed(now, operation, started)
             self._pump()

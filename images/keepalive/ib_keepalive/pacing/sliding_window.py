@@ -28,6 +28,16 @@ class CountedCall:
             self.arrived = now
             self.window.learn(now - self.started)
 
+    def give_up(self, now: float) -> None:
+        """Note that nobody waits for the answer any more, which says nothing of how long answers take."""
+        if self.arrived is None:
+            self.arrived = now
+
+    def let_go(self, now: float) -> None:
+        """Note that it was given up, and arrives only now."""
+        self.arrived = now
+        self.window.count(self)
+
     def void(self) -> None:
         """Note that the request was never sent."""
         self.window.forget(self)
@@ -47,6 +57,11 @@ class SlidingWindow:
         counted = CountedCall(self, now)
         self._counted.append(counted)
         return counted
+
+    def count(self, counted: CountedCall) -> None:
+        """Count a call again that was perhaps let out of sight."""
+        if counted not in self._counted:
+            self._counted.append(counted)
 
     def forget(self, counted: CountedCall) -> None:
         """Do not count a call after all."""

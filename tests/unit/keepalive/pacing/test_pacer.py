@@ -121,6 +121,24 @@ async def test_the_keeper_is_not_held_up_for_long():
     assert now() - began <= 2
 
 
+async def test_what_was_given_up_goes_out_with_the_first_answer_and_counts_then():
+    line = pacer()
+    for number in range(3):
+        ticket = await line.turn(call(), number)
+        await asyncio.sleep(61)
+        line.done(ticket, "lost")
+    for _ in range(3):
+        await line.reserve("get_auth_status")
+        await asyncio.sleep(60)
+    await line.reserve("get_auth_status")
+    recovered = now()
+    line.answered(200)
+    summaries = (take(line, number, 0.01, operation="get_portfolio_summary") for number in range(12))
+    starts = await asyncio.gather(*summaries)
+    # Three of callers, three of the keeper, and the answered one itself.
+    assert sum(start < recovered + 1 for start in starts) == TOGETHER.calls - 7
+
+
 async def test_the_keeper_keeps_an_operations_own_limit_too():
     line = pacer()
     await line.reserve("tickle")
