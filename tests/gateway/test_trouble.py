@@ -41,7 +41,7 @@ async def test_a_gateway_without_free_slots_is_called_hung_and_recovers_by_itsel
             status = await rig.reaches("hung")
             assert status["gateway"]["reachable"]
             refused = await rig.call("get_account_balances")
-            assert refused["error"]["code"] == "upstream_timeout"
+            assert refused["error"]["code"] == "upstream_timeout", refused
         await rig.reaches("authenticated")
         await asyncio.gather(*stuck)
     assert "error" not in await rig.call("get_account_balances")
