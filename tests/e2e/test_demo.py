@@ -185,5 +185,5 @@ def test_uninstalling_leaves_the_tokens_and_nothing_else(demo: Release) -> None:
     demo.helm("uninstall", demo.name, "--wait", "--timeout", "120s")
     kinds = "all,cm,secret,sa,ingress,networkpolicy,pdb,role,rolebinding"
     kept = {f"secret/{demo.prefix}-guard", f"secret/{demo.prefix}-mcp", "secret/front"}
-    kept |= {"configmap/kube-root-ca.crt", "serviceaccount/default"}
+    kept |= {f"secret/{demo.prefix}-mcp-tokens", "configmap/kube-root-ca.crt", "serviceaccount/default"}
     until("an empty namespace", lambda: set(demo.kubectl("get", kinds, "-o", "name").split()) == kept)

@@ -40,4 +40,4 @@ def test_an_image_is_as_its_containerfile_says(part: str) -> None:
     assert config["Healthcheck"]["Test"][0] == "CMD"
     assert config["Labels"]["org.opencontainers.image.title"].startswith("ib-mcp ")
     own = {name.split("/")[1] for name in files if name.startswith("app/ib")}
-    assert own == (set() if part == "gateway" else {"ibkr", f"ib_{part}"})
+    assert own == (set() if part == "gateway" else {"ibkr", "ib_service", f"ib_{part}"})
