@@ -9,7 +9,7 @@ from ib_mcp.market import matching
 from ib_mcp.market.notation import parse
 from ib_mcp.portfolio import order
 from ib_mcp.tools.base import Answer
-from ib_mcp.tools.row_contracts import Described
+from ib_mcp.tools.row_contracts import Described, symbol_of
 
 
 def about(symbol: str, rows: list[dict[str, Any]], known: Described) -> list[dict[str, Any]]:
@@ -23,7 +23,8 @@ def _is_about(symbol: str, row: dict[str, Any], known: Described) -> bool:
     contract = known.of(row)
     if any(matching.fits(symbol, one) for one in (*legs, *([contract] if contract else ()))):
         return True
-    names = (pick(row, "symbol", "ticker"), row.get("conid"))
+    # Its name in answers leads back too where IBKR describes the contract no more.
+    names = (pick(row, "symbol", "ticker"), row.get("conid"), symbol_of(row, known))
     return any(str(name).casefold() == symbol.strip().casefold() for name in names if name)
 
 

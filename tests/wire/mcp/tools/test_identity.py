@@ -1,4 +1,4 @@
-"""What an answer calls an instrument leads back to it, in the account in which most things can be mistaken."""
+"""What an answer calls an instrument leads back to it, in every simulated account and every tool."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TABLES = {
 }
 
 
-async def named_in_answers(a: Agent) -> AsyncIterator[tuple[str, str, int]]:
+async def named_in_answers(a: Agent, account: str = ACCOUNT) -> AsyncIterator[tuple[str, str, int]]:
     """What the answers call instruments, and their conids; combos are checked by their legs below."""
     for tool, (table, arguments) in TABLES.items():
-        for row in (await a.read(tool, account=ACCOUNT, **arguments)).rows(table):
+        for row in (await a.read(tool, account=account, **arguments)).rows(table):
             if row.get("conid") and row.get("class") != "BAG":
                 yield tool, str(row["symbol"]), int(row["conid"])
 
@@ -34,11 +34,17 @@ async def conid_of(a: Agent, symbol: str) -> int | dict[str, Any]:
     return answer.error if answer.is_error else int(answer.body["conid"])
 
 
-async def test_every_name_leads_back_or_is_asked_about_with_choices_that_do() -> None:
-    async with agent("odd") as a:
+async def accounts_of(a: Agent) -> list[str]:
+    return [row["account"] for row in (await a.read("list_accounts")).rows("accounts")]
+
+
+@pytest.mark.parametrize("user", ["odd", "paper", "live"])
+async def test_every_name_leads_back_or_is_asked_about_with_choices_that_do(user: str) -> None:
+    async with agent(user) as a:
         wrong: list[Any] = []
         seen: set[str] = set()
-        async for tool, symbol, conid in named_in_answers(a):
+        named = [found for account in await accounts_of(a) async for found in named_in_answers(a, account)]
+        for tool, symbol, conid in named:
             if symbol in seen:
                 continue
             seen.add(symbol)
@@ -87,11 +93,38 @@ async def test_the_legs_of_a_combo_lead_to_their_instruments() -> None:
 async def test_a_name_means_the_same_instrument_in_every_tool() -> None:
     async with agent("odd") as a:
         positions = await a.read("get_account_positions", account=ACCOUNT, limit=1000)
-        rows = [row for row in positions.rows("positions") if row["class"] in ("STK", "CFD", "BOND", "FUT", "OPT")]
-        for row in rows[::4]:
-            (quote,) = (await a.read("get_price_snapshot", symbols=[row["symbol"]], fields=["last"])).rows("prices")
-            assert quote["conid"] == row["conid"], row["symbol"]
+        rows = positions.rows("positions")
+        assert len(rows) > 40
+        for row in rows:
+            asked = await a.call("get_price_snapshot", symbols=[row["symbol"]], fields=["last"])
+            if asked.is_error:
+                assert row["conid"] in [choice[1] for choice in asked.error["choices"]["rows"]], row["symbol"]
+            else:
+                (quote,) = asked.rows("prices")
+                assert quote["conid"] == row["conid"], row["symbol"]
             held = await a.read("get_account_positions", account=ACCOUNT, symbol=row["symbol"])
             assert row["conid"] in [each["conid"] for each in held.rows("positions")], row["symbol"]
             history = await a.call("get_price_history", symbol=row["symbol"], period="1d", bar="1h")
             assert history.is_error or history.body["conid"] == row["conid"], row["symbol"]
+
+
+@pytest.mark.parametrize("tool", ["get_account_orders", "get_account_trades"])
+async def test_a_name_asked_of_orders_and_trades_finds_its_own_rows(tool: str) -> None:
+    table, arguments = TABLES[tool]
+    async with agent("odd") as a:
+        for row in (await a.read(tool, account=ACCOUNT, **arguments)).rows(table):
+            if row["class"] != "BAG":
+                found = (await a.read(tool, account=ACCOUNT, symbol=row["symbol"], **arguments)).rows(table)
+                assert row["conid"] in [each["conid"] for each in found], row["symbol"]
+
+
+async def test_a_held_name_asked_of_chains_and_transactions_means_the_held_one() -> None:
+    async with agent("odd") as a:
+        rows = (await a.read("get_account_positions", account=ACCOUNT, limit=1000)).rows("positions")
+        for row in rows:
+            chain = await a.call("get_option_chain", symbol=row["symbol"])
+            if not chain.is_error and row["class"] == "STK":
+                assert chain.body["conid"] == row["conid"], row["symbol"]
+        for row in rows[:3]:
+            answer = await a.call("get_account_transactions", account=ACCOUNT, symbol=row["symbol"])
+            assert answer.is_error or answer.body["conid"] == row["conid"], row["symbol"]
