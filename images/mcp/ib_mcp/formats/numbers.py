@@ -6,6 +6,7 @@ hold it, as its digits in text. Arithmetic is done in ``Decimal``.
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from typing import Any
@@ -40,8 +41,8 @@ def parse_json(content: bytes) -> Any:
 
 def plain(value: Decimal | None) -> int | float | str | None:
     """``value`` as the same number in JSON, or as its digits where JSON readers would change it."""
-    if value is None:
-        return None
+    if not value:
+        return None if value is None else 0
     if value == value.to_integral_value():
         return int(value) if abs(value) <= _LARGEST_EXACT else format(value, "f")
     near = float(value)
@@ -57,6 +58,9 @@ def decimal(value: Any) -> Decimal | None:
     """A number of IBKR (JSON number or text such as ``"1,234.50"``) for arithmetic; None when it is none."""
     if isinstance(value, bool) or value is None:
         return None
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        # Most figures of a ledger, which need not be read as text.
+        return Decimal(value if isinstance(value, int) else repr(value))
     return number(repr(value) if isinstance(value, float) else str(value))
 
 
