@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import gzip
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 
 import psutil
@@ -17,25 +14,9 @@ from ib_operator.http_client import open_client, sockets
 from ib_operator.notify import channels
 from ib_operator.notify.channels import Notification
 from support.operator import HINT, NOON
+from support.sockets import receiver
 
 _NOTIFICATION = Notification("needed", "ns1", "demo", "AwaitingLogin", "LoginRequired", "Sign in.", HINT, None, "now")
-
-
-@asynccontextmanager
-async def receiver(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Host and port of a socket that says ``answer``, and the heads that came in."""
-    came: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            came.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(answer)
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", came
 
 
 @pytest.mark.parametrize("url", ["HTTP://{}/x", "http://someone:pä@{}/x", "http://{}/ö?q=ö"])

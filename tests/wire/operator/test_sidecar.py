@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -15,22 +13,13 @@ import pytest
 from ib_operator import sidecar
 from ib_operator.http_client import open_client, sockets
 from support.operator import says
+from support.sockets import receiver
 
 
 @asynccontextmanager
 async def pod(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    came: list[bytes] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            came.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(answer)
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", came
+    async with receiver(answer) as (place, came):
+        yield f"http://{place}", came
 
 
 def ok(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
