@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from support import oauth, programs
-from wire.mcp.auth.test_consent_page import browser, violations
 from wire.mcp.auth.flow import opened
+from wire.mcp.auth.test_consent_page import browser, violations
 from wire.mcp.http.test_http import StubGuard, answered, application, question, serving
 
 
