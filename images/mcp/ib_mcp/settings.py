@@ -20,6 +20,10 @@ from ib_service.http.addresses import is_loopback
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
+# How answers call the gateway of GUARD_URL where there are several.
+FIRST_GATEWAY = "default"
+
+
 class ExtraGuard(BaseModel):
     """The guard of one more gateway."""
 
@@ -99,6 +103,19 @@ class McpSettings(BaseSettings):
     @classmethod
     def _scopes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(parse_scopes(" ".join(value)))
+
+    @field_validator("extra_guards")
+    @classmethod
+    def _distinct(cls, value: tuple[ExtraGuard, ...]) -> tuple[ExtraGuard, ...]:
+        names = [FIRST_GATEWAY, *(extra.name for extra in value)]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"several gateways are called {twice[0]!r}; the first one is {FIRST_GATEWAY!r}")
+        return value
+
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        """Their names, the first one's included."""
+        return (FIRST_GATEWAY, *(extra.name for extra in self.extra_guards))
 
     @property
     def local_scopes(self) -> frozenset[str]:

@@ -19,6 +19,13 @@ def test_stdio_needs_no_token() -> None:
     assert McpSettings(**GUARD).guard_token.get_secret_value() == "g"
 
 
+@pytest.mark.parametrize("names", [["live", "live"], ["default"]])
+def test_no_two_gateways_have_one_name(names: list[str]) -> None:
+    extra = [{"name": name, "url": "http://127.0.0.1:8081", "token": "g"} for name in names]
+    with pytest.raises(ValidationError, match=f"several gateways are called '{names[-1]}'"):
+        McpSettings(**GUARD, extra_guards=extra)
+
+
 @pytest.mark.parametrize("token", [None, "", "  \n"])
 def test_http_needs_a_token_unless_told_otherwise_on_loopback(token: str | None) -> None:
     with pytest.raises(ValidationError, match="is missing"):

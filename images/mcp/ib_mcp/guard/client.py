@@ -17,7 +17,6 @@ from ib_mcp.guard.transport import Answer, NotSent, Send
 from ibkr import catalogue
 from ibkr.errors import (
     IbError,
-    InvalidRequest,
     OutcomeUnknown,
     TokenRequired,
     UpstreamError,
@@ -79,19 +78,18 @@ class Guard(Protocol):
         operation: str,
         *,
         account: str | None = None,
-        gateway: str | None = None,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Reply:
         """IBKR's answer to ``operation`` (a catalogue id). Query values that are None are left out.
 
-        ``account`` is the one that the question is about where nothing in it names one, ``gateway`` the name of one of
-        several; neither is sent. Raises the ``IbError`` of the guard's envelope.
+        ``account`` is the one that the question is about where nothing in it names one; it is not sent. Of several
+        gateways the one answers that ``gateway_choice.named`` says. Raises the ``IbError`` of the guard's envelope.
         """
 
     def each(self) -> Mapping[str, Guard]:
-        """The guards that this one stands for, by name."""
+        """The guards that this one stands for, by name; one where the call names its gateway."""
 
     @property
     def sign_ins(self) -> tuple[int, ...]:
@@ -100,6 +98,9 @@ class Guard(Protocol):
     @property
     def untold(self) -> Mapping[str, IbError]:
         """Gateways whose accounts are not known, and why."""
+
+    def lists(self, gateway: str, account: str) -> bool:
+        """Whether this gateway listed the account last."""
 
     async def status(self) -> Status:
         """What the keeper knows about the session; answered without IBKR."""
@@ -130,13 +131,10 @@ class GuardClient:
         operation: str,
         *,
         account: str | None = None,
-        gateway: str | None = None,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Reply:
-        if gateway not in (None, self.name):
-            raise InvalidRequest(f"There is no gateway {gateway!r}.", action=f"Give gateway {self.name!r}, or none.")
         endpoint = self._catalogue[operation]
         about = [account] if account is not None else accounts_in(path, query, body)
         meant = next((self._accounts[each] for each in about if each in self._accounts), None)
@@ -168,6 +166,9 @@ class GuardClient:
     @property
     def untold(self) -> Mapping[str, IbError]:
         return {}
+
+    def lists(self, gateway: str, account: str) -> bool:
+        return gateway == self.name and account in self._accounts
 
     def _note_sign_in(self, number: int) -> None:
         if number != self.sign_in:

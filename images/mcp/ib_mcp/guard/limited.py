@@ -38,7 +38,6 @@ class LimitedGuard:
         operation: str,
         *,
         account: str | None = None,
-        gateway: str | None = None,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
@@ -47,7 +46,7 @@ class LimitedGuard:
         grant = self._granted(scope_of(endpoint.effect), endpoint.id)
         if grant.accounts is not None:
             _check_request(endpoint, grant, [path, query, body, {"account": account}])
-        reply = await self._guard.call(operation, account=account, gateway=gateway, path=path, query=query, body=body)
+        reply = await self._guard.call(operation, account=account, path=path, query=query, body=body)
         return reply if grant.accounts is None else replace(reply, body=await self._cut(endpoint, grant, reply.body))
 
     def each(self) -> dict[str, Guard]:
@@ -60,6 +59,9 @@ class LimitedGuard:
     @property
     def untold(self) -> Mapping[str, IbError]:
         return self._guard.untold
+
+    def lists(self, gateway: str, account: str) -> bool:
+        return self._guard.lists(gateway, account)
 
     async def status(self) -> Status:
         return await self._guard.status()

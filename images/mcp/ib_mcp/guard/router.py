@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import httpx
@@ -12,8 +11,9 @@ import httpx
 from ib_mcp.gather import gather
 from ib_mcp.guard.client import LISTS_ACCOUNTS, Guard, GuardClient, Reply, accounts_in
 from ib_mcp.guard.gateway import Gateway
+from ib_mcp.guard.gateway_choice import named, note
 from ib_mcp.guard.transport import by_sockets, by_transport
-from ib_mcp.settings import McpSettings
+from ib_mcp.settings import FIRST_GATEWAY, McpSettings
 from ibkr import catalogue
 from ibkr.errors import (
     IbError,
@@ -31,9 +31,6 @@ from ibkr.session import Status
 # With these another gateway may still answer.
 _ELSEWHERE = (LoginRequired, Maintenance, SessionCompeting, SessionReopening, UpstreamUnreachable, UpstreamTimeout)
 
-# Names of the gateways that answered what is about no account: a tool's answer tells them. Set for one tool call.
-answered_by: ContextVar[set[str] | None] = ContextVar("answered_by", default=None)
-
 
 @asynccontextmanager
 async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Guard]:
@@ -48,7 +45,7 @@ async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | N
         if not more:
             yield first
             return
-        router = GuardRouter({"default": first, **more})
+        router = GuardRouter({FIRST_GATEWAY: first, **more})
         stack.push_async_callback(router.close)
         yield router
 
@@ -56,8 +53,8 @@ async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | N
 class GuardRouter:
     """Answers like one guard. A question about no account goes to the first gateway that can answer it."""
 
-    def __init__(self, named: Mapping[str, GuardClient]) -> None:
-        self._gateways = {name: Gateway(name, client) for name, client in named.items()}
+    def __init__(self, clients: Mapping[str, GuardClient]) -> None:
+        self._gateways = {name: Gateway(name, client) for name, client in clients.items()}
         self._catalogue = catalogue.load()
 
     async def close(self) -> None:
@@ -65,7 +62,8 @@ class GuardRouter:
             await gateway.close()
 
     def each(self) -> dict[str, GuardClient]:
-        return {name: gateway.client for name, gateway in self._gateways.items()}
+        wanted = self._wanted()
+        return {gateway.name: gateway.client for gateway in self._gateways.values() if wanted in (None, gateway)}
 
     @property
     def sign_ins(self) -> tuple[int, ...]:
@@ -75,22 +73,26 @@ class GuardRouter:
     def untold(self) -> Mapping[str, IbError]:
         return {name: error for name, gateway in self._gateways.items() if (error := gateway.untold) is not None}
 
+    def lists(self, gateway: str, account: str) -> bool:
+        return self._named(gateway).owns(account)
+
     async def call(
         self,
         operation: str,
         *,
         account: str | None = None,
-        gateway: str | None = None,
         path: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Reply:
-        if gateway is not None:
-            return await self._named(gateway).client.call(operation, path=path, query=query, body=body)
-        if operation == LISTS_ACCOUNTS:
+        wanted = self._wanted()
+        if operation == LISTS_ACCOUNTS and wanted is None:
             return await self._all_accounts()
         about = [account] if account is not None else accounts_in(path, query, body)
-        candidates = await (self._owners(about) if about else self._usable(operation))
+        if wanted is not None:
+            candidates = [await self._checked(wanted, about)]
+        else:
+            candidates = await (self._owners(about) if about else self._usable(operation))
         refused: list[IbError] = []
         for candidate in candidates:
             try:
@@ -98,16 +100,21 @@ class GuardRouter:
             except _ELSEWHERE as error:
                 refused.append(error)
                 continue
-            if not about and (names := answered_by.get()) is not None:
-                names.add(candidate.name)
+            if not about:
+                note([candidate.name])
             return reply
         raise refused[0]
 
     async def status(self) -> Status:
-        return await (await self._usable())[0].client.status()
+        return await (self._wanted() or (await self._usable())[0]).client.status()
 
     async def reauthenticate(self) -> Status:
-        return await next(iter(self._gateways.values())).client.reauthenticate()
+        return await (self._wanted() or next(iter(self._gateways.values()))).client.reauthenticate()
+
+    def _wanted(self) -> Gateway | None:
+        """The gateway that the present call names."""
+        name = named.get()
+        return None if name is None else self._named(name)
 
     def _named(self, name: str) -> Gateway:
         if name not in self._gateways:
@@ -115,6 +122,20 @@ class GuardRouter:
                 f"There is no gateway {name[:40]!r}.", action=f"Give gateway, one of: {', '.join(self._gateways)}."
             )
         return self._gateways[name]
+
+    async def _checked(self, wanted: Gateway, about: list[str]) -> Gateway:
+        """``wanted``, unless it is known not to have these accounts and another gateway is known to have them."""
+        for account in about:
+            if wanted.owns(account):
+                continue
+            await wanted.accounts()
+            owners = [name for name, gateway in self._gateways.items() if gateway.owns(account)]
+            if owners and wanted.rows is not None and wanted.name not in owners:
+                raise InvalidRequest(
+                    f"The account {account[:40]!r} is not at the gateway {wanted.name!r}.",
+                    action=f"Leave gateway out, or give {', '.join(owners)}.",
+                )
+        return wanted
 
     async def _usable(self, operation: str | None = None) -> list[Gateway]:
         """All gateways, first those whose session is enough for ``operation``, silent ones last."""

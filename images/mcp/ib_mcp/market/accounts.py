@@ -8,6 +8,7 @@ from typing import Any
 
 from ib_mcp.auth import granted
 from ib_mcp.formats.tables import pick
+from ib_mcp.guard import gateway_choice
 from ib_mcp.guard.client import Guard
 from ib_mcp.guard.directory import OWN_NAMES, AccountDirectory, named
 from ib_mcp.guard.router import not_told
@@ -40,9 +41,20 @@ class Accounts:
         self._default = default
 
     async def all(self) -> list[dict[str, Any]]:
-        """IBKR's account objects, remembered for some seconds."""
-        grant = granted.current.get()
-        return [row for row in await self._directory.all() if grant is not None and grant.allows(str(row["accountId"]))]
+        """IBKR's account objects, remembered for some seconds; those of one gateway where the call names it."""
+        grant, gateway = granted.current.get(), gateway_choice.named.get()
+        return [
+            row
+            for row in await self._directory.all()
+            if grant is not None
+            and grant.allows(account := str(row["accountId"]))
+            and (gateway is None or self._guard.lists(gateway, account))
+        ]
+
+    def _untold(self) -> dict[str, IbError]:
+        """Gateways that may have the account that is meant, and do not tell theirs."""
+        gateway = gateway_choice.named.get()
+        return {name: error for name, error in self._guard.untold.items() if gateway in (None, name)}
 
     async def default(self) -> str | None:
         """The account that is meant when none is given; None when one has to be given."""
@@ -51,7 +63,7 @@ class Accounts:
         except InvalidRequest:
             return None
         except IbError:
-            if not self._guard.untold:
+            if not self._untold():
                 raise
             return None
 
@@ -77,7 +89,7 @@ class Accounts:
         ids = [str(row["accountId"]) for row in known]
         wanted = account or self._default_of(known)
         if wanted is None:
-            for name, error in self._guard.untold.items():
+            for name, error in self._untold().items():
                 raise not_told("Which account is meant is not known", name, error)
             if len(ids) == 1:
                 return ids[0]
@@ -92,7 +104,7 @@ class Accounts:
                 action=f"Give account by its id, one of: {', '.join(found)}.",
             )
         if not found:
-            for name, error in self._guard.untold.items():
+            for name, error in self._untold().items():
                 raise not_told(f"No gateway that answers has the account {wanted[:40]!r}", name, error)
             raise InvalidRequest(
                 f"There is no account {wanted[:40]!r}.", action=f"Give account, one of: {', '.join(ids)}."
@@ -100,9 +112,10 @@ class Accounts:
         return found[0]
 
     def _default_of(self, known: list[dict[str, Any]]) -> str | None:
-        """The owner's default, unless the agent is limited to others."""
+        """The owner's default, unless the agent is limited to others or names a gateway that has others."""
         grant = granted.current.get()
-        if not self._default or grant is None or grant.accounts is None:
+        is_limited = gateway_choice.named.get() is not None or (grant is not None and grant.accounts is not None)
+        if not self._default or not is_limited:
             return self._default or None
         return self._default if named(known, self._default, (*OWN_NAMES, *_SHARED_NAMES)) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
@@ -14,11 +14,12 @@ from pydantic import PrivateAttr, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from ib_mcp.context import ToolContext
-from ib_mcp.guard.router import answered_by
+from ib_mcp.guard import gateway_choice
 from ibkr.errors import InvalidRequest
 from ibkr.operation import Effect
 
 _MOST_PROBLEMS = 3
+GATEWAY = "gateway"
 # What a model takes for granted: nothing by default, and no count below none or one.
 _EVIDENT = (("default", None), ("minimum", 0), ("minimum", 1), ("minItems", 1))
 
@@ -122,10 +123,17 @@ class Effective(Tool):
         )
 
 
+def offer_gateways(parameters: dict[str, Any], context: ToolContext) -> None:
+    """Let the arguments of a tool name one of several gateways; with one alone there is nothing to name."""
+    if context.settings.extra_guards:
+        parameters["properties"].setdefault(GATEWAY, {"enum": list(context.settings.gateways)})
+
+
 class BoundTool(Effective):
     """A tool bound to the context of one server."""
 
     _call: TypeAdapter[Any] = PrivateAttr()
+    _may_name_gateway: bool = PrivateAttr()
 
     @classmethod
     def bind(cls, function: Function, context: ToolContext) -> BoundTool:
@@ -141,22 +149,28 @@ class BoundTool(Effective):
             annotations=annotations_of(marks.effect),
             effect=marks.effect,
         )
-        tool._call = adapter
+        offer_gateways(tool.parameters, context)
+        tool._call, tool._may_name_gateway = adapter, GATEWAY in tool.parameters["properties"]
         return tool
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
+        if self._may_name_gateway:
+            arguments = gateway_choice.take(arguments)
         try:
             pending = self._call.validate_python(arguments)
         except ValidationError as error:
             names = ", ".join(self.parameters["properties"]) or "none"
             raise InvalidRequest(f"Wrong arguments: {_said(error)}.", action=f"The arguments are: {names}.") from None
-        gateways: set[str] = set()
-        answered_by.set(gateways)
-        answer = await pending
+        with gateway_choice.collected() as gateways:
+            answer = await pending
         if isinstance(answer, ToolResult):
             return answer
-        # Of several gateways, those that answered what is about no account.
-        return result(answer | {"gateway": ", ".join(sorted(gateways))} if gateways else answer)
+        return result(with_gateways(answer, gateways))
+
+
+def with_gateways(answer: Answer, gateways: Collection[str]) -> Answer:
+    """``answer`` with those of several gateways that answered what is about no account."""
+    return answer | {GATEWAY: ", ".join(sorted(gateways))} if gateways else answer
 
 
 def result(answer: Answer, *, is_error: bool = False) -> ToolResult:

@@ -66,7 +66,6 @@ async def call_endpoint(
     parameters: dict[str, Any] | None = None,
     pick: Annotated[str | None, Field(description="only this part of a large answer, e.g. data.0.name")] = None,
     cursor: Cursor = None,
-    gateway: Annotated[str | None, Field(description="of several, for what names no account")] = None,
 ) -> Answer:
     """Call any reading operation of IBKR's Web API; its answer comes as it is, texts untrusted. Prefer other tools."""
     wanted = _wanted(context, endpoint)
@@ -77,9 +76,7 @@ async def call_endpoint(
     path = {name: segment(name, given[name]) for name in wanted.path_parameters}
     query = {name: joined(given[name]) for parameter in wanted.query if (name := parameter.name) in given}
     body = {name: given[name] for parameter in wanted.body if (name := parameter.name) in given}
-    reply = await context.guard.call(
-        wanted.id, gateway=gateway, path=path, query=query, body=body if wanted.method != "GET" else None
-    )
+    reply = await context.guard.call(wanted.id, path=path, query=query, body=body if wanted.method != "GET" else None)
     return shown(wanted, reply, pick, cursor)
 
 

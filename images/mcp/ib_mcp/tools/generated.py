@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from contextvars import ContextVar
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -15,6 +14,7 @@ from fastmcp.tools.base import Tool, ToolResult
 from pydantic import PrivateAttr
 
 from ib_mcp.context import ToolContext
+from ib_mcp.guard import gateway_choice
 from ib_mcp.guard.client import Guard, GuardClient, Reply
 from ib_mcp.openapi.errors import DocumentUnreachable, DocumentUnreadable
 from ib_mcp.openapi.load import load
@@ -22,7 +22,7 @@ from ib_mcp.openapi.repair.document import repair
 from ib_mcp.openapi.select import PREFIX, Served, select
 from ib_mcp.openapi.tool_document import CURSOR, PICK, tool_document
 from ib_mcp.settings import McpSettings
-from ib_mcp.tools.base import Effective, annotations_of, result, small_schema
+from ib_mcp.tools.base import Effective, annotations_of, offer_gateways, result, small_schema, with_gateways
 from ib_mcp.tools.endpoint_calls import check, may_have, refuse, segment, shown
 from ibkr import catalogue
 from ibkr.operation import Operation
@@ -30,9 +30,6 @@ from ibkr.operation import Operation
 log = structlog.get_logger(__name__)
 
 _LONGEST_NAME = 56
-_GATEWAY = "gateway"
-# Which of several gateways the present call is for; what FastMCP builds of it has no room for that.
-_gateway: ContextVar[str | None] = ContextVar("gateway", default=None)
 _GUARD = "http://guard"
 
 
@@ -102,24 +99,22 @@ class GeneratedTool(Effective):
             annotations=annotations_of(row.effect),
             effect=row.effect,
         )
-        if context.settings.extra_guards:
-            made.parameters["properties"].setdefault(_GATEWAY, {"type": "string"})
+        offer_gateways(made.parameters, context)
         made._sends, made._row, made._context = tool, row, context
         return made
 
     async def run(self, arguments: dict[str, Any]) -> ToolResult:
         refuse(self._context, self._row)
+        if self._context.settings.extra_guards:
+            arguments = gateway_choice.take(arguments)
         given = {name: value for name, value in arguments.items() if value is not None}
         check(self.name, given, self.parameters["properties"], self.parameters.get("required", ()))
-        pick, cursor, gateway = (None if one not in given else str(given.pop(one)) for one in (PICK, CURSOR, _GATEWAY))
+        pick, cursor = (None if one not in given else str(given.pop(one)) for one in (PICK, CURSOR))
         for name in self._row.path_parameters:
             segment(name, given[name])
-        mark = _gateway.set(gateway)
-        try:
+        with gateway_choice.collected() as gateways:
             answer = (await self._sends.run(given)).structured_content or {}
-        finally:
-            _gateway.reset(mark)
-        return result(shown(self._row, Reply(**answer), pick, cursor))
+        return result(with_gateways(shown(self._row, Reply(**answer), pick, cursor), gateways))
 
 
 class _GuardTransport(httpx2.AsyncBaseTransport):
@@ -139,7 +134,6 @@ class _GuardTransport(httpx2.AsyncBaseTransport):
             query[name] = f"{query[name]},{value}" if name in query else value
         reply = await self._guard.call(
             row.id,
-            gateway=_gateway.get(),
             path={name: unquote(value) for name, value in path.items()},
             query=query,
             body=json.loads(request.content) if request.content else None,

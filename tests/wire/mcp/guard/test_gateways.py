@@ -16,6 +16,7 @@ from ib_simulator.app import Simulator
 from ib_simulator.faults.faults import FaultSpec
 from ibkr.session import SessionState
 from support.agent import GUARD, GUARD_TOKEN, Agent, connected
+from support.agent import agent as an_agent
 from support.serve import InProcess
 from support.simulated import simulated
 
@@ -225,12 +226,84 @@ async def test_accounts_of_two_gateways_are_not_asked_of_one() -> None:
         assert "different gateways" in answer.error["message"]
 
 
-async def test_what_names_no_account_can_name_its_gateway() -> None:
+@pytest.mark.parametrize(
+    ("tool", "arguments", "operation"),
+    [
+        ("call_endpoint", {"endpoint": "list_watchlists"}, "list_watchlists"),
+        ("get_watchlists", {}, "list_watchlists"),
+        ("get_notifications", {}, "list_notifications"),
+        ("get_price_snapshot", {"symbols": ["AAPL"]}, "get_price_snapshot"),
+        ("run_scanner", {}, "run_scanner"),
+        ("get_contract_details", {"symbol": "IBM"}, "get_security_definitions"),
+    ],
+)
+async def test_whatever_is_about_no_account_can_name_its_gateway_and_says_it(
+    tool: str, arguments: dict[str, Any], operation: str
+) -> None:
     async with gateways() as (agent, simulators):
-        await agent.read("call_endpoint", endpoint="list_watchlists", gateway="live")
-        assert count(simulators["live.test"], "list_watchlists") == 1
-        unknown = await agent.call("call_endpoint", endpoint="list_watchlists", gateway="papre")
+        answer = await agent.read(tool, **arguments, gateway="live")
+        assert answer.body["gateway"] == "live"
+        assert count(simulators["live.test"], operation)
+        assert not count(simulators["guard.test"], operation)
+        unknown = await agent.call(tool, **arguments, gateway="papre")
         assert "default, live" in unknown.error["action"]
+
+
+async def test_a_named_gateway_says_which_account_is_meant() -> None:
+    async with gateways() as (agent, simulators):
+        assert (await agent.read("get_account_orders", gateway="default")).body["account"] == "DU7420001"
+        assert not count(simulators["live.test"], "list_live_orders")
+        order = (await agent.read("get_account_orders", account="U7420002", status="all")).rows("orders")[0]
+        found = (await agent.read("get_order_status", order_id=order["order_id"], gateway="live")).body
+        assert (found["account"], found["gateway"]) == ("U7420002", "live")
+        several = await agent.call("get_account_orders", gateway="live")
+        assert "U7420002, U7420003" in several.error["action"]
+
+
+async def test_an_account_is_not_asked_of_a_gateway_that_does_not_have_it() -> None:
+    async with gateways() as (agent, simulators):
+        for tool, given in [
+            ("get_alerts", {"account": "U7420002"}),
+            ("call_endpoint", {"endpoint": "list_alerts", "parameters": {"accountId": "U7420002"}}),
+        ]:
+            answer = await agent.call(tool, **given, gateway="default")
+            assert answer.error["code"] == "invalid_request"
+        assert "give live" in answer.error["action"]
+        assert not count(simulators["guard.test"], "list_alerts")
+
+
+async def test_the_default_account_is_not_meant_at_a_gateway_that_has_others() -> None:
+    async with gateways(default_account="U7420002") as (agent, _):
+        assert (await agent.read("get_account_orders", gateway="default")).body["account"] == "DU7420001"
+        assert (await agent.read("get_account_orders", gateway="live")).body["account"] == "U7420002"
+
+
+async def test_session_and_accounts_of_one_gateway_can_be_asked_for() -> None:
+    async with gateways(live=None) as (agent, _):
+        assert (await agent.read("get_session_status", gateway="default")).body["state"] == "authenticated"
+        assert (await agent.read("get_session_status", gateway="live")).body["state"] == "login_required"
+        listed = await agent.read("list_accounts", gateway="default")
+        assert [row["account"] for row in listed.rows("accounts")] == ["DU7420001"]
+
+
+async def test_each_agent_hears_which_gateways_answered_a_look_up_that_was_merged() -> None:
+    async with gateways() as (agent, simulators):
+        one, other, elsewhere = await asyncio.gather(
+            agent.read("get_contract_details", symbol="IBM"),
+            agent.read("get_contract_details", symbol="MSFT"),
+            agent.read("get_contract_details", symbol="SPY", gateway="live"),
+        )
+        assert (one.body["gateway"], other.body["gateway"], elsewhere.body["gateway"]) == ("default", "default", "live")
+        assert count(simulators["guard.test"], "search_stocks") == 1
+
+
+async def test_a_gateway_can_be_named_only_where_there_are_several() -> None:
+    async with gateways() as (agent, _):
+        for tool in await agent.client.list_tools():
+            assert tool.input_schema["properties"]["gateway"] == {"enum": ["default", "live"]}
+    async with an_agent() as agent:
+        assert not [tool for tool in await agent.client.list_tools() if "gateway" in tool.input_schema["properties"]]
+        assert (await agent.call("get_watchlists", gateway="default")).error["code"] == "invalid_request"
 
 
 async def test_what_is_about_no_account_goes_to_the_first_usable_gateway_and_the_answer_says_which() -> None:
