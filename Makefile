@@ -50,7 +50,7 @@ images: ## Build the images for that cluster into .run/images
 bench: $(VENV)/.dev ## Measure the figures of docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(ARGS)
 
-fuzz: $(VENV)/.dev ## Send 20,000 random requests to every port and let IBKR answer 2,000 odd things; ARGS="--seed 7" again
+fuzz: $(VENV)/.dev ## Random requests to every port, odd answers of IBKR, changed OpenAPI documents; ARGS="--seed 7" again
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lock: $(VENV)/.dev ## Make requirements/*.txt again from pyproject.toml

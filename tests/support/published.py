@@ -15,8 +15,12 @@ _FOLDER = Path(os.environ.get("IB_MCP_SHARED", Path(__file__).parents[3] / "shar
 _METHODS = ("get", "post", "put", "delete")
 
 
+def is_here() -> bool:
+    return _FOLDER.is_dir()
+
+
 def _folder() -> Path:
-    if not _FOLDER.is_dir():
+    if not is_here():
         pytest.skip(f"IBKR's published documents are not at {_FOLDER}; IB_MCP_SHARED names the folder that holds data/")
     return _FOLDER
 

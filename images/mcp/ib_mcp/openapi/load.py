@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
@@ -15,16 +16,21 @@ from ib_mcp.openapi.mapping import merged
 
 DEEPEST = 100
 MOST_VALUES = 1_000_000
+_HALF = re.compile("[\ud800-\udfff]")
 _MANY = f"The document holds more than {MOST_VALUES:,} values."
 _DEEP = f"The document is nested deeper than {DEEPEST} levels."
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as it was written; ``repeated`` names the keys that one object has twice."""
+    """A document as it was written, in texts that can be written again.
+
+    ``repeated`` names the keys that one object has twice, ``mended`` the texts that held half a character.
+    """
 
     root: dict[str, Any]
     repeated: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
 
 
 def load(spec: str) -> Document:
@@ -45,7 +51,10 @@ def parse(content: bytes) -> Document:
         )
     if not {"openapi", "paths"} & root.keys():
         raise DocumentUnreadable("The document is no OpenAPI document: it has neither 'openapi' nor 'paths'.")
-    return Document(root, tuple(repeated))
+    mended: list[str] = []
+    if not _can_be_written(root):
+        root = _writable(root, repeated, mended)
+    return Document(root, tuple(repeated), tuple(mended))
 
 
 def _values(content: bytes, repeated: list[str]) -> Any:
@@ -91,3 +100,28 @@ def _check_size(root: dict[str, Any]) -> None:
         if not level:
             return
     raise DocumentUnreadable(_DEEP)
+
+
+def _can_be_written(root: dict[str, Any]) -> bool:
+    """Whether no text holds half of a pair of surrogates, which JSON can escape and UTF-8 cannot hold."""
+    try:
+        json.dumps(root, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _writable(value: Any, repeated: list[str], mended: list[str]) -> Any:
+    """``value`` with U+FFFD for each half of a character."""
+    match value:
+        case str():
+            text = _HALF.sub("\ufffd", value)
+            if text != value:
+                mended.append(text)
+            return text
+        case list():
+            return [_writable(one, repeated, mended) for one in value]
+        case dict():
+            pairs = [(_writable(key, repeated, mended), _writable(one, repeated, mended)) for key, one in value.items()]
+            return merged(pairs, repeated)
+    return value

@@ -25,6 +25,7 @@ RULES: dict[str, Rule] = {
     "version-unclear": Rule("error", "No OpenAPI version that is known; read as 3.1", guess=True),
     "info-incomplete": Rule("error", "Title or version is missing; filled in", guess=True),
     "key-repeated": Rule("error", "An object has a key twice; both are put together, else the last counts", guess=True),
+    "text-broken": Rule("error", "A text with half a character (a lone surrogate); U+FFFD in its place"),
     "key-unknown": Rule("error", "A key that OpenAPI does not know here; left out"),
     "kind-wrong": Rule("error", "A value of another kind than OpenAPI wants; left out, or replaced by an empty one"),
     "text-expected": Rule("error", "A number or flag where a text belongs; written as text"),

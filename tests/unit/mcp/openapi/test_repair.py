@@ -223,7 +223,7 @@ def test_each_rule_mends_what_it_names(rule: str, given: dict[str, Any], place: 
 
 
 def test_every_rule_has_a_case() -> None:
-    assert {rule for case in CASES for rule in case[0].split()} | {"key-repeated"} == set(RULES)
+    assert {rule for case in CASES for rule in case[0].split()} | {"key-repeated", "text-broken"} == set(RULES)
 
 
 def test_a_repeated_key_loses_nothing_of_an_object() -> None:
@@ -231,6 +231,16 @@ def test_a_repeated_key_loses_nothing_of_an_object() -> None:
     repaired = repair(parse(text.encode()))
     assert set(repaired.document["paths"]["/a"]) == {"get", "put"}
     assert "key-repeated" in {finding.rule for finding in repaired.findings}
+
+
+def test_half_a_character_is_replaced_and_said() -> None:
+    paths = rb'{"/a\ud800": {"get": {"summary": "\udc00 x"}}, "/a\ufffd": {"put": {}}}'
+    repaired = repair(parse(json.dumps(document()).encode().replace(b'"paths": {}', b'"paths": ' + paths)))
+    assert {method: one.get("summary") for method, one in repaired.document["paths"]["/a\ufffd"].items()} == {
+        "get": "\ufffd x",
+        "put": None,
+    }
+    assert [one.detail for one in repaired.findings if one.rule == "text-broken"] == ["/a\ufffd", "\ufffd x"]
 
 
 @pytest.mark.parametrize(

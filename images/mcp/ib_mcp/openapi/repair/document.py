@@ -38,6 +38,8 @@ def repair(given: Document) -> Repaired:
     context = Context(source, _version(source, findings), findings)
     for key in given.repeated:
         findings.note("key-repeated", (), key)
+    for text in given.mended:
+        findings.note("text-broken", (), text)
     for key in source:
         if key not in _KNOWN and not key.startswith("x-"):
             findings.note("key-unknown", (key,))
