@@ -147,6 +147,11 @@ class HttpSettings(McpSettings):
         description="The owner's, 12 characters or more, by which agents are let in on the page of this server: turns"
         " OAuth on. Needs PUBLIC_URL and OAUTH_STORE.",
     )
+    client_documents: bool = Field(
+        False,
+        description="Let in, by OAuth, agents that are known by the address of a document about them too: it is fetched"
+        " from the public internet.",
+    )
     issuer: str | None = Field(
         None, description="Issuer of your identity provider, exactly as its tokens name it: they are taken too."
     )

@@ -34,6 +34,7 @@ from ib_mcp.http.documents import fetch_json
 from ib_mcp.http.error_bodies import ErrorBodies
 from ib_mcp.http.status_page import LocalPage, OwnersPage
 from ib_mcp.http.step_up import StepUp
+from ib_mcp.oauth.client_documents import ClientDocuments
 from ib_mcp.oauth.passphrase import Passphrase
 from ib_mcp.oauth.provider import OwnerOAuth, Place
 from ib_mcp.oauth.routes import PAGES, OAuthPaths, for_people, for_programs, resource_documents
@@ -118,7 +119,8 @@ def _oauth(settings: HttpSettings, tokens: StaticTokens, issuer: Issuer | None) 
     place = _place(settings)
     if settings.passphrase is None or settings.oauth_store is None or place is None:
         return None
-    return OwnerOAuth(place, Store(settings.oauth_store, time.time), tokens, issuer)
+    documents = ClientDocuments(time.monotonic) if settings.client_documents else None
+    return OwnerOAuth(place, Store(settings.oauth_store, time.time), tokens, issuer, documents)
 
 
 def _bearer(tokens: StaticTokens, issuer: Issuer | None, place: Place | None) -> HashedBearer:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastmcp.server.auth.redirect_validation import build_client_redirect
 from mcp.server.auth.provider import AuthorizationParams
@@ -16,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from ib_mcp.auth.scopes import READ
 from ib_mcp.auth.tokens import ACCOUNT
 from ib_mcp.oauth import pages
+from ib_mcp.oauth.client_documents import is_document
 from ib_mcp.oauth.passphrase import Passphrase, TooManyTries
 from ib_mcp.oauth.provider import REQUEST_S, OwnerOAuth
 
@@ -102,6 +104,7 @@ class ConsentPage:
             redirect_uri=asked["params"]["redirect_uri"],
             asked=chosen if chosen is not None else asked["params"]["scopes"] or [READ],
             offered=self._provider.place.scopes,
+            published_by=urlsplit(asked["client"]).hostname if is_document(asked["client"]) else None,
             hidden={"request": secret, "proof": _proof(secret, browser)},
             accounts=accounts,
             problem=problem,

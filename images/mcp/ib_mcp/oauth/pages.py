@@ -74,12 +74,13 @@ def consent(
     asked: list[str],
     offered: tuple[str, ...],
     hidden: dict[str, str],
+    published_by: str | None = None,
     accounts: str = "",
     problem: str = "",
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> HTMLResponse:
-    """Who asks, where the answer goes, and for what."""
+    """Who asks, where the answer goes, and for what. ``published_by``: the host that vouches for the name."""
     url = urlsplit(redirect_uri)
     where = url.hostname or f"{url.scheme}:"
     hidden_fields = "".join(
@@ -88,8 +89,9 @@ def consent(
     boxes = "".join(_box(scope, scope in asked) for scope in offered)
     alert = f"<p role=alert>{escape(problem)}</p>" if problem else ""
     own_machine = " (a program on the machine of your browser)" if where in ("localhost", "127.0.0.1", "::1") else ""
+    vouched = f"<p class=soft>as {escape(published_by)} publishes it</p>" if published_by else ""
     body = f"""
-<p>An agent that calls itself</p><p class=host>{escape(client_name or "(no name)")}</p>
+<p>An agent that calls itself</p><p class=host>{escape(client_name or "(no name)")}</p>{vouched}
 <p>wants to use your IBKR accounts through this server. Your answer is sent to</p>
 <p class=host>{escape(where)}</p><p class=soft>{escape(redirect_uri[:300])}{own_machine}</p>
 <p>If you did not just start this in your agent, deny it: anyone can choose the name.</p>{alert}

@@ -27,6 +27,7 @@ from ib_mcp.auth.issuer import Issuer
 from ib_mcp.auth.scopes import READ
 from ib_mcp.auth.verifier import StaticTokens
 from ib_mcp.oauth.addresses import names_us
+from ib_mcp.oauth.client_documents import ClientDocuments, ClientUnknown, is_document
 from ib_mcp.oauth.clients import Client, register, slug
 from ib_mcp.oauth.store import Consent, Store
 
@@ -79,7 +80,15 @@ class Place:
 class OwnerOAuth(OAuthProvider):
     """Knows the owner's own tokens besides those that it issued."""
 
-    def __init__(self, place: Place, store: Store, tokens: StaticTokens, issuer: Issuer | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        store: Store,
+        tokens: StaticTokens,
+        issuer: Issuer | None = None,
+        documents: ClientDocuments | None = None,
+    ) -> None:
+        """``documents``: of clients that are known by an address, where these are let in."""
         super().__init__(
             base_url=place.origin,
             required_scopes=[READ],
@@ -89,6 +98,7 @@ class OwnerOAuth(OAuthProvider):
         self.store = store
         self._static = tokens
         self._issuer = issuer
+        self.documents = documents
 
     def get_routes(self, mcp_path: str | None = None) -> list[Route]:
         """Only what FastMCP looks for before it names it in challenges; ``ib_mcp.oauth.routes`` serves them all."""
@@ -108,6 +118,14 @@ class OwnerOAuth(OAuthProvider):
         data = client_info.model_dump_json(exclude_none=True)
         if not self.store.add_client(client_info.client_id or "", data, _MOST_CLIENTS, _UNUSED_S):
             raise RegistrationError("invalid_client_metadata", "Too many clients are registered; the owner knows them.")
+
+    async def look_up(self, client_id: str) -> None:
+        """Take what the document of a client says now, if it has one. ClientUnknown where it cannot be had."""
+        if self.documents is None or not is_document(client_id):
+            return
+        data = (await self.documents.find(client_id)).model_dump_json(exclude_none=True)
+        if not self.store.put_client(client_id, data, _MOST_CLIENTS, _UNUSED_S):
+            raise ClientUnknown("Too many clients are registered; the owner knows them.")
 
     # Authorization
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ib_mcp.oauth import pages
 from ib_mcp.oauth.addresses import names_us
+from ib_mcp.oauth.client_documents import ClientUnknown
 from ib_mcp.oauth.consent import ConsentPage
 from ib_mcp.oauth.passphrase import Passphrase
 from ib_mcp.oauth.provider import OwnerOAuth, Place
@@ -103,7 +104,7 @@ def for_people(provider: OwnerOAuth, passphrase: Passphrase) -> list[Route]:
 def for_programs(provider: OwnerOAuth) -> list[Route]:
     """What programs ask for: metadata, registration, tokens."""
     place, library = provider.place, provider.library_routes()
-    own = _metadata(place)
+    own = _metadata(place) | {"client_id_metadata_document_supported": provider.documents is not None}
     found = [
         *(_document(f"/.well-known/{name}{tail}", own) for name in _SERVER for tail in ("", place.path)),
         *(_document(f"{place.path}/.well-known/{name}", own) for name in _SERVER),
@@ -172,6 +173,11 @@ def _authorize(provider: OwnerOAuth) -> Callable[[Request], object]:
     handler, origin = AuthorizationHandler(provider), provider.place.origin
 
     async def authorize(request: Request) -> Response:
+        asked = request.query_params if request.method == "GET" else await request.form()
+        try:
+            await provider.look_up(str(asked.get("client_id", "")))
+        except ClientUnknown as problem:
+            return pages.refusal(str(problem))
         response = await handler.handle(request)
         location = response.headers.get("location")
         if location is None:

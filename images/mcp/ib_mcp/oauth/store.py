@@ -102,6 +102,11 @@ class Store:
             self._run("INSERT INTO clients VALUES (?, ?, ?, NULL)", name, data, now)
         return True
 
+    def put_client(self, name: str, data: str, most: int, unused_s: float) -> bool:
+        """As ``add_client``; what was known of it is replaced."""
+        known = self._run("UPDATE clients SET data = ? WHERE id = ?", data, name).rowcount == 1
+        return known or self.add_client(name, data, most, unused_s)
+
     # Requests for consent
 
     def add_request(self, secret: str, data: dict[str, Any], lasts_s: float) -> None:
