@@ -19,7 +19,7 @@ _SIDES = {"B": "BUY", "S": "SELL", "N": "NETTED", "X": "EXPIRED", "SSHORT": "SEL
 _CURRENCY = re.compile(r"\b([A-Z]{3})$")
 _LEGS = re.compile(r"(\d+)/(-?\d+)")
 # The conids under which IBKR trades combos, one for each currency (its documentation of spread orders).
-_SPREADS = {
+SPREADS = {
     "28812380": "USD",
     "58666491": "GBP",
     "61227087": "CHF",
@@ -139,7 +139,7 @@ def legs(row: dict[str, Any]) -> list[tuple[int, int]]:
 
 def combo_currency(row: dict[str, Any]) -> str | None:
     """Of a combo, by the spread id that its conid is; None for anything else."""
-    return _SPREADS.get(str(pick(row, "conidex", "conidEx", "conid") or "").partition(";")[0])
+    return SPREADS.get(str(pick(row, "conidex", "conidEx", "conid") or "").partition(";")[0])
 
 
 def own_text(row: dict[str, Any]) -> str:
