@@ -1,4 +1,4 @@
-"""OpenAPI documents of our own: of the catalogue, and in the manner of other public APIs."""
+"""OpenAPI documents: of the catalogue, of two public APIs as others wrote them, and two of our own in such manner."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from ibkr.operation import Operation
 
 _FOLDER = Path(__file__).parent
 SHOP, PAYMENTS = _FOLDER / "shop.yaml", _FOLDER / "payments.yaml"
+WEATHER, BROKER = _FOLDER / "weather.yaml", _FOLDER / "broker.yaml"
+OF_OTHERS = (SHOP, PAYMENTS, WEATHER, BROKER)
 
 
 def all_of_them() -> list[dict[str, Any]]:
-    return [yaml.safe_load(path.read_text("utf-8")) for path in (SHOP, PAYMENTS)]
+    return [yaml.safe_load(path.read_text("utf-8")) for path in OF_OTHERS]
 
 
 def of_catalogue() -> dict[str, Any]:

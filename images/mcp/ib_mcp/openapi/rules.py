@@ -26,7 +26,7 @@ RULES: dict[str, Rule] = {
     "info-incomplete": Rule("error", "Title or version is missing; filled in", guess=True),
     "key-repeated": Rule("error", "An object has a key twice; both are put together, else the last counts", guess=True),
     "text-broken": Rule("error", "A text with half a character (a lone surrogate); U+FFFD in its place"),
-    "key-unknown": Rule("error", "A key that OpenAPI does not know here; left out"),
+    "key-unknown": Rule("error", "A key that OpenAPI does not know here, or that is not read; left out"),
     "kind-wrong": Rule("error", "A value of another kind than OpenAPI wants; left out, or replaced by an empty one"),
     "text-expected": Rule("error", "A number or flag where a text belongs; written as text"),
     "number-expected": Rule("error", "A text where a number or flag belongs; read as what it says"),
@@ -76,9 +76,10 @@ RULES: dict[str, Rule] = {
     "items-as-list": Rule("error", "A list of items' schemas; any of them", guess=True),
     "object-without-type": Rule("gap", "Properties without type; an object"),
     "required-as-flag": Rule("error", "'required' as a flag of a property; moved to its object"),
+    "required-invalid": Rule("error", "'required' is no list of distinct names; mended"),
     "required-unknown": Rule("gap", "'required' names a property that is not there; taken off the list", guess=True),
     "format-against-type": Rule("gap", "A format that contradicts the type; left out"),
-    "default-invalid": Rule("error", "A default that its schema forbids; left out"),
+    "default-invalid": Rule("error", "A default that its schema forbids, or seems to; left out"),
     "composition-empty": Rule("error", "allOf, anyOf or oneOf without schemas; mended or left out", guess=True),
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -166,6 +167,12 @@ CASES: list[tuple[str, dict[str, Any], str, Any]] = [
     ("example-twice", parameter(schema=TEXT, example=1, examples={"a": {"value": 2}}), f"{P} example", GONE),
     ("type-unknown", schema({"type": "int"}), f"{S} type", "integer"),
     ("type-unknown", schema({"type": "gadget"}), S, {}),
+    (
+        "type-unknown",
+        schema({"type": "object", "properties": {"p": {"type": "o"}}}, o=TEXT),
+        f"{S} properties p",
+        {"$ref": "#/components/schemas/o"},
+    ),
     ("type-of-enum", schema({"type": "boolean", "enum": ["true"]}), S, {"type": "boolean", "enum": [True]}),
     ("type-of-enum", schema({"type": "integer", "enum": ["one"]}), S, {"enum": ["one"]}),
     ("enum-invalid", schema({"enum": ["a", "a"]}), f"{S} enum", ["a"]),
@@ -178,6 +185,21 @@ CASES: list[tuple[str, dict[str, Any], str, Any]] = [
         schema({"type": "object", "properties": {"p": TEXT | {"required": True}}}),
         S,
         {"type": "object", "properties": {"p": TEXT}, "required": ["p"]},
+    ),
+    (
+        "required-invalid",
+        schema({"type": "object", "properties": {"p": TEXT}, "required": ["p", "p"]}),
+        f"{S} required",
+        ["p"],
+    ),
+    (
+        "required-unknown",
+        schema(
+            {"allOf": [{"$ref": "#/components/schemas/o"}], "required": ["p", "q"]},
+            o={"oneOf": [{"type": "object", "properties": {"p": TEXT}}]},
+        ),
+        f"{S} required",
+        ["p"],
     ),
     (
         "required-unknown",
@@ -274,6 +296,13 @@ def test_an_operation_takes_the_parameters_of_its_path_that_it_does_not_give_its
     assert repaired.document["paths"]["/a"]["get"]["parameters"] == [own, inherited[1]]
 
 
+def test_names_of_operations_stay_short_when_they_are_numbered() -> None:
+    long = {name: {"operationId": "a" * 80, "responses": OK} for name in ("get", "put", "post")}
+    repaired = repair(Document(document({"/a": long})))
+    ids = [one["operationId"] for one in repaired.document["paths"]["/a"].values()]
+    assert ids == ["a" * 64, "a" * 62 + "_2", "a" * 62 + "_3"]
+
+
 def test_a_parameter_may_be_described_by_a_media_type() -> None:
     content = {"application/json": {"schema": {"type": "int"}, "example": 1}}
     repaired = repair(Document(operation(parameters=[{"name": "p", "in": "query", "content": content}])))
@@ -288,7 +317,7 @@ def test_a_method_that_is_at_a_path_twice_is_named_as_lost() -> None:
     assert lost == ["/paths/a/get"]
 
 
-@pytest.mark.parametrize("path", [documents.SHOP, documents.PAYMENTS], ids=["shop", "payments"])
+@pytest.mark.parametrize("path", documents.OF_OTHERS, ids=lambda path: path.stem)
 def test_documents_of_other_apis_become_valid(path: Any) -> None:
     given = parse(path.read_bytes())
     repaired = repair(given)
@@ -298,6 +327,29 @@ def test_documents_of_other_apis_become_valid(path: Any) -> None:
     ]
     for name, method in calls:
         assert method == "parameters" or method in repaired.document["paths"][name]
+
+
+@pytest.mark.parametrize(
+    ("path", "rules"),
+    [
+        (documents.WEATHER, {"type-unknown": 4, "operation-without-id": 1}),
+        (documents.BROKER, {"kind-wrong": 1, "key-unknown": 1, "reference-elsewhere": 1, "operation-id-invalid": 6}),
+    ],
+    ids=["weather", "broker"],
+)
+def test_documents_that_others_wrote_have_the_faults_that_are_known_of_them(path: Any, rules: dict[str, int]) -> None:
+    repaired = repair(parse(path.read_bytes()))
+    assert Counter(finding.rule for finding in repaired.findings) == rules
+    again = repair(Document(repaired.document))
+    assert again.document == repaired.document
+    assert again.findings == ()
+
+
+def test_a_type_that_names_a_schema_leads_to_it() -> None:
+    repaired = repair(parse(documents.WEATHER.read_bytes())).document
+    answer = repaired["paths"]["/v1/forecast"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answer["properties"]["hourly"] == {"$ref": "#/components/schemas/HourlyResponse"}
+    assert repaired["components"]["schemas"]["CurrentWeather"]["properties"]["weather_code"] == {"type": "integer"}
 
 
 def test_a_valid_document_is_changed_in_nothing_but_what_is_left_out() -> None:

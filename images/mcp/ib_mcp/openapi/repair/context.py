@@ -29,6 +29,7 @@ class Context:
     names: dict[tuple[str, str], str] = field(default_factory=dict)
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
     defaults: list[tuple[dict[str, Any], Place]] = field(default_factory=list)
+    required: list[tuple[dict[str, Any], Place]] = field(default_factory=list)
 
     def note(self, rule: str, at: Place, detail: object = "") -> None:
         self.findings.note(rule, at, detail)
@@ -135,11 +136,12 @@ class Context:
         return False
 
 
-def unique(name: str, taken: set[str]) -> str:
-    """``name``, with a number after it when it is taken."""
+def unique(name: str, taken: set[str], longest: int | None = None) -> str:
+    """``name``, with a number after it when it is taken, in at most ``longest`` characters."""
     number, made = 2, name
     while made in taken:
-        made, number = f"{name}_{number}", number + 1
+        after = f"_{number}"
+        made, number = name[: None if longest is None else longest - len(after)] + after, number + 1
     return made
 
 

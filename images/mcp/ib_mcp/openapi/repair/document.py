@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ib_mcp.openapi.load import Document
-from ib_mcp.openapi.repair import bodies, media, operations, parameters, schemas, security
+from ib_mcp.openapi.repair import bodies, media, operations, parameters, schemas, security, settling
 from ib_mcp.openapi.repair.context import SECTIONS, Context
 from ib_mcp.openapi.repair.kinds import as_list, as_object, copied, said
-from ib_mcp.openapi.repair.values import Fit
 from ib_mcp.openapi.rules import Finding, Findings, Place
 
 VERSION = "3.1.0"
@@ -64,7 +63,8 @@ def repair(given: Document) -> Repaired:
     if isinstance(docs, dict) and isinstance(docs.get("url"), str):
         made["externalDocs"] = {name: docs[name] for name in ("description", "url") if isinstance(docs.get(name), str)}
     made |= {key: value for key, value in source.items() if key.startswith("x-")}
-    schemas.settle_defaults(Fit(components.get("schemas", {})), context)
+    settling.required(components.get("schemas", {}), context)
+    settling.defaults(components.get("schemas", {}), context)
     return Repaired(made, tuple(findings.rows))
 
 

@@ -160,7 +160,7 @@ def _id(given: Any, one: Operation, context: Context, ids: set[str]) -> str:
             context.note("operation-id-invalid", (*one.at, "operationId"), f"{name[:60]} as {allowed}")
             name = allowed
     if name in ids:
-        numbered = unique(name, ids)
+        numbered = unique(name, ids, _LONGEST_ID)
         context.note("operation-id-repeated", (*one.at, "operationId"), f"{name} as {numbered}")
         name = numbered
     ids.add(name)

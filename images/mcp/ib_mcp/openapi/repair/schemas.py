@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from ib_mcp.openapi.repair import values
-from ib_mcp.openapi.repair.context import MISSING, Context
+from ib_mcp.openapi.repair.context import Context
 from ib_mcp.openapi.repair.kinds import as_object, of_kind, said
 from ib_mcp.openapi.rules import Place
 
@@ -55,7 +55,7 @@ def repair(node: Any, at: Place, context: Context, *, in_composition: bool = Fal
     for key, value in node.items():
         if key not in _LATER:
             _keyword(key, value, made, (*at, key), context)
-    _type(node, made, at, context)
+    _type(node, made, at, context, in_composition)
     _object(node, made, at, context, in_composition)
     if "enum" in node:
         values.enum(node["enum"], made, (*at, "enum"), context)
@@ -182,7 +182,12 @@ def _several(value: Any, at: Place, context: Context) -> list[Any] | None:
     return made or None
 
 
-def _type(node: dict[str, Any], made: dict[str, Any], at: Place, context: Context) -> None:
+def _is_name_of_other(name: Any, at: Place, context: Context) -> bool:
+    """Whether a type is the name of a schema, to which ``at`` is not bound to lead back at once."""
+    return isinstance(name, str) and ("schemas", name) in context.names and (at[0] != "components" or len(at) > 3)
+
+
+def _type(node: dict[str, Any], made: dict[str, Any], at: Place, context: Context, in_composition: bool) -> None:
     if "type" not in node:
         return
     given = node["type"]
@@ -190,6 +195,10 @@ def _type(node: dict[str, Any], made: dict[str, Any], at: Place, context: Contex
     found: list[str] = []
     for one in named:
         name = one if isinstance(one, str) and one in values.TYPES else None
+        if name is None and not in_composition and _is_name_of_other(one, at, context):
+            context.note("type-unknown", (*at, "type"), f"{one}: the schema of that name")
+            made["$ref"] = f"#/components/schemas/{context.names['schemas', one]}"
+            return
         if name is None:
             name = _LIKELY.get(one.strip().lower(), one.strip().lower()) if isinstance(one, str) else None
             name = name if name in values.TYPES else None
@@ -225,14 +234,12 @@ def _object(node: dict[str, Any], made: dict[str, Any], at: Place, context: Cont
         listed = None
     names = [name for name in listed or () if isinstance(name, str)]
     if len(set(names)) < len(listed or ()):
-        context.note("enum-invalid", (*at, "required"), "no list of distinct names")
+        context.note("required-invalid", (*at, "required"))
     names = list(dict.fromkeys([*names, *required]))
-    if "properties" in made and not in_composition and not {"allOf", "anyOf", "oneOf", "$ref"} & made.keys():
-        for name in [name for name in names if name not in made["properties"]]:
-            context.note("required-unknown", (*at, "required"), name)
-            names.remove(name)
     if names:
         made["required"] = names
+        if not in_composition and {"properties", "allOf"} & made.keys():
+            context.required.append((made, at))
 
 
 def _nullable(node: dict[str, Any], made: dict[str, Any], at: Place, context: Context) -> None:
@@ -261,16 +268,3 @@ def _format(made: dict[str, Any], at: Place, context: Context) -> None:
     if wanted and types and not {wanted, "number", "integer"} & set(types):
         context.note("format-against-type", (*at, "format"), f"{made['format']} on {' or '.join(types)}")
         del made["format"]
-
-
-def settle_defaults(fits: values.Fit, context: Context) -> None:
-    """Take away the defaults that their schemas forbid, once every schema is repaired."""
-    for schema, at in context.defaults:
-        value = schema["default"]
-        if fits(value, schema):
-            continue
-        context.note("default-invalid", (*at, "default"), repr(value)[:60])
-        del schema["default"]
-        read = values.read_as(value, values.types_of(schema))
-        if read is not MISSING and fits(read, schema):
-            schema["default"] = read
