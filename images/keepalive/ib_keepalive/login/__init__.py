@@ -12,10 +12,10 @@ from ib_keepalive.http.asgi import CallerGone
 from ib_keepalive.login import pages
 from ib_keepalive.login.forward import Forwarder
 from ib_keepalive.login.paths import METHODS, TAKE_OVER, is_sign_in_path
-from ib_keepalive.login.wording import WORDS
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
 from ibkr.errors import IbError
+from ibkr.wording import WORDS
 
 __all__ = ["create_login"]
 

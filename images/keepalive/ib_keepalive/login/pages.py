@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from html import escape
 from importlib.resources import files
 from string import Template
 
 from ib_keepalive.login.paths import SIGN_IN_PAGE, TAKE_OVER
-from ib_keepalive.login.wording import Words
+from ib_service.http import page
+from ib_service.http.page import ICON
+from ibkr.wording import Words
 
-_STYLE = files(__package__).joinpath("page.css").read_text("utf-8")
+__all__ = ["HEADERS", "ICON", "landing", "problem"]
+
 _SCRIPT = files(__package__).joinpath("page.js").read_text("utf-8")
-_FRAME = Template(files(__package__).joinpath("page.html").read_text("utf-8"))
+_MAIN = Template(files(__package__).joinpath("page.html").read_text("utf-8"))
+_MODE = '<span id="mode" class="badge" hidden></span>'
 
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="#2563eb"/></svg>'
-HEADERS = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src {_digest(_STYLE)}; script-src {_digest(_SCRIPT)}; connect-src 'self'; "
-        "img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
+HEADERS = page.headers(_SCRIPT)
 
 
 def landing(words: Words) -> str:
     """The page at ``/``: ``words`` of the state at hand; its script keeps them true."""
-    return _FRAME.substitute(
-        style=_STYLE,
-        script=f"<script>{_SCRIPT}</script>",
-        refresh='<noscript><meta http-equiv="refresh" content="5"></noscript>',
-        tone=words.tone,
-        title=escape(words.title),
+    main = _MAIN.substitute(
+        heading=page.heading(words.title),
         advice=escape(words.advice),
         link=SIGN_IN_PAGE,
         label="Sign in at IBKR",
@@ -47,16 +31,15 @@ def landing(words: Words) -> str:
         take_over=TAKE_OVER,
         take_over_hidden="" if words.offers_take_over else "hidden",
     )
+    refresh = '<noscript><meta http-equiv="refresh" content="5"></noscript>'
+    title = f"{words.title} · IBKR session"
+    return page.document(title, main, tone=words.tone, badge=_MODE, head=refresh, script=_SCRIPT)
 
 
 def problem(title: str, advice: str) -> str:
     """A page that says what went wrong and leads back to the landing page."""
-    return _FRAME.substitute(
-        style=_STYLE,
-        script="",
-        refresh="",
-        tone="bad",
-        title=escape(title),
+    main = _MAIN.substitute(
+        heading=page.heading(title),
         advice=escape(advice),
         link="/",
         label="Back to the session's state",
@@ -64,3 +47,4 @@ def problem(title: str, advice: str) -> str:
         take_over=TAKE_OVER,
         take_over_hidden="hidden",
     )
+    return page.document(f"{title} · IBKR session", main, tone="bad")

@@ -87,7 +87,7 @@ class OwnersPage:
             return _sign_in()
         grants = _grants(self._store, self._session.form_proof(request))
         shown = await _shown(self._guard, self._agents)
-        return pages.page(_TITLE, shown + grants, script=_LIVE)
+        return pages.response(_TITLE, shown + grants, tone="good", script=_LIVE, is_wide=True)
 
     async def _act(self, request: Request) -> Response:
         form = await request.form(max_fields=10, max_files=0)
@@ -125,21 +125,23 @@ class LocalPage:
         is_here = request.client is not None and is_loopback(request.client.host)
         is_direct = not any(name in request.headers for name in _FORWARDED)
         if not (is_here and is_direct and is_loopback(request.url.hostname or "")):
-            return pages.page("Not from there", "<p>This page is for the machine on which the server runs.</p>", 403)
-        return pages.page(_TITLE, await _shown(self._guard, self._agents), script=_LIVE)
+            main = "<p>This page is for the machine on which the server runs.</p>"
+            return pages.response("Not from there", main, tone="bad", status=403)
+        shown = await _shown(self._guard, self._agents)
+        return pages.response(_TITLE, shown, tone="good", script=_LIVE, is_wide=True)
 
 
 def _sign_in(problem: str = "", status: int = 200, retry_after: str = "") -> Response:
     alert = f"<p role=alert>{escape(problem)}</p>" if problem else ""
     body = f"""{alert}<form method=post action="/"><input type=hidden name=action value=sign-in>
 <label>Passphrase of the owner<input type=password name=passphrase autocomplete=current-password></label>
-<p><button class=go>Sign in</button></p></form>"""
+<p><button class=button>Sign in</button></p></form>"""
     headers = {"Retry-After": retry_after} if retry_after else None
-    return pages.page("Sign in to see the status", body, status, headers)
+    return pages.response("Sign in to see the status", body, status=status, headers=headers)
 
 
 async def _shown(guard: Guard, agents: AgentLog) -> str:
-    return await _session_of(guard) + _agents_of(agents) + f"<p class=soft>ib-mcp {escape(__version__)}</p>"
+    return await _session_of(guard) + _agents_of(agents) + f"<p class=detail>ib-mcp {escape(__version__)}</p>"
 
 
 async def _session_of(guard: Guard) -> str:
@@ -173,7 +175,7 @@ def _grants(store: Store, proof: str) -> str:
     for grant, since, used in store.grants():
         button = (
             f'<form method=post action="/"><input type=hidden name=proof value="{proof}">'
-            f'<input type=hidden name=grant value="{escape(grant.id)}"><button name=action value=revoke'
+            f'<input type=hidden name=grant value="{escape(grant.id)}"><button class=quiet name=action value=revoke'
             f' aria-label="Revoke {escape(grant.name)}">Revoke</button></form>'
         )
         scopes = " ".join(scope.removeprefix("ibkr:") for scope in grant.scopes)
@@ -181,16 +183,17 @@ def _grants(store: Store, proof: str) -> str:
         rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells) + f"<td>{button}</td>")
     head = "".join(f"<th scope=col>{name}</th>" for name in ("Agent", "May", "Accounts", "Since", "Renewed", "End it"))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    listed = f"<div class=wide role=region aria-label=Grants tabindex=0><table><tr>{head}</tr>{body}</table></div>"
+    listed = f"<div class=scroll role=region aria-label=Grants tabindex=0><table><tr>{head}</tr>{body}</table></div>"
     hidden = f'<input type=hidden name=proof value="{proof}">'
-    out = f'<form method=post action="/">{hidden}<p><button name=action value=out>Sign out</button></p></form>'
+    button = "<p><button class=quiet name=action value=out>Sign out</button></p>"
+    out = f'<form method=post action="/">{hidden}{button}</form>'
     return f"<h2>Let in by OAuth</h2>{listed if rows else '<p>None.</p>'}{out}"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     top = "".join(f"<th scope=col>{escape(name)}</th>" for name in head)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<div class=wide role=region aria-label=Agents tabindex=0><table><tr>{top}</tr>{body}</table></div>"
+    return f"<div class=scroll role=region aria-label=Agents tabindex=0><table><tr>{top}</tr>{body}</table></div>"
 
 
 def _time(seconds: float) -> str:

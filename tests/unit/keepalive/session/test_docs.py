@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ib_keepalive.login.wording import WORDS
 from ib_keepalive.session import ladder, poller, reopening, timing
 from ibkr.session import SessionState, refusal
+from ibkr.wording import WORDS
 
 PAGE = (Path(__file__).parents[4] / "docs/sessions.md").read_text("utf-8")
 

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from ib_keepalive.login.paths import SIGN_IN_PAGE
-from ib_keepalive.login.wording import WORDS
 from ibkr.session import SessionState
+from ibkr.wording import WORDS
 from support.keepalive import GATEWAY, LOST, OPEN, TAKEN, FakeGateway, keeping
 
 pytestmark = pytest.mark.looptime

@@ -14,6 +14,8 @@ async def test_the_page_tells_who_asks_and_escapes_it(tmp_path: Path) -> None:
         await b.register(client_name="<script>alert(1)</script>")
         page = await b.web.get((await b.authorize()).headers["location"])
         framed(page)
+        # Browsers would stop the way back to the agent.
+        assert "form-action" not in page.headers["content-security-policy"]
         assert "<script>" not in page.text
         assert "agent.example" in page.text
         cookie = page.headers["set-cookie"].lower()

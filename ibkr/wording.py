@@ -1,4 +1,4 @@
-"""The states in plain words, for the landing page and docs/sessions.md."""
+"""The states in plain words, for people: on pages and in docs/sessions.md."""
 
 from __future__ import annotations
 
