@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from ibkr.errors import (
     IbError,
@@ -204,6 +204,42 @@ class Status:
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"/status cannot be read: {error!r}") from error
+
+
+class Glance(NamedTuple):
+    """What every question of a caller depends on; making it costs a fraction of a whole ``Status``.
+
+    ``state_since`` and ``started_at`` (of the gateway's program) in epoch seconds; ``sign_in`` is its number.
+    ``is_loading``: IBKR has not loaded the accounts of the sign-in yet.
+    """
+
+    state: SessionState
+    state_since: float
+    mode: Mode
+    started_at: float | None
+    sign_in: int
+    is_loading: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing about the session keeps IBKR from answering."""
+        return self.state is SessionState.AUTHENTICATED and not self.is_loading
+
+    @classmethod
+    def at(cls, status: Status) -> Glance:
+        return cls(
+            status.state,
+            status.state_since,
+            status.mode,
+            status.gateway.started_at,
+            status.sign_in.number,
+            is_loading=is_loading(status.auth),
+        )
+
+
+def is_loading(auth: AuthStatus) -> bool:
+    """Whether a session is open whose accounts IBKR is still loading."""
+    return auth.authenticated and auth.established is False
 
 
 _PORTFOLIO_ONLY_ACTION = "Use the portfolio tools, or ask the owner to let the brokerage session be opened."

@@ -46,6 +46,7 @@ class Keepalive:
             self.metrics,
             self._pacer,
             status=self.keeper.status,
+            glance=self.keeper.tracker.glance,
             reauthenticate=self.keeper.reauthenticate,
             probe_soon=self.keeper.tracker.probe_soon,
             heard=self.keeper.tracker.note_answer,

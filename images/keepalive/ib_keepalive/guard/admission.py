@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden, OperationUnknown, SessionReopening
 from ibkr.operation import Operation
-from ibkr.session import SIGNED_IN, SessionState, Status, refusal
+from ibkr.session import SIGNED_IN, SessionState, Status, is_loading, refusal
 
 _PORTAL_ACCOUNTS = "list_portfolio_accounts"
 
@@ -40,9 +40,9 @@ def read_sign_in(header: bytes | None) -> int | None:
     return int(header)
 
 
-def refuse_sign_in(number: int | None, status: Status) -> IbError | None:
+def refuse_sign_in(number: int | None, present: int) -> IbError | None:
     """The error of a caller that means another sign-in than the present one: its accounts are those of another user."""
-    if number is None or number == status.sign_in.number:
+    if number is None or number == present:
         return None
     return SessionReopening(
         "Somebody signed in anew since the accounts were listed.",
@@ -62,8 +62,7 @@ def refuse_session(endpoint: Operation, status: Status, *, now: float) -> IbErro
 
 def _refuse_loading(endpoint: Operation, status: Status) -> IbError | None:
     """Portfolio data read while IBKR loads the accounts is empty, and not because there is none."""
-    is_loading = status.auth.authenticated and status.auth.established is False
-    if not is_loading or not ("Portfolio" in endpoint.tags or _PORTAL_ACCOUNTS in endpoint.preflight):
+    if not is_loading(status.auth) or not ("Portfolio" in endpoint.tags or _PORTAL_ACCOUNTS in endpoint.preflight):
         return None
     return SessionReopening("IBKR is loading the account data of the session.", retry_after_s=3)
 

@@ -50,7 +50,7 @@ from ib_keepalive.upstream.paced_client import PacedClient
 from ibkr import catalogue
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, LoginRequired, OperationUnknown, UpstreamError
-from ibkr.session import Status
+from ibkr.session import Glance, Status
 
 log = structlog.get_logger("ib_keepalive.guard")
 
@@ -65,7 +65,8 @@ Headers = dict[bytes, bytes]
 class Guard:
     """An ASGI app; ``async with`` ends what it runs for callers.
 
-    ``status`` is the keeper's view of the session and ``reauthenticate`` asks it to open the brokerage session.
+    ``status`` is the keeper's view of the session, ``glance`` the part of it on which every question depends, and
+    ``reauthenticate`` asks it to open the brokerage session.
     ``probe_soon`` is called when IBKR denies that view, ``heard`` at every good answer of IBKR. ``wall`` is the
     calendar's clock (epoch seconds). ``operations`` are those that may be asked for, by default all.
     """
@@ -78,6 +79,7 @@ class Guard:
         pacer: Pacer,
         *,
         status: Callable[[], Status],
+        glance: Callable[[], Glance] | None = None,
         reauthenticate: Callable[[], Awaitable[object]],
         probe_soon: Callable[[], None] = lambda: None,
         heard: Callable[[], None] = lambda: None,
@@ -90,7 +92,7 @@ class Guard:
         self._wall = wall
         self._catalogue = operations or catalogue.load()
         self._requests: dict[tuple[str, bytes, bytes], ApiRequest] = {}
-        self._sessions = Sessions(status, wall)
+        self._sessions = Sessions(glance or (lambda: Glance.at(status())), wall)
         self._pacer = pacer
         client = PacedClient(GatewayClient(transport, settings.gateway_url, metrics), pacer, heard)
         self._reads = Reader(self._catalogue, client, pacer, self._sessions, probe_soon)
@@ -171,8 +173,10 @@ class Guard:
     async def _answer_request(
         self, receive: Receive, request: ApiRequest, caller: Caller, sign_in: int | None
     ) -> HttpReply:
-        status, memory = self._sessions.observe()
-        refused = refuse_sign_in(sign_in, status) or refuse_session(request.endpoint, status, now=self._wall())
+        seen, memory = self._sessions.observe()
+        refused = refuse_sign_in(sign_in, seen.sign_in)
+        if refused is None and not seen.is_open:
+            refused = refuse_session(request.endpoint, self._status(), now=self._wall())
         if refused is not None:
             raise refused
         if request.endpoint.id == SNAPSHOT:

@@ -23,7 +23,7 @@ from ib_keepalive.session.sign_in import SignIns
 from ib_keepalive.session.sleep import Sleep
 from ib_keepalive.session.states import Verdict, decide, expect_session, forget
 from ib_keepalive.settings import KeepaliveSettings
-from ibkr.session import SIGNED_IN, SessionState, Status
+from ibkr.session import SIGNED_IN, Glance, SessionState, Status, is_loading
 
 log = structlog.get_logger("ib_keepalive.session")
 
@@ -89,6 +89,21 @@ class SessionTracker:
             tickle_due=self.attention.tickle_due if timing.tickles(self.verdict) else None,
             login_hint=self._settings.login_hint,
             penalty_s=self._penalty_left(),
+        )
+
+    def glance(self) -> Glance:
+        """Of what ``status`` says, that on which every question of a caller depends."""
+        self.note_sleep()
+        verdict = self.verdict
+        epoch = self._wall() - self._clock()
+        started = self._gateway.started
+        return Glance(
+            verdict.state,
+            verdict.since + epoch,
+            self.learning.facts.mode if verdict.state in SIGNED_IN else "unknown",
+            None if started is None else started + epoch,
+            self.sign_ins.number,
+            is_loading=is_loading(verdict.flags),
         )
 
     def watch(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from ib_keepalive.guard.memory.cache import CachedResponse
 from ib_keepalive.guard.memory.session_memory import SessionChanged, SessionMemory, Sessions
 from ibkr import catalogue
-from ibkr.session import GatewayStatus, SessionState, SignInStatus, Status
+from ibkr.session import GatewayStatus, Glance, SessionState, SignInStatus, Status
 from support.guard import status_of
 
 pytestmark = pytest.mark.looptime
@@ -26,7 +26,7 @@ class Keeper:
     ahead: float = 1000.0
 
     def sessions(self) -> Sessions:
-        return Sessions(lambda: self.status, lambda: asyncio.get_running_loop().time() + self.ahead)
+        return Sessions(lambda: Glance.at(self.status), lambda: asyncio.get_running_loop().time() + self.ahead)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from ib_keepalive.app import Keepalive
 from ib_simulator.app import Simulator
+from ibkr.session import Glance
 from support.keepalive import OPEN, FakeGateway, Kept, keeping, settings
 from support.serve import InProcess
 
@@ -115,3 +116,28 @@ async def test_signing_in_over_an_open_session_is_noticed_within_five_seconds(se
         await asyncio.sleep(5)
         after = keepalive.keeper.status()
         assert (after.state, after.mode) == ("authenticated", "live")
+
+
+async def test_what_the_guard_glances_at_is_what_the_status_says() -> None:
+    simulator = Simulator(seed=3, second_step="none")
+    keepalive = Keepalive(settings(), transport=InProcess(simulator.app), wall=simulator.clock.now)
+    states = set()
+    async with (
+        keepalive,
+        httpx.AsyncClient(transport=httpx.ASGITransport(keepalive.login), base_url="http://localhost:5443") as owner,
+    ):
+        for path in (None, "/sso/Login", "/sso/Dispatcher", None):
+            if path == "/sso/Login":
+                await owner.post(path, data={"user_name": "robin-paper", "password": "paper"})
+            elif path:
+                await owner.get(path)
+            for _ in range(40):
+                await asyncio.sleep(0.25)
+                seen = keepalive.keeper.tracker.glance()
+                assert _in_tenths(seen) == _in_tenths(Glance.at(keepalive.keeper.status()))
+                states.add((seen.state.value, seen.mode, seen.is_open))
+    assert {("login_required", "unknown", False), ("authenticated", "paper", True)} <= states
+
+
+def _in_tenths(seen: Glance) -> list[Any]:
+    return [round(each, 1) if isinstance(each, float) else each for each in seen]

@@ -12,7 +12,7 @@ from ib_keepalive.guard.memory.market_data_lines import MarketDataLines
 from ib_keepalive.guard.memory.rows import Rows
 from ibkr.errors import SessionReopening
 from ibkr.operation import Operation
-from ibkr.session import Mode, SessionState, Status
+from ibkr.session import Glance, Mode, SessionState
 
 # Two clocks read one after the other, and rounded.
 _JITTER_S = 0.25
@@ -92,10 +92,10 @@ class SessionMemory:
 
 
 class Sessions:
-    """The present session, by the keeper's ``status``. ``wall`` is the calendar's clock (epoch seconds)."""
+    """The present session, by what ``glance`` shows of it. ``wall`` is the calendar's clock (epoch seconds)."""
 
-    def __init__(self, status: Callable[[], Status], wall: Callable[[], float]) -> None:
-        self._status = status
+    def __init__(self, glance: Callable[[], Glance], wall: Callable[[], float]) -> None:
+        self._glance = glance
         self._wall = wall
         self._memory = SessionMemory()
         self._state: SessionState | None = None
@@ -104,33 +104,33 @@ class Sessions:
         self._offset = 0.0
         self._mode: Mode = "unknown"
 
-    def observe(self) -> tuple[Status, SessionMemory]:
-        """The keeper's status now, and what is remembered of the session that it shows.
+    def observe(self) -> tuple[Glance, SessionMemory]:
+        """The session now, and what is remembered of it.
 
         What counts is how long ago a state began: the calendar may be set meanwhile.
         """
-        status = self._status()
+        seen = self._glance()
         offset = asyncio.get_running_loop().time() - self._wall()
-        began = status.state_since + offset
-        started = None if status.gateway.started_at is None else status.gateway.started_at + offset
-        is_same_user = status.sign_in.number == self._memory.sign_in and (
-            status.mode == "unknown" or self._mode in ("unknown", status.mode)
+        began = seen.state_since + offset
+        started = None if seen.started_at is None else seen.started_at + offset
+        is_same_user = seen.sign_in == self._memory.sign_in and (
+            seen.mode == "unknown" or self._mode in ("unknown", seen.mode)
         )
         is_same_session = (
             is_same_user
-            and status.state is self._state
+            and seen.state is self._state
             and abs(began - self._began) < _JITTER_S
             and (started is None) == (self._started is None)
             and abs((started or 0.0) - (self._started or 0.0)) < _JITTER_S
         )
         was_asleep = self._state is not None and self._offset - offset > _ASLEEP_S
-        self._mode = self._mode if is_same_user and status.mode == "unknown" else status.mode
-        self._state, self._began, self._started, self._offset = status.state, began, started, offset
+        self._mode = self._mode if is_same_user and seen.mode == "unknown" else seen.mode
+        self._state, self._began, self._started, self._offset = seen.state, began, started, offset
         if not is_same_session or was_asleep:
             before = self._memory
             cache = before.cache.only(_is_rare) if is_same_user and not was_asleep else Cache()
-            self._memory = SessionMemory(status.sign_in.number, before.generation + 1, cache)
-        return status, self._memory
+            self._memory = SessionMemory(seen.sign_in, before.generation + 1, cache)
+        return seen, self._memory
 
     def check(self, memory: SessionMemory) -> None:
         """SessionChanged unless ``memory`` is that of the present session."""
