@@ -43,11 +43,15 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class PendingOrder:
-    """One that may still be filled, of whomever: ``remaining`` units. ``order_id``: IBKR's, None while unknown."""
+    """One that may still be filled, of whomever: ``remaining`` of its ``total`` units.
+
+    ``order_id``: IBKR's, None while it is not known. Of a combination there is one for each leg.
+    """
 
     conid: int
     side: str
     remaining: Decimal
+    total: Decimal
     order_id: str | None = None
     order_type: str = ""
     price: Decimal | None = None

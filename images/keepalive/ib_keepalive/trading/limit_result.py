@@ -1,0 +1,48 @@
+"""What one limit says of an order, and the sentences for it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ib_keepalive.trading.reckoning import Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class LimitResult:
+    """``limit``: its key in the policy file; ``allowed``: its value; ``given``: the order's. ``sentence`` says both."""
+
+    limit: str
+    allowed: object
+    given: object
+    passed: bool
+    sentence: str
+
+
+def at_most(limit: str, allowed: float, reckon: Callable[[], Decimal], unit: str = "") -> LimitResult:
+    unit = f" {unit}" if unit else ""
+    try:
+        given = reckon()
+    except Unknown as unknown:
+        why = f"the policy permits {plain(allowed)}{unit}, and the order's cannot be reckoned: {unknown}"
+        return result(limit, allowed, None, False, why)
+    why = f"the policy permits {plain(allowed)}{unit}, and the order's is {plain(given)}{unit}"
+    return result(limit, allowed, float(given), given <= Decimal(repr(allowed)), why)
+
+
+def among(limit: str, allowed: Sequence[str], given: str, wrong: object) -> LimitResult:
+    return result(limit, list(allowed), given, wrong is None, f"the policy permits {listed(allowed)}, not {given}")
+
+
+def result(limit: str, allowed: object, given: object, passed: bool, why: str) -> LimitResult:
+    return LimitResult(limit, allowed, given, passed, f"{limit}: within the limit." if passed else f"{limit}: {why}.")
+
+
+def listed(values: Sequence[str]) -> str:
+    shown = ", ".join(str(value) for value in values[:10])
+    return shown if len(values) <= 10 else f"{shown} and {len(values) - 10} more"
+
+
+def plain(value: Decimal | float) -> str:
+    return f"{float(value):,.2f}".rstrip("0").rstrip(".")
