@@ -1,4 +1,4 @@
-"""``python -m tests.soak sharing|load``: exit code 1 when something was untrue, or a 429 was earned."""
+"""``python -m tests.soak sharing|gateways|load``: exit code 1 when something was untrue, or a 429 was earned."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ import structlog
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.commotion import Commotion, show
+from support.gateways_in_commotion import GatewaysInCommotion
 from support.load import full_load
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("what", choices=("sharing", "load"))
+    parser.add_argument("what", choices=("sharing", "gateways", "load"))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--hours", type=float, default=None, help="of virtual time; default 24 of sharing, 1 of load")
+    parser.add_argument("--hours", type=float, default=None, help="of virtual time; default 24, of load 1")
     parser.add_argument("--agents", type=int, default=12)
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     loop = looptime.new_event_loop(start=0.0, idle_timeout=None)
     asyncio.set_event_loop(loop)
-    return loop.run_until_complete(_sharing(given) if given.what == "sharing" else _load(given))
+    return loop.run_until_complete(_load(given) if given.what == "load" else _sharing(given))
 
 
 async def _sharing(given: argparse.Namespace) -> int:
-    findings = await Commotion(given.seed, (given.hours or 24) * 3600).run(given.agents)
+    of = Commotion if given.what == "sharing" else GatewaysInCommotion
+    findings = await of(given.seed, (given.hours or 24) * 3600).run(given.agents)
     sys.stdout.write(show(findings) + "\n")
     return 1 if findings.wrong else 0
 

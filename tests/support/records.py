@@ -48,12 +48,11 @@ class Recorded:
 
         await self.simulator.app(scope, receive, note)
 
-    def matches(self, path: str, content: bytes, *, since: float, sign_in: int) -> bool:
-        """Whether this was answered to this sign-in after ``since``."""
-        return any(
-            record.content == content and record.sign_ins == sign_in and record.at >= since - _ROUNDING_S
-            for record in self._by_path[_in_order(path)]
-        )
+    def told(self, path: str, *, since: float, sign_in: int) -> Iterator[bytes]:
+        """What was answered to this sign-in after ``since``."""
+        for record in self._by_path[_in_order(path)]:
+            if record.sign_ins == sign_in and record.at >= since - _ROUNDING_S:
+                yield record.content
 
     def priced(self, conid: str, *, since: float, sign_in: int) -> Iterator[dict[str, Any]]:
         """The rows of an instrument answered to this sign-in after ``since``."""

@@ -99,6 +99,10 @@ class Guard(Protocol):
     def untold(self) -> Mapping[str, IbError]:
         """Gateways whose accounts are not known, and why."""
 
+    @property
+    def unsure(self) -> Mapping[str, IbError]:
+        """Gateways that may have others than the accounts that are known, and why."""
+
     def lists(self, gateway: str, account: str) -> bool:
         """Whether this gateway listed the account last."""
 
@@ -114,7 +118,7 @@ class GuardClient:
 
     def __init__(self, send: Send, base_url: str, token: str, name: str = "default") -> None:
         self.name = name
-        # Of the answers that came last; an account is that of the sign-in under which it was listed.
+        # Of the answer that came last; an account is that of the sign-in under which it was listed last.
         self.sign_in = 0
         self._accounts: dict[str, int] = {}
         self._request = send
@@ -147,13 +151,16 @@ class GuardClient:
             more={} if meant is None else {SIGN_IN_HEADER: str(meant)},
         )
         answer = await (sending if endpoint.effect == "read" else _known(endpoint, sending))
-        self._note_sign_in(_number(answer.headers.get(SIGN_IN_HEADER), self.sign_in))
+        self.sign_in = _number(answer.headers.get(SIGN_IN_HEADER), self.sign_in)
+        if meant is not None and meant != self.sign_in:
+            # That was told now; whoever asks for it again means the user of now.
+            self._accounts = {each: number for each, number in self._accounts.items() if each not in about}
         headers = answer.headers
         reply = Reply(
             _decode(answer), _number(headers.get("ib-age-ms"), 0), headers.get("ib-source", "upstream"), self.sign_in
         )
         if operation == LISTS_ACCOUNTS and isinstance(reply.body, list):
-            self._accounts |= {str(row.get("accountId")): reply.sign_in for row in reply.rows}
+            self._accounts = {str(row.get("accountId")): reply.sign_in for row in reply.rows}
         return reply
 
     def each(self) -> dict[str, GuardClient]:
@@ -167,17 +174,16 @@ class GuardClient:
     def untold(self) -> Mapping[str, IbError]:
         return {}
 
+    @property
+    def unsure(self) -> Mapping[str, IbError]:
+        return {}
+
     def lists(self, gateway: str, account: str) -> bool:
         return gateway == self.name and account in self._accounts
 
-    def _note_sign_in(self, number: int) -> None:
-        if number != self.sign_in:
-            self.sign_in = number
-            self._accounts = {}
-
     async def status(self) -> Status:
         status = _status(_decode(await self._send("GET", "/status")))
-        self._note_sign_in(status.sign_in.number)
+        self.sign_in = status.sign_in.number
         return status
 
     async def reauthenticate(self) -> Status:

@@ -24,10 +24,10 @@ class AccountDirectory:
         self._known_until = 0.0
         self._sign_ins: tuple[int, ...] = ()
 
-    async def all(self) -> list[dict[str, Any]]:
-        """IBKR's account objects, remembered for some seconds."""
+    async def all(self, *, again: bool = False) -> list[dict[str, Any]]:
+        """IBKR's account objects, remembered for some seconds unless they are to be asked for ``again``."""
         now = asyncio.get_running_loop().time()
-        if now >= self._known_until or self._guard.sign_ins != self._sign_ins:
+        if again or now >= self._known_until or self._guard.sign_ins != self._sign_ins:
             with anyone():
                 reply = await self._guard.call(LISTS_ACCOUNTS)
             self._known = [row for row in reply.rows if row.get("accountId")]

@@ -1,111 +1,75 @@
-"""One of several gateways: what is known of its accounts and session, and who waits how long for it."""
+"""One of several gateways: what is known of its accounts and session."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-import anyio
-
 from ib_mcp.guard.client import LISTS_ACCOUNTS, GuardClient
-from ibkr.errors import IbError, UpstreamTimeout
+from ib_mcp.guard.inquiry import Inquiry
+from ibkr.errors import IbError, LoginRequired
 from ibkr.session import SIGNED_IN, SessionState, Status
 
-# So long the others wait for one gateway, once; after that it is asked beside them.
-_PATIENCE_S = 3.0
-_SILENT_FOR_S = 30.0
-_ASKED_WITHIN_S = 10.0
 _STATUS_FRESH_S = 2.0
+# A gateway whose accounts are late may only be slow at IBKR; its own state takes no time.
+_GLANCE_S = 0.5
 _SILENT = 9
 
 
 class Gateway:
-    """``rows``: the accounts it listed last, kept while it does not answer; None before the first time."""
+    """Its accounts stay known while it does not answer, until somebody signs in anew."""
 
     def __init__(self, name: str, client: GuardClient) -> None:
         self.name = name
         self.client = client
-        self.rows: list[dict[str, Any]] | None = None
         self.age_ms = 0
-        self._error: IbError | None = None
-        self._silent_until = float("-inf")
-        self._listing: asyncio.Task[None] | None = None
-        self._asking: asyncio.Task[None] | None = None
-        self._status: tuple[float, Status | IbError] | None = None
+        self._listed: list[dict[str, Any]] | None = None
+        self._listed_at_sign_in = 0
+        self._status: Status | None = None
+        self._listing = Inquiry(name, self._list)
+        self._looking = Inquiry(name, self._look)
+
+    @property
+    def rows(self) -> list[dict[str, Any]] | None:
+        """The accounts that it listed last; None while those of its present sign-in are not known."""
+        return self._listed if self._listed_at_sign_in == self.client.sign_in else None
 
     @property
     def untold(self) -> IbError | None:
         """Why its accounts are not known at all; None when they are."""
-        return None if self.rows is not None or self._error is None else self._error
+        return self._listing.error if self.rows is None else None
+
+    @property
+    def unsure(self) -> IbError | None:
+        """Why it may have others than those that are known; None when it has not."""
+        error = self._listing.error
+        return None if isinstance(error, LoginRequired) and self.rows is not None else error
 
     def owns(self, account: str) -> bool:
         return any(row.get("accountId") == account for row in self.rows or ())
 
     async def close(self) -> None:
-        tasks = [task for task in (self._listing, self._asking) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self._listing.close(), self._looking.close())
 
     async def accounts(self) -> IbError | None:
         """Ask for its accounts; why it did not tell them now, if it did not."""
-        if self._listing is None or self._listing.done():
-            self._listing = asyncio.create_task(self._list())
-        await self._wait(self._listing)
-        return self._error
+        await self._listing.ask(patience_s=self._looking.patience_s())
+        return self._listing.error
 
     async def rank(self, tier: str) -> int:
         """0 when its session is enough for operations of ``tier``, more the less of it there is."""
-        now = asyncio.get_running_loop().time()
-        if self._status is None or now - self._status[0] >= _STATUS_FRESH_S:
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._ask_status())
-            await self._wait(self._asking)
-        status = None if self._status is None else self._status[1]
-        if not isinstance(status, Status) or self._is_silent:
+        await self._looking.ask(fresh_s=_STATUS_FRESH_S, patience_s=self._listing.patience_s(_GLANCE_S))
+        if self._looking.error is not None or self._looking.is_late or self._status is None:
             return _SILENT
-        if status.state is SessionState.AUTHENTICATED or (tier != "brokerage" and status.state in SIGNED_IN):
+        state = self._status.state
+        if state is SessionState.AUTHENTICATED or (tier != "brokerage" and state in SIGNED_IN):
             return 0
-        return 1 if status.state in SIGNED_IN else 2
-
-    @property
-    def _is_silent(self) -> bool:
-        return asyncio.get_running_loop().time() < self._silent_until
-
-    async def _wait(self, task: asyncio.Task[None]) -> None:
-        """Until ``task`` is done, but not for a gateway that has not answered in time lately."""
-        if self._is_silent:
-            return
-        with anyio.move_on_after(_PATIENCE_S) as limit:
-            await asyncio.shield(task)
-        if limit.cancelled_caught:
-            self._silent_until = asyncio.get_running_loop().time() + _SILENT_FOR_S
-            if self._error is None:
-                self._error = UpstreamTimeout(f"The gateway {self.name!r} does not answer at the moment.")
+        return 1 if state in SIGNED_IN else 2
 
     async def _list(self) -> None:
-        try:
-            with anyio.fail_after(_ASKED_WITHIN_S):
-                reply = await self.client.call(LISTS_ACCOUNTS)
-            self.rows, self.age_ms = [row for row in reply.rows if row.get("accountId")], reply.age_ms
-            self._error = None
-        except TimeoutError:
-            self._error = UpstreamTimeout(f"The gateway {self.name!r} does not answer at the moment.")
-            self._silent_until = asyncio.get_running_loop().time() + _SILENT_FOR_S
-            return
-        except IbError as error:
-            self._error = error
-        self._silent_until = float("-inf")
+        reply = await self.client.call(LISTS_ACCOUNTS)
+        self._listed, self.age_ms = [row for row in reply.rows if row.get("accountId")], reply.age_ms
+        self._listed_at_sign_in = reply.sign_in
 
-    async def _ask_status(self) -> None:
-        found: Status | IbError
-        try:
-            with anyio.fail_after(_ASKED_WITHIN_S):
-                found = await self.client.status()
-            self._silent_until = float("-inf")
-        except TimeoutError:
-            found = UpstreamTimeout(f"The gateway {self.name!r} does not answer at the moment.")
-            self._silent_until = asyncio.get_running_loop().time() + _SILENT_FOR_S
-        except IbError as error:
-            found = error
-        self._status = (asyncio.get_running_loop().time(), found)
+    async def _look(self) -> None:
+        self._status = await self.client.status()

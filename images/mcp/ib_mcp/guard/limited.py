@@ -60,6 +60,10 @@ class LimitedGuard:
     def untold(self) -> Mapping[str, IbError]:
         return self._guard.untold
 
+    @property
+    def unsure(self) -> Mapping[str, IbError]:
+        return self._guard.unsure
+
     def lists(self, gateway: str, account: str) -> bool:
         return self._guard.lists(gateway, account)
 

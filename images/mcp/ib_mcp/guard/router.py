@@ -73,6 +73,10 @@ class GuardRouter:
     def untold(self) -> Mapping[str, IbError]:
         return {name: error for name, gateway in self._gateways.items() if (error := gateway.untold) is not None}
 
+    @property
+    def unsure(self) -> Mapping[str, IbError]:
+        return {name: error for name, gateway in self._gateways.items() if (error := gateway.unsure) is not None}
+
     def lists(self, gateway: str, account: str) -> bool:
         return self._named(gateway).owns(account)
 
@@ -164,7 +168,7 @@ class GuardRouter:
 
     async def _stranger(self, account: str) -> list[Gateway]:
         """For an account that no gateway lists, such as a group of them: who may know it."""
-        for name, error in self.untold.items():
+        for name, error in self.unsure.items():
             raise not_told(f"No gateway that answers has the account {account[:40]!r}", name, error)
         return await self._usable()
 
@@ -177,7 +181,7 @@ class GuardRouter:
                 rows.setdefault(str(row.get("accountId")), row)
         errors = [error for error in refused if error is not None]
         if not rows and errors:
-            raise errors[0]
+            raise errors[0].with_traceback(None)
         return Reply(list(rows.values()), max(gateway.age_ms for gateway in self._gateways.values()), "batch")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +40,15 @@ class Accounts:
         self._directory = directory
         self._default = default
 
-    async def all(self) -> list[dict[str, Any]]:
-        """IBKR's account objects, remembered for some seconds; those of one gateway where the call names it."""
+    async def all(self, *, again: bool = False) -> list[dict[str, Any]]:
+        """IBKR's account objects, remembered for some seconds; those of one gateway where the call names it.
+
+        ``again``: ask for them now.
+        """
         grant, gateway = granted.current.get(), gateway_choice.named.get()
         return [
             row
-            for row in await self._directory.all()
+            for row in await self._directory.all(again=again)
             if grant is not None
             and grant.allows(account := str(row["accountId"]))
             and (gateway is None or self._guard.lists(gateway, account))
@@ -53,8 +56,7 @@ class Accounts:
 
     def _untold(self) -> dict[str, IbError]:
         """Gateways that may have the account that is meant, and do not tell theirs."""
-        gateway = gateway_choice.named.get()
-        return {name: error for name, error in self._guard.untold.items() if gateway in (None, name)}
+        return _of_named(self._guard.untold)
 
     async def default(self) -> str | None:
         """The account that is meant when none is given; None when one has to be given."""
@@ -96,15 +98,18 @@ class Accounts:
             if not ids:
                 raise UpstreamError("IBKR lists no account.", action="Call get_session_status.")
             raise InvalidRequest("Several accounts are available.", action=f"Give account, one of: {', '.join(ids)}.")
-        found = named(known, wanted, ("accountId",)) or named(known, wanted, OWN_NAMES)
-        found = found or named(known, wanted, _SHARED_NAMES)
+        found = _called(known, wanted)
+        if not found:
+            # It may be of a sign-in since they were listed.
+            known = await self.all(again=True)
+            ids, found = [str(row["accountId"]) for row in known], _called(known, wanted)
         if len(found) > 1:
             raise InvalidRequest(
                 f"{len(found)} accounts are called {wanted[:40]!r}.",
                 action=f"Give account by its id, one of: {', '.join(found)}.",
             )
         if not found:
-            for name, error in self._untold().items():
+            for name, error in _of_named(self._guard.unsure).items():
                 raise not_told(f"No gateway that answers has the account {wanted[:40]!r}", name, error)
             raise InvalidRequest(
                 f"There is no account {wanted[:40]!r}.", action=f"Give account, one of: {', '.join(ids)}."
@@ -132,3 +137,16 @@ class Accounts:
             else:
                 others[names[0]] = others.get(names[0], 0) + 1
         return Sorted(own, others)
+
+
+def _called(known: list[dict[str, Any]], name: str) -> list[str]:
+    """Ids of the accounts that are called so: by id, else by another name of their own, else by a shared one."""
+    return next(
+        (found for keys in (("accountId",), OWN_NAMES, _SHARED_NAMES) if (found := named(known, name, keys))), []
+    )
+
+
+def _of_named(gateways: Mapping[str, IbError]) -> dict[str, IbError]:
+    """Those that the present call may mean."""
+    wanted = gateway_choice.named.get()
+    return {name: error for name, error in gateways.items() if wanted in (None, name)}

@@ -242,3 +242,23 @@ async def test_an_answer_is_given_up_at_the_bound_while_it_is_read() -> None:
         with pytest.raises(UpstreamError, match="larger than the 4 MiB"):
             await client.call("list_portfolio_accounts")
     assert sent < 32
+
+
+async def test_an_account_is_asked_under_the_sign_in_that_listed_it_though_another_question_saw_the_next_one() -> None:
+    present, meant = 1, []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        told = {"ib-sign-in": str(present)}
+        if request.url.path.endswith("/portfolio/accounts"):
+            return httpx.Response(200, json=[{"accountId": "U1"}], headers=told)
+        meant.append(request.headers.get("ib-sign-in"))
+        return httpx.Response(200, json={}, headers=told)
+
+    async with asking(answer) as client:
+        await client.call("list_portfolio_accounts")
+        present = 2
+        await client.call("count_unread_notifications")
+        for _ in range(2):
+            await client.call("get_ledger", path={"accountId": "U1"})
+        # The guard refuses the number of before; who asks again then means the present user.
+        assert meant == [None, "1", None]

@@ -56,14 +56,16 @@ async def gateways(
     gone: str | None = None,
     silent: str | None = None,
     first: Literal["paper"] | None = "paper",
+    hosts: dict[str, httpx.AsyncBaseTransport] | None = None,
     **given: Any,
 ) -> AsyncIterator[tuple[Agent, dict[str, Simulator]]]:
     """A paper gateway, signed in, and a second one, signed in as ``live``.
 
-    Nothing answers at the host ``gone``; the host ``silent`` takes questions and never answers.
+    Nothing answers at the host ``gone``; the host ``silent`` takes questions and never answers. ``hosts`` is filled
+    with who answers at each, for tests that change it.
     """
     async with AsyncExitStack() as stack:
-        hosts: dict[str, httpx.AsyncBaseTransport] = {}
+        hosts = {} if hosts is None else hosts
         simulators: dict[str, Simulator] = {}
         for host, user in (("guard.test", first), ("live.test", live)):
             simulator = simulators[host] = simulated(signed_in=user)
@@ -348,6 +350,59 @@ async def test_one_silent_gateway_costs_the_others_three_seconds_once(silent: st
         began = loop.time()
         await agent.read("get_account_positions", account=account)
         assert loop.time() - began < 4
+
+
+async def test_nobody_waits_again_for_a_gateway_that_stays_silent_and_it_is_seen_when_it_is_back() -> None:
+    hosts: dict[str, httpx.AsyncBaseTransport] = {}
+    async with gateways(hosts=hosts, live=None) as (agent, simulators):
+        loop, answering = asyncio.get_running_loop(), hosts["live.test"]
+        hosts["live.test"] = Silent()
+        took = []
+        for _ in range(20):
+            began = loop.time()
+            await agent.read("get_account_positions", account="DU7420001")
+            await agent.read("get_price_snapshot", symbols=["AAPL"])
+            took.append(loop.time() - began)
+            await asyncio.sleep(31)
+        assert sum(each for each in took[1:] if each > 1) == 0
+        simulators["live.test"].sign_in("live")
+        hosts["live.test"] = answering
+        await asyncio.sleep(60)
+        assert (await agent.read("get_account_positions", account="U7420002")).body["account"] == "U7420002"
+
+
+async def test_a_gateway_that_is_slow_to_list_its_accounts_is_not_taken_for_a_silent_one() -> None:
+    async with gateways(first=None) as (agent, simulators):
+        slow = FaultSpec(kind="latency", endpoint="list_portfolio_accounts", seconds=7)
+        simulators["live.test"].faults.add(slow)
+        await agent.call("get_account_positions")
+        assert (await agent.read("get_price_snapshot", symbols=["AAPL"])).body["gateway"] == "live"
+
+
+async def test_accounts_of_a_former_user_are_not_asked_of_a_gateway() -> None:
+    async with gateways("paper") as (agent, simulators):
+        await agent.read("list_accounts")
+        simulators["guard.test"].sign_in("live")
+        await asyncio.sleep(90)
+        simulators["guard.test"].requests.clear()
+        positions = {"accountId": "DU7420001", "pageId": "0"}
+        for _ in range(3):
+            found = await agent.read("call_endpoint", endpoint="list_positions", parameters=positions)
+            assert found.body["result"]
+        assert not [row for row in simulators["guard.test"].requests if "DU7420001" in row.path]
+
+
+async def test_an_account_is_not_denied_while_a_gateway_is_silent_that_may_have_got_it() -> None:
+    hosts: dict[str, httpx.AsyncBaseTransport] = {}
+    async with gateways(hosts=hosts) as (agent, _):
+        await agent.read("list_accounts")
+        assert (await agent.call("get_account_positions", account="U7")).error["code"] == "invalid_request"
+        hosts["live.test"] = Refusing()
+        answer = await agent.call("get_account_positions", account="U7")
+        assert answer.error["code"] == "upstream_unreachable"
+        assert "'live'" in answer.error["message"]
+        # What is known stays so.
+        assert (await agent.read("get_account_positions", account="DU7420001")).body["account"] == "DU7420001"
 
 
 async def test_the_same_account_on_two_gateways_is_one_and_served_by_the_open_one() -> None:
