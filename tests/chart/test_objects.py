@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from chart.conftest import CHART, REPOSITORY, VALUES, Object, Render, containers, one, pods
+from ib_keepalive.trading.policy import parse
 
 
 @pytest.fixture(params=VALUES, ids=lambda path: path.stem)
@@ -129,6 +130,24 @@ def test_a_new_chart_version_or_an_mcp_setting_leaves_the_gateways_template_alon
     assert templates[0] == templates[1]
 
 
+def test_what_the_owner_permits_changes_without_the_gateway_pod(render: Render) -> None:
+    own = "--set=keepalive.token.existingSecret=guard"
+    rendered = [render(own, "--set", f"allowWrites={value}") for value in ("false", "true")]
+    pods = [one(objects, "StatefulSet", "-gateway")["spec"]["template"] for objects in rendered]
+    assert pods[0] == pods[1]
+    files = [one(objects, "ConfigMap", "-trading") for objects in rendered]
+    assert [parse(file["data"]["policy.toml"].encode()).writes for file in files] == [False, True]
+    spec = pods[0]["spec"]
+    keepalive = next(container for container in spec["initContainers"] if container["name"] == "keepalive")
+    (named,) = [one["value"] for one in keepalive["env"] if one["name"] == "IB_KEEPALIVE_TRADING_FILE"]
+    (mount,) = [one for one in keepalive["volumeMounts"] if one["name"] == "trading"]
+    (volume,) = [one for one in spec["volumes"] if one["name"] == "trading"]
+    assert named == f"{mount['mountPath']}/policy.toml"
+    assert volume["configMap"]["name"] == files[0]["metadata"]["name"]
+    # A file mounted by subPath would never change.
+    assert "subPath" not in mount
+
+
 def test_no_service_or_policy_names_a_port_of_a_sidecar(objects: list[Object]) -> None:
     """Kubernetes 1.30 finds such a name nowhere: the Service leads to nothing and kubectl cannot forward to it."""
     made = [container for _, spec in pods(objects) for container in spec.get("initContainers", [])]
@@ -195,7 +214,7 @@ def test_the_simulator_gets_what_is_added_to_the_gateways_pod(render: Render) ->
     )
     spec = one(render("--set", ",".join(("simulator.enabled=true", *added))), "StatefulSet", "-gateway")["spec"]
     pod = spec["template"]["spec"]
-    assert pod["volumes"] == pod["containers"][0]["volumeMounts"] == [{"name": "more"}]
+    assert pod["volumes"][1:] == pod["containers"][0]["volumeMounts"] == [{"name": "more"}]
     assert {"name": "X"} in pod["containers"][0]["env"]
 
 

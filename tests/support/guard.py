@@ -16,6 +16,7 @@ from ib_keepalive.guard import Guard
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.pacing.pacer import Pacer
 from ib_keepalive.settings import KeepaliveSettings
+from ib_keepalive.trading.policy import PolicyFile, WriteSwitch
 from ib_keepalive.upstream.connections import open_transport
 from ib_simulator.app import Simulator
 from ib_simulator.faults.faults import FaultSpec
@@ -93,10 +94,9 @@ async def guard_before(
     record_file: Path | None = None,
     operations: Catalogue | None = None,
     allow_writes: bool = False,
+    trading_file: Path | None = None,
 ) -> AsyncIterator[Guard]:
-    settings = KeepaliveSettings(
-        gateway_url=gateway_url, token=TOKEN, record_file=record_file, allow_writes=allow_writes
-    )
+    settings = KeepaliveSettings(gateway_url=gateway_url, token=TOKEN, record_file=record_file)
     async with (
         aclosing(transport or open_transport(settings)) as way,
         Guard(
@@ -106,6 +106,7 @@ async def guard_before(
             Pacer(catalogue.load(), metrics, journal=record_file, wall=wall),
             status=session.status,
             reauthenticate=reauthenticate or session.reauthenticate,
+            refuse_writes=WriteSwitch(PolicyFile(trading_file), allow_writes),
             probe_soon=session.probe_soon,
             wall=wall,
             operations=operations,

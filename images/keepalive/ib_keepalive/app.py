@@ -18,6 +18,7 @@ from ib_keepalive.metrics import Metrics
 from ib_keepalive.pacing.pacer import Pacer
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
+from ib_keepalive.trading.policy import PolicyFile, WriteSwitch
 from ib_keepalive.upstream.connections import open_client, open_transport
 from ibkr import catalogue
 
@@ -40,6 +41,7 @@ class Keepalive:
         self._client = open_client(settings, transport)
         self._pacer = Pacer(catalogue.load(), self.metrics, journal=settings.record_file, wall=wall)
         self.keeper = Keeper(settings, self._client, self.metrics, pacing=self._pacer, wall=wall)
+        self.policy = PolicyFile(settings.trading_file)
         self.guard = Guard(
             settings,
             transport,
@@ -48,6 +50,7 @@ class Keepalive:
             status=self.keeper.status,
             glance=self.keeper.tracker.glance,
             reauthenticate=self.keeper.reauthenticate,
+            refuse_writes=WriteSwitch(self.policy, settings.allow_writes),
             probe_soon=self.keeper.tracker.probe_soon,
             heard=self.keeper.tracker.note_answer,
             wall=wall,

@@ -58,7 +58,11 @@ class KeepaliveSettings(BaseSettings):
     allow_writes: bool = Field(
         False,
         description="Whether callers may change what IBKR keeps for the user and is no order: watchlists, alerts, "
-        "notification settings, allocation groups, the selected account",
+        "notification settings, allocation groups, the selected account; `writes` in the policy file comes before it",
+    )
+    trading_file: Path | None = Field(
+        None,
+        description="The owner's policy (TOML), read again whenever it is needed; without it no trading",
     )
     auto_reopen: bool = Field(
         False, description="Whether the keeper re-opens a lost brokerage session by itself, until PUT /policy says more"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden, OperationUnknown, SessionReopening
 from ibkr.operation import Operation
 from ibkr.session import SIGNED_IN, SessionState, Status, is_loading, refusal
@@ -9,16 +11,13 @@ from ibkr.session import SIGNED_IN, SessionState, Status, is_loading, refusal
 _PORTAL_ACCOUNTS = "list_portfolio_accounts"
 
 
-def refuse_operation(endpoint: Operation, *, allow_writes: bool) -> IbError | None:
+def refuse_operation(endpoint: Operation, refuse_writes: Callable[[], str | None]) -> IbError | None:
     """The error of an operation that is not sent: reading is permitted, of what IBKR's gateway serves.
 
-    ``allow_writes``: so is changing what IBKR keeps for the user and is no order.
+    So is changing what IBKR keeps for the user and is no order, unless ``refuse_writes`` says what to do first.
     """
-    if endpoint.effect == "write" and not allow_writes:
-        return OperationForbidden(
-            f"{endpoint.id} changes what IBKR keeps, and this server only reads.",
-            action="Ask the owner to permit it with ALLOW_WRITES, or change it in Client Portal or TWS.",
-        )
+    if endpoint.effect == "write" and (action := refuse_writes()) is not None:
+        return OperationForbidden(f"{endpoint.id} changes what IBKR keeps, and this server only reads.", action=action)
     if endpoint.effect not in ("read", "write"):
         return OperationForbidden(f"{endpoint.id} does more than read, and this server does not permit it.")
     if endpoint.status == "unsupported":

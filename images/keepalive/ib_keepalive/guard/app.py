@@ -81,6 +81,7 @@ class Guard:
         status: Callable[[], Status],
         glance: Callable[[], Glance] | None = None,
         reauthenticate: Callable[[], Awaitable[object]],
+        refuse_writes: Callable[[], str | None],
         probe_soon: Callable[[], None] = lambda: None,
         heard: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
@@ -98,7 +99,7 @@ class Guard:
         self._reads = Reader(self._catalogue, client, pacer, self._sessions, probe_soon)
         self._snapshots = SnapshotReader(self._catalogue, client, pacer, self._sessions, self._reads, probe_soon)
         self._writer = Writer(client, pacer, self._sessions)
-        self._allow_writes = settings.allow_writes
+        self._refuse_writes = refuse_writes
         self._count = {
             source: metrics.answers.labels(source).inc
             for source in ("upstream", "cache", "coalesced", "batch", "local", "error")
@@ -201,12 +202,13 @@ class Guard:
         if request is not None:
             return request
         request = read_target(self._catalogue, *key)
-        refused = refuse_operation(request.endpoint, allow_writes=self._allow_writes)
+        refused = refuse_operation(request.endpoint, self._refuse_writes)
         if refused is not None:
             raise refused
         content = await read_body(receive, headers.get(b"content-length")) if has_body else b""
         request = with_body(request, content)
-        if not has_body:
+        # What the owner permits now may be forbidden the next time.
+        if not has_body and request.endpoint.effect == "read":
             if len(self._requests) >= _MOST_REMEMBERED:
                 self._requests.clear()
             self._requests[key] = request

@@ -73,6 +73,7 @@ class Live(_Closed):
 
 
 class _Body(_Closed):
+    writes: Annotated[bool, Field(strict=True)] | None = None
     mode: Mode = "off"
     approval: Approval = "ask"
     questions: tuple[_Question, ...] = ()
@@ -91,7 +92,8 @@ class _Body(_Closed):
 @dataclass(frozen=True, slots=True)
 class Policy:
     """``questions``: ids of IBKR's questions that are answered yes. ``problem``: why trading is off although it is not
-    meant to be, with the place in the file. ``version`` changes with the file's content.
+    meant to be, with the place in the file. ``version`` changes with the file's content. ``writes``: whether callers
+    may change what IBKR keeps and is no order; None where the file leaves it open.
     """
 
     mode: Mode = "off"
@@ -101,6 +103,7 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     problem: str | None = None
     version: str = ""
+    writes: bool | None = None
 
 
 class PolicyFile:
@@ -122,11 +125,33 @@ class PolicyFile:
                 content = file.read(_LARGEST + 1)
         except OSError as error:
             self._content = None
-            return Policy(problem=f"The trading policy {self._path.name} cannot be read: {error.strerror}.")
+            return Policy(
+                problem=f"The trading policy {self._path.name} cannot be read: {error.strerror}.", writes=False
+            )
         if content != self._content:
             self._policy = parse(content, self._path.name)
             self._content = content
         return self._policy
+
+
+class WriteSwitch:
+    """Whether callers may change what IBKR keeps for the user and is no order.
+
+    ``otherwise``: what counts where ``file`` says nothing of it.
+    """
+
+    def __init__(self, file: PolicyFile, otherwise: bool) -> None:
+        self._file = file
+        self._otherwise = otherwise
+
+    def __call__(self) -> str | None:
+        """None if they may, else what has to be done first."""
+        now = self._file.current()
+        if self._otherwise if now.writes is None else now.writes:
+            return None
+        if now.problem is not None:
+            return f"Ask the owner. {now.problem}"
+        return "Ask the owner to permit it with ALLOW_WRITES, or change it in Client Portal or TWS."
 
 
 def parse(content: bytes, name: str = "policy.toml") -> Policy:
@@ -134,7 +159,7 @@ def parse(content: bytes, name: str = "policy.toml") -> Policy:
     version = hashlib.sha256(content).hexdigest()[:12]
 
     def broken(why: str) -> Policy:
-        return Policy(problem=f"The trading policy {name} is broken: {why}.", version=version)
+        return Policy(problem=f"The trading policy {name} is broken: {why}.", version=version, writes=False)
 
     if len(content) > _LARGEST:
         return broken(f"it is larger than {_LARGEST // 1024} KiB")
@@ -147,7 +172,7 @@ def parse(content: bytes, name: str = "policy.toml") -> Policy:
         return broken(f"it is not TOML: {error}")
     except (ValidationError, RecursionError) as error:
         return broken("; ".join(_problems(error, text)) if isinstance(error, ValidationError) else "nested too deeply")
-    return Policy(body.mode, body.approval, body.questions, body.live, body.limits, None, version)
+    return Policy(body.mode, body.approval, body.questions, body.live, body.limits, None, version, body.writes)
 
 
 def _problems(error: ValidationError, text: str) -> list[str]:

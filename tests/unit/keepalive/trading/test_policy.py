@@ -10,6 +10,7 @@ import pytest
 from ib_keepalive.trading.policy import Policy, PolicyFile, parse
 
 WHOLE = """
+writes = true
 mode = "live"
 approval = "none"
 questions = ["o163", "p6"]
@@ -43,6 +44,7 @@ def test_every_key_is_read() -> None:
     assert policy.problem is None
     assert (policy.mode, policy.approval, policy.questions) == ("live", "none", ("o163", "p6"))
     assert (policy.live.accounts, policy.live.without_approval) == (("U1234567",), True)
+    assert policy.writes is True
     limits = policy.limits
     assert limits.symbols == ("AAPL", "BRK B")
     assert limits.security_types == ("STK", "OPT")

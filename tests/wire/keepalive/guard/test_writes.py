@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from ib_keepalive.app import Keepalive
+from ib_keepalive.settings import KeepaliveSettings
 from ib_simulator.faults.faults import FaultSpec
 from ibkr import catalogue
+from ibkr.catalogue import Catalogue
 from ibkr.operation import Operation
 from support.calls import CASES
-from support.guard import asked, error_of, guarded_in_process, simulator
+from support.guard import TOKEN, asked, error_of, guarded_in_process, simulator
+from support.keepalive import GATEWAY
+from support.serve import InProcess
 from support.simulator import AAPL, PAPER
 
 pytestmark = pytest.mark.looptime
@@ -41,6 +48,60 @@ async def test_writes_are_refused_unless_the_owner_permits_them() -> None:
             assert response.status_code == 403, row.id
             assert "ALLOW_WRITES" in error_of(response)["action"]
     assert not gateway.requests
+
+
+async def test_the_policy_file_comes_before_the_setting_and_is_read_at_every_call(tmp_path: Path) -> None:
+    gateway, policy = simulator(), tmp_path / "policy.toml"
+    policy.write_text("writes = false\n", "utf-8")
+    row = next(row for row in WRITES if row.id == "save_watchlist")
+    method, path, body = target(row)
+    async with guarded_in_process(gateway.app, allow_writes=True, trading_file=policy) as g:
+
+        async def sent() -> tuple[int, str]:
+            response = await g.client.request(method, path, json=body)
+            return response.status_code, "" if response.is_success else error_of(response)["action"]
+
+        assert (await sent())[0] == 403
+        policy.write_text("writes = true\n", "utf-8")
+        assert await sent() == (200, "")
+        for content, said in (
+            ("writes = maybe\n", "is broken: it is not TOML"),
+            ("mode = 'off'\nwrites = 1\n", "line 2, writes"),
+        ):
+            policy.write_text(content, "utf-8")
+            status, action = await sent()
+            assert status == 403
+            assert said in action
+        policy.write_text("mode = 'off'\n", "utf-8")
+        assert await sent() == (200, "")
+        policy.unlink()
+        status, action = await sent()
+        assert status == 403
+        assert "cannot be read" in action
+
+
+async def test_the_keepalive_reads_the_file_of_its_settings(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("writes = false\n", "utf-8")
+    given = KeepaliveSettings(gateway_url=GATEWAY, token=TOKEN, allow_writes=True, trading_file=policy)
+    async with (
+        Keepalive(given, InProcess(simulator().app)) as keepalive,
+        httpx.AsyncClient(transport=InProcess(keepalive.data), base_url="http://guard.test") as client,
+    ):
+        answer = await client.post("/v1/api/iserver/watchlist", json=LIST, headers={"authorization": f"Bearer {TOKEN}"})
+        assert error_of(answer)["code"] == "operation_forbidden"
+
+
+async def test_a_write_that_was_permitted_once_is_judged_again(tmp_path: Path) -> None:
+    """None of IBKR's is a GET today, of which the guard remembers what it read of them."""
+    known = catalogue.load()
+    rows = (row._replace(effect="write") if row.path == "/trsrv/stocks" else row for row in known)
+    gateway, policy = simulator(), tmp_path / "policy.toml"
+    async with guarded_in_process(gateway.app, trading_file=policy, operations=Catalogue(tuple(rows))) as g:
+        for permitted in (True, False):
+            policy.write_text(f"writes = {str(permitted).lower()}\n", "utf-8")
+            response = await g.client.get("/v1/api/trsrv/stocks?symbols=AAPL")
+            assert (response.status_code != 403) == permitted
 
 
 async def test_what_trades_or_ends_the_session_stays_refused_where_writes_are_permitted() -> None:
