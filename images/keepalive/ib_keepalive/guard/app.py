@@ -67,7 +67,8 @@ class Guard:
 
     ``status`` is the keeper's view of the session, ``glance`` the part of it on which every question depends, and
     ``reauthenticate`` asks it to open the brokerage session.
-    ``probe_soon`` is called when IBKR denies that view, ``heard`` at every good answer of IBKR. ``wall`` is the
+    ``probe_soon`` is called when IBKR denies that view, ``heard`` at every good answer of IBKR, ``listed``
+    with the operation and body of each list of accounts. ``wall`` is the
     calendar's clock (epoch seconds). ``operations`` are those that may be asked for, by default all.
     """
 
@@ -84,6 +85,7 @@ class Guard:
         refuse_writes: Callable[[], str | None],
         probe_soon: Callable[[], None] = lambda: None,
         heard: Callable[[], None] = lambda: None,
+        listed: Callable[[str, Any], None] = lambda *_: None,
         wall: Callable[[], float] = time.time,
         operations: Catalogue | None = None,
     ) -> None:
@@ -96,7 +98,7 @@ class Guard:
         self._sessions = Sessions(glance or (lambda: Glance.at(status())), wall)
         self._pacer = pacer
         client = PacedClient(GatewayClient(transport, settings.gateway_url, metrics), pacer, heard)
-        self._reads = Reader(self._catalogue, client, pacer, self._sessions, probe_soon)
+        self._reads = Reader(self._catalogue, client, pacer, self._sessions, probe_soon, listed)
         self._snapshots = SnapshotReader(self._catalogue, client, pacer, self._sessions, self._reads, probe_soon)
         self._writer = Writer(client, pacer, self._sessions)
         self._refuse_writes = refuse_writes
