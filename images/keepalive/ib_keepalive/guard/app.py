@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 import structlog
@@ -50,11 +50,15 @@ from ib_keepalive.upstream.paced_client import PacedClient
 from ibkr import catalogue
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, LoginRequired, OperationUnknown, UpstreamError
+from ibkr.operation import Operation
 from ibkr.session import Glance, Status
 
 log = structlog.get_logger("ib_keepalive.guard")
 
 _API = PREFIX.encode() + b"/"
+_TRADING = b"/trading/"
+# An order may wait for others, and IBKR may ask several questions about it.
+_ORDER_WITHIN_S = 30.0
 SIGN_IN_HEADER = b"ib-sign-in"
 _MOST_REMEMBERED = 2048
 _LONGEST_CALLER = 64
@@ -62,13 +66,34 @@ _LONGEST_CALLER = 64
 Headers = dict[bytes, bytes]
 
 
+class Orders(Protocol):
+    """What answers the order calls of IBKR's API and the paths under ``/trading/``. Every refusal is an IbError."""
+
+    @property
+    def under_way(self) -> int: ...
+
+    def serves(self, endpoint: Operation) -> bool: ...
+
+    async def call(self, request: ApiRequest, caller: Caller, sign_in: int | None) -> HttpReply: ...
+
+    async def route(
+        self,
+        method: str,
+        path: str,
+        query: bytes,
+        headers: Headers,
+        content: bytes,
+        caller: Caller,
+        sign_in: int | None,
+    ) -> HttpReply: ...
+
+
 class Guard:
     """An ASGI app; ``async with`` ends what it runs for callers.
 
     ``status`` is the keeper's view of the session, ``glance`` the part of it on which every question depends, and
     ``reauthenticate`` asks it to open the brokerage session.
-    ``probe_soon`` is called when IBKR denies that view, ``heard`` at every good answer of IBKR, ``listed``
-    with the operation and body of each list of accounts. ``wall`` is the
+    ``probe_soon`` is called when IBKR denies that view, ``heard`` at every good answer of IBKR. ``wall`` is the
     calendar's clock (epoch seconds). ``operations`` are those that may be asked for, by default all.
     """
 
@@ -85,7 +110,6 @@ class Guard:
         refuse_writes: Callable[[], str | None],
         probe_soon: Callable[[], None] = lambda: None,
         heard: Callable[[], None] = lambda: None,
-        listed: Callable[[str, Any], None] = lambda *_: None,
         wall: Callable[[], float] = time.time,
         operations: Catalogue | None = None,
     ) -> None:
@@ -95,12 +119,14 @@ class Guard:
         self._wall = wall
         self._catalogue = operations or catalogue.load()
         self._requests: dict[tuple[str, bytes, bytes], ApiRequest] = {}
-        self._sessions = Sessions(glance or (lambda: Glance.at(status())), wall)
         self._pacer = pacer
-        client = PacedClient(GatewayClient(transport, settings.gateway_url, metrics), pacer, heard)
-        self._reads = Reader(self._catalogue, client, pacer, self._sessions, probe_soon, listed)
-        self._snapshots = SnapshotReader(self._catalogue, client, pacer, self._sessions, self._reads, probe_soon)
-        self._writer = Writer(client, pacer, self._sessions)
+        self.sessions = Sessions(glance or (lambda: Glance.at(status())), wall)
+        self.client = PacedClient(GatewayClient(transport, settings.gateway_url, metrics), pacer, heard)
+        self.reads = Reader(self._catalogue, self.client, pacer, self.sessions, probe_soon)
+        self.snapshots = SnapshotReader(self._catalogue, self.client, pacer, self.sessions, self.reads, probe_soon)
+        self._writer = Writer(self.client, pacer, self.sessions)
+        # Who serves orders sets it; without one they are refused.
+        self.orders: Orders | None = None
         self._refuse_writes = refuse_writes
         self._count = {
             source: metrics.answers.labels(source).inc
@@ -113,14 +139,15 @@ class Guard:
 
     async def __aexit__(self, *_: object) -> None:
         await self._writer.close()
-        await self._snapshots.close()
-        await self._reads.close()
+        await self.snapshots.close()
+        await self.reads.close()
         self._pacer.close()
 
     @property
     def busy(self) -> int:
         """Requests under way: 0 when nobody waits for anything and nothing runs on."""
-        calls = self._reads.under_way + self._snapshots.under_way + self._writer.under_way
+        calls = self.reads.under_way + self.snapshots.under_way + self._writer.under_way
+        calls += 0 if self.orders is None else self.orders.under_way
         return calls + self._pacer.waiting + self._pacer.running
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -147,6 +174,8 @@ class Guard:
         self._token.check(headers)
         if raw_path.startswith(_API):
             return await self._answer_api(scope, receive, headers, raw_path)
+        if self.orders is not None and raw_path.startswith(_TRADING):
+            return await self._answer_trading(self.orders, scope, receive, headers, raw_path)
         match scope["method"], raw_path:
             case "GET", b"/status":
                 return self._local(self._status().to_json())
@@ -165,6 +194,11 @@ class Guard:
         deadline = read_deadline(headers.get(b"ib-deadline-ms"), now, request.endpoint.answers_within_s)
         caller = Caller(_caller(scope, headers), deadline)
         sign_in = read_sign_in(headers.get(SIGN_IN_HEADER))
+        if self.orders is not None and self.orders.serves(request.endpoint):
+            refused = self.refuse(request.endpoint, sign_in)
+            if refused is not None:
+                raise refused
+            return self._ordered(await unless_gone(receive, self.orders.call(request, caller, sign_in)))
         try:
             return await self._answer_request(receive, request, caller, sign_in)
         except SessionChanged:
@@ -173,28 +207,54 @@ class Guard:
                 raise
             return await self._answer_request(receive, request, caller, sign_in)
 
+    async def _answer_trading(
+        self, orders: Orders, scope: Scope, receive: Receive, headers: Headers, raw_path: bytes
+    ) -> HttpReply:
+        method: str = scope["method"]
+        content = b"" if method == "GET" else await read_body(receive, headers.get(b"content-length"))
+        deadline = read_deadline(headers.get(b"ib-deadline-ms"), asyncio.get_running_loop().time(), _ORDER_WITHIN_S)
+        caller = Caller(_caller(scope, headers), deadline)
+        sign_in = read_sign_in(headers.get(SIGN_IN_HEADER))
+        refused = refuse_sign_in(sign_in, self.sessions.observe()[0].sign_in)
+        if refused is not None:
+            raise refused
+        path = raw_path[len(_TRADING) :].decode("latin-1")
+        work = orders.route(method, path, scope.get("query_string", b""), headers, content, caller, sign_in)
+        return self._ordered(await unless_gone(receive, work))
+
+    def _ordered(self, reply: HttpReply) -> HttpReply:
+        self._count["local"]()
+        number = (SIGN_IN_HEADER, str(self.sessions.observe()[0].sign_in).encode())
+        return replace(reply, headers=(*reply.headers, number))
+
+    def refuse(self, endpoint: Operation, sign_in: int | None = None) -> IbError | None:
+        """Why the present session does not serve ``endpoint``, or is not of the sign-in that is meant."""
+        seen, _ = self.sessions.observe()
+        refused = refuse_sign_in(sign_in, seen.sign_in)
+        if refused is None and not seen.is_open:
+            refused = refuse_session(endpoint, self._status(), now=self._wall())
+        return refused
+
     async def _answer_request(
         self, receive: Receive, request: ApiRequest, caller: Caller, sign_in: int | None
     ) -> HttpReply:
-        seen, memory = self._sessions.observe()
-        refused = refuse_sign_in(sign_in, seen.sign_in)
-        if refused is None and not seen.is_open:
-            refused = refuse_session(request.endpoint, self._status(), now=self._wall())
+        refused = self.refuse(request.endpoint, sign_in)
         if refused is not None:
             raise refused
+        _, memory = self.sessions.observe()
         if request.endpoint.id == SNAPSHOT:
-            prices = await unless_gone(receive, self._snapshots.read(request, memory, caller))
-            self._sessions.check(memory)
+            prices = await unless_gone(receive, self.snapshots.read(request, memory, caller))
+            self.sessions.check(memory)
             return self._shared(prices.content, 200, prices.source, prices.fetched_at, memory)
         if request.endpoint.effect == "write":
-            await self._reads.prepare(request.endpoint, memory, caller)
+            await self.reads.prepare(request.endpoint, memory, caller)
             done = await unless_gone(receive, self._writer.write(request, memory, caller))
             return self._shared(done.content, done.status, "upstream", done.fetched_at, memory)
         cached = memory.cache.get(request.key, asyncio.get_running_loop().time())
         if cached is not None:
             return self._shared(cached.content, cached.status, "cache", cached.fetched_at, memory)
-        fetched, source = await unless_gone(receive, self._reads.read(request, memory, caller))
-        self._sessions.check(memory)
+        fetched, source = await unless_gone(receive, self.reads.read(request, memory, caller))
+        self.sessions.check(memory)
         return self._shared(fetched.content, fetched.status, source, fetched.fetched_at, memory)
 
     async def _read_request(self, scope: Scope, receive: Receive, headers: Headers, raw_path: bytes) -> ApiRequest:
@@ -204,7 +264,8 @@ class Guard:
         if request is not None:
             return request
         request = read_target(self._catalogue, *key)
-        refused = refuse_operation(request.endpoint, self._refuse_writes)
+        is_order = self.orders is not None and self.orders.serves(request.endpoint)
+        refused = None if is_order else refuse_operation(request.endpoint, self._refuse_writes)
         if refused is not None:
             raise refused
         content = await read_body(receive, headers.get(b"content-length")) if has_body else b""

@@ -22,6 +22,9 @@ _ASLEEP_S = 5.0
 _MOST_WARM = 10_000
 # What may be asked for as seldom as this is worth more than its age when the same sign-in goes on.
 _RARE_S = 60.0
+_MOVED_BY_ORDERS = frozenset({"Order Monitoring", "Portfolio"})
+# What is kept for longer than this is no amount that an order moves.
+_SLOW_S = 15.0
 # So long an instrument that IBKR refused is asked for alone.
 _REJECTED_S = 60.0
 
@@ -63,6 +66,12 @@ class SessionMemory:
         for tag in endpoint.tags:
             self._edits[tag] = self._edits.get(tag, 0) + 1
         self.cache = self.cache.only(lambda kept: not set(kept.tags) & set(endpoint.tags))
+
+    def note_trade(self) -> None:
+        """Orders were sent, or may have been: orders, holdings and balances are no longer those that were kept."""
+        for tag in _MOVED_BY_ORDERS:
+            self._edits[tag] = self._edits.get(tag, 0) + 1
+        self.cache = self.cache.only(lambda kept: kept.fresh_s > _SLOW_S or not _MOVED_BY_ORDERS & set(kept.tags))
 
     def warm_up(self, key: Hashable) -> None:
         """Note that a request is past its cold start."""

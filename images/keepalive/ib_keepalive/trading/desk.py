@@ -1,0 +1,315 @@
+"""The desk: every order of whomever comes by here, is held against the owner's word, and ends in an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from ib_keepalive.pacing.shared_call import Caller
+from ib_keepalive.trading import limits
+from ib_keepalive.trading.exchange import Answer
+from ib_keepalive.trading.facts import Facts, Usage
+from ib_keepalive.trading.flow import Answerer, Done, OrderFlow, Submission, other_order
+from ib_keepalive.trading.intent import ALL_ORDERS, OrderIntent, read_cancel
+from ib_keepalive.trading.ledger import Entry, Ledger, digest_of
+from ib_keepalive.trading.limits import LimitResult
+from ib_keepalive.trading.outcome import OrderState, Outcome, Question
+from ib_keepalive.trading.policy import Policy
+from ib_keepalive.trading.standing import Standing
+from ib_keepalive.trading.tickets import Ticket, make_ticket, refuse_ticket
+from ibkr.errors import IbError, InvalidRequest, OperationForbidden, SessionReopening
+
+# What was read before the turn is read again when it came later than this, or other orders went out meanwhile.
+_FACTS_S = 3.0
+_ID_PREFIX = "ibmcp-"
+
+
+class FactsReader(Protocol):
+    """Reads what the limits have to know; any IbError when IBKR does not tell."""
+
+    async def gather(self, intent: OrderIntent, policy: Policy, caller: Caller) -> Facts: ...
+
+
+class AllowList:
+    """Answers yes to the questions that the policy names, and no to all others."""
+
+    def __init__(self, policy: Callable[[], Policy]) -> None:
+        self._policy = policy
+
+    async def confirms(self, question: Question, answer: Answer) -> bool:
+        return permits(self._policy(), question)
+
+
+def permits(policy: Policy, question: Question) -> bool:
+    """Whether the policy lets a question be answered with yes."""
+    return bool(question.message_ids) and set(question.message_ids) <= set(policy.questions)
+
+
+class Desk:
+    """``sign_in``: the number of the present one; ``session`` tells why no order can be sent in the present session.
+
+    ``approval_url``: where a person decides about a ticket.
+    """
+
+    def __init__(
+        self,
+        standing: Standing,
+        ledger: Ledger,
+        flow: OrderFlow,
+        facts: FactsReader,
+        sign_in: Callable[[], int],
+        session: Callable[[], IbError | None],
+        wall: Callable[[], float],
+        approval_url: Callable[[str], str | None],
+    ) -> None:
+        self._standing = standing
+        self._ledger = ledger
+        self._flow = flow
+        self._facts = facts
+        self._sign_in = sign_in
+        self._session = session
+        self._wall = wall
+        self._approval_url = approval_url
+        self._left = 0
+
+    async def preview(self, intent: OrderIntent, summary: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """What the limits say of an order, and a ticket by which it may be sent when they say nothing against it."""
+        intent = intent.with_client_order_ids(new_client_order_id)
+        self._raise_session()
+        sign_in = self._sign_in()
+        policy = self._standing.policy()
+        results = await self._results(policy, intent, caller) if policy.mode != "off" else []
+        refused = [result.sentence for result in results if not result.passed]
+        error = self._standing.refuse_placing()
+        if error is None:
+            error = await self._twin(intent) or await self._used(intent)
+        if error is not None and error.message not in refused:
+            refused.append(error.message)
+        now = self._wall()
+        ticket = None if refused else make_ticket(intent, summary, sign_in=sign_in, now=now)
+        if ticket is not None:
+            await self._ledger.keep_ticket(ticket, synced=False)
+        return {
+            "ticket": None if ticket is None else ticket.ticket,
+            "expires_at": None if ticket is None else ticket.expires_at,
+            "expires_in_s": None if ticket is None else ticket.expires_at - now,
+            "client_order_ids": list(intent.client_order_ids),
+            "limits": [asdict(result) for result in results],
+            "refused": refused,
+            "approval": policy.approval,
+        }
+
+    async def submit(self, ticket_id: str, caller: Caller, *, is_approver: bool = False) -> tuple[Outcome, bool]:
+        """The outcome of a ticket's order, and whether it is that of an earlier submission."""
+        ticket = await self._ledger.ticket(ticket_id)
+        whose = None if is_approver else caller.name
+        entry = await self._ledger.of_ticket(ticket_id)
+        if entry is not None:
+            if whose is not None and whose != entry.caller:
+                raise OperationForbidden("The ticket is somebody else's.")
+            done = await self._flow.join(entry, caller)
+            return done.outcome, True
+        refused = self._refuse_ticket(ticket, whose)
+        if refused is not None:
+            raise refused
+        assert ticket is not None
+        waiting = await self._undecided(ticket)
+        if waiting is not None:
+            return waiting, False
+
+        def still() -> IbError | None:
+            return self._refuse_ticket(ticket, whose)
+
+        done = await self.send(
+            ticket.intent, caller, AllowList(self._standing.policy), ticket=ticket.ticket, still=still
+        )
+        return done.outcome, done.repeated
+
+    async def send(
+        self,
+        intent: OrderIntent,
+        caller: Caller,
+        answerer: Answerer,
+        *,
+        ticket: str | None = None,
+        still: Callable[[], IbError | None] = lambda: None,
+    ) -> Done:
+        """Check an order, send it in its turn and tell what became of it. Any IbError: nothing was sent.
+
+        ``still`` tells why it may not be sent any more when its turn has come.
+        """
+        submission = await self.prepare(intent, caller, answerer, ticket=ticket, still=still)
+        if isinstance(submission, Entry):
+            return await self._flow.join(submission, caller)
+        return await self._flow.perform(submission, caller)
+
+    async def prepare(
+        self,
+        intent: OrderIntent,
+        caller: Caller,
+        answerer: Answerer,
+        *,
+        ticket: str | None = None,
+        still: Callable[[], IbError | None] = lambda: None,
+    ) -> Submission | Entry:
+        """The submission of an order that passed all checks, or the entry of the one that was sent before."""
+        for name in intent.client_order_ids:
+            known = await self._ledger.find(name)
+            if known is not None and known.digest == digest_of(intent):
+                return known
+            if known is not None:
+                raise other_order(known)
+        sign_in = self._sign_in()
+        policy = self._standing.policy()
+        self._raise_refusal(intent, policy)
+        self._raise_session()
+        facts = await self._facts.gather(intent, policy, caller)
+        read_at, left = asyncio.get_running_loop().time(), self._left
+        await self._check(intent, policy, facts)
+
+        async def approve() -> float | None:
+            nonlocal facts
+            policy = self._standing.policy()
+            self._raise_refusal(intent, policy)
+            if left != self._left or asyncio.get_running_loop().time() - read_at > _FACTS_S:
+                facts = await self._facts.gather(intent, policy, caller)
+            await self._check(intent, policy, facts)
+            return limits.notional(policy, intent, facts) if intent.kind in ("place", "modify") else None
+
+        def may_leave() -> None:
+            self._raise_refusal(intent, self._standing.policy())
+            self._raise_session()
+            refused = still()
+            if refused is None and self._sign_in() != sign_in:
+                refused = SessionReopening("Somebody signed in anew, and nothing was sent.", action="Ask again.")
+            if refused is not None:
+                raise refused
+            self._left += 1
+
+        return Submission(intent, sign_in, approve, may_leave, answerer, ticket)
+
+    async def cancel_all(self, account: str, caller: Caller) -> Outcome:
+        """Cancel every working order of ``account``, whatever the policy says: the owner stops."""
+        intent = read_cancel(account, ALL_ORDERS, caller=caller.name)
+
+        async def approve() -> None:
+            return None
+
+        submission = Submission(intent, self._sign_in(), approve, lambda: None, AllowList(self._standing.policy))
+        return (await self._flow.perform(submission, caller)).outcome
+
+    async def decide(self, ticket_id: str, *, approve: bool, by: str) -> dict[str, Any]:
+        """Note a person's decision about a ticket. InvalidRequest when it is too late, or made."""
+        ticket = await self._ledger.ticket(ticket_id)
+        if ticket is None or ticket.is_over(self._wall()) or await self._ledger.of_ticket(ticket_id):
+            raise InvalidRequest("There is nothing to decide any more: the ticket is used, or has expired.")
+        if ticket.decision in ("approved", "refused"):
+            if (ticket.decision == "approved") != approve:
+                raise InvalidRequest(f"It was {ticket.decision} before, by {ticket.decided_by}.")
+            return {"decision": ticket.decision, "by": ticket.decided_by}
+        decided = ticket.decided(approve=approve, by=by[:100], now=self._wall())
+        audit = self._standing.audit
+        await self._ledger.aside(
+            lambda: audit.write(decided.decision, ticket=ticket_id, by=decided.decided_by, **_shown(ticket.intent))
+        )
+        await self._ledger.keep_ticket(decided, synced=True)
+        return {"decision": decided.decision, "by": decided.decided_by}
+
+    async def _undecided(self, ticket: Ticket) -> Outcome | None:
+        """What is told while a person has not approved it."""
+        if ticket.decision == "refused":
+            return _outcome("declined", f"{ticket.decided_by} refused it.", ticket)
+        if self._standing.policy().approval == "none" or ticket.decision == "approved":
+            return None
+        refused = self._standing.refuse_placing()
+        if refused is not None:
+            raise refused
+        if ticket.decision == "none":
+            await self._ledger.keep_ticket(ticket.asking(self._wall()), synced=True)
+        outcome = _outcome("approval_needed", "A person has to approve it; submit the same ticket again then.", ticket)
+        return Outcome(outcome.outcome, outcome.message, outcome.orders, None, self._approval_url(ticket.ticket))
+
+    def _refuse_ticket(self, ticket: Ticket | None, caller: str | None) -> IbError | None:
+        return refuse_ticket(ticket, caller=caller, sign_in=self._sign_in(), now=self._wall())
+
+    def _raise_refusal(self, intent: OrderIntent, policy: Policy) -> None:
+        if intent.kind in ("cancel", "cancel_all"):
+            # It only makes less of what is there, and stopping must not keep it.
+            return
+        refused = self._standing.refuse_placing()
+        if refused is not None:
+            raise refused
+
+    def _raise_session(self) -> None:
+        refused = self._session()
+        if refused is not None:
+            raise refused
+
+    async def _check(self, intent: OrderIntent, policy: Policy, facts: Facts) -> None:
+        usage = await self._ledger.usage()
+        refused = [result for result in limits.check(policy, intent, facts, usage) if not result.passed]
+        if refused:
+            await self._note_refusal(intent, refused)
+            raise OperationForbidden(
+                " ".join(result.sentence for result in refused),
+                action="Stay within the owner's limits, or ask the owner.",
+            )
+        twin = await self._twin(intent)
+        if twin is not None:
+            raise twin
+
+    async def _results(self, policy: Policy, intent: OrderIntent, caller: Caller) -> list[LimitResult]:
+        facts = await self._facts.gather(intent, policy, caller)
+        usage = Usage() if self._ledger.problem else await self._ledger.usage()
+        return limits.check(policy, intent, facts, usage)
+
+    async def _note_refusal(self, intent: OrderIntent, refused: list[LimitResult]) -> None:
+        audit = self._standing.audit
+        names = [result.limit for result in refused]
+        await self._ledger.aside(lambda: audit.write("refused", synced=False, limits=names, **_shown(intent)))
+
+    async def _twin(self, intent: OrderIntent) -> IbError | None:
+        """An order alike is refused while it is not known whether the one before it stands."""
+        if intent.kind != "place":
+            return None
+        mine = {(order.get("conid") or order.get("conidex"), order["side"]) for order in intent.orders}
+        for entry in await self._ledger.unknown():
+            theirs = {(order.get("conid") or order.get("conidex"), order["side"]) for order in entry.orders}
+            if entry.kind == "place" and entry.account == intent.account and mine & theirs:
+                name = entry.client_order_ids[0]
+                return OperationForbidden(
+                    f"Whether an order alike (client order id {name}) stands at IBKR is not known yet.",
+                    action="Wait until its outcome is known, then decide again.",
+                    retry_after_s=15,
+                )
+        return None
+
+    async def _used(self, intent: OrderIntent) -> IbError | None:
+        for name in intent.client_order_ids:
+            known = await self._ledger.find(name)
+            if known is not None:
+                return other_order(known)
+        return None
+
+
+def new_client_order_id() -> str:
+    """An id that no other order has; IBKR shows it as ``order_ref``."""
+    return _ID_PREFIX + secrets.token_hex(9)
+
+
+def _outcome(name: Any, message: str, ticket: Ticket) -> Outcome:
+    return Outcome(name, message, tuple(OrderState(o.get("cOID"), None, None) for o in ticket.intent.orders))
+
+
+def _shown(intent: OrderIntent) -> dict[str, Any]:
+    """Who wants what, for the audit."""
+    return {
+        "caller": intent.caller,
+        "kind": intent.kind,
+        "account": intent.account,
+        "order_id": intent.order_id,
+        "orders": [dict(order) for order in intent.orders],
+    }

@@ -1,0 +1,303 @@
+"""What was sent about orders and what became of it, on disk: written before it leaves, so that nothing is forgotten.
+
+An entry is one request to IBKR that changes orders. Its client order ids are its key: who places under one of them
+again gets this entry's outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from ib_keepalive.trading.database import Database, NotWritten
+from ib_keepalive.trading.facts import Usage
+from ib_keepalive.trading.intent import Kind, OrderIntent
+from ib_keepalive.trading.outcome import Outcome, from_json
+from ib_keepalive.trading.tickets import TICKETS, Ticket, read_ticket
+
+__all__ = ["Entry", "Ledger", "NotWritten", "Registered", "digest_of", "unwritten"]
+
+FILE = "orders.sqlite3"
+_VERSION = 1
+_ENTRIES = """
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    account TEXT NOT NULL,
+    order_id TEXT,
+    orders TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    caller TEXT NOT NULL,
+    sign_in INTEGER NOT NULL,
+    notional REAL,
+    ticket TEXT UNIQUE,
+    state TEXT NOT NULL CHECK (state IN ('sending', 'unknown', 'known')),
+    outcome TEXT,
+    answer BLOB,
+    sent_at REAL NOT NULL,
+    settled_at REAL,
+    looked_up_at REAL
+)
+"""
+_KEYS = """
+CREATE TABLE client_order_ids (
+    client_order_id TEXT PRIMARY KEY,
+    entry INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE
+) WITHOUT ROWID
+"""
+_INDEX = "CREATE INDEX entries_by_time ON entries (sent_at)"
+_KEPT_S = 90 * 86400.0
+_MOST_SHOWN = 200
+_MINUTE_S, _DAY_S = 60.0, 86400.0
+
+T = TypeVar("T")
+State = Literal["sending", "unknown", "known"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request that changes orders. Times are epoch seconds.
+
+    ``state``: ``sending`` until its answer is there, ``unknown`` when that was lost, ``known`` with ``outcome``.
+    ``answer``: IBKR's last answer as it came. ``notional``: what it added to that of the day, in the base currency.
+    """
+
+    id: int
+    kind: Kind
+    account: str
+    order_id: str | None
+    orders: tuple[dict[str, Any], ...]
+    digest: str
+    caller: str
+    sign_in: int
+    notional: float | None
+    ticket: str | None
+    state: State
+    outcome: Outcome | None
+    answer: bytes | None
+    sent_at: float
+    settled_at: float | None
+    looked_up_at: float | None
+
+    @property
+    def client_order_ids(self) -> tuple[str | None, ...]:
+        return tuple(order.get("cOID") for order in self.orders)
+
+
+# Everything but what surely is not at IBKR.
+_STANDS = "coalesce(json_extract(outcome, '$.outcome'), '') NOT IN ('rejected', 'declined', 'not_placed', 'cancelled')"
+_COLUMNS = (
+    "id, kind, account, order_id, orders, digest, caller, sign_in, notional, ticket, state, outcome, answer,"
+    " sent_at, settled_at, looked_up_at"
+)
+
+
+class Registered(Exception):
+    """A client order id is in the ledger already, with ``entry``."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(f"entry {entry.id}")
+        self.entry = entry
+
+
+class Ledger:
+    """The file ``orders.sqlite3`` in ``directory``. ``wall``: the calendar's clock (epoch seconds)."""
+
+    def __init__(self, directory: Path | None, wall: Callable[[], float], executor: Executor | None = None) -> None:
+        path = None if directory is None else directory / FILE
+        self._database = Database(path, (_ENTRIES, _KEYS, _INDEX, *TICKETS), _VERSION, executor)
+        self._wall = wall
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be written, in one sentence."""
+        return self._database.problem
+
+    async def open(self) -> None:
+        """Open the file, and take everything whose answer was not there when the process ended for unknown."""
+        await self._database.open()
+        if self.problem is None:
+            await self._database.change(self._recover)
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def begin(self, intent: OrderIntent, *, sign_in: int, notional: float | None, ticket: str | None) -> Entry:
+        """Note what is about to be sent. Registered when one of its client order ids, or its ticket, was used."""
+        now = self._wall()
+
+        def write(connection: sqlite3.Connection) -> Entry:
+            known = _by_keys(connection, intent.client_order_ids) or _by_ticket(connection, ticket)
+            if known is not None:
+                raise Registered(known)
+            made = connection.execute(
+                "INSERT INTO entries (kind, account, order_id, orders, digest, caller, sign_in, notional, ticket,"
+                " sent_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sending')",
+                (
+                    intent.kind, intent.account, intent.order_id, _dump(intent.orders), digest_of(intent),
+                    intent.caller, sign_in, notional, ticket, now,
+                ),
+            )  # fmt: skip
+            connection.executemany(
+                "INSERT INTO client_order_ids VALUES (?, ?)",
+                [(name, made.lastrowid) for name in intent.client_order_ids],
+            )
+            return _one(connection, "id = ?", made.lastrowid)
+
+        return await self._database.change(write)
+
+    async def forget(self, entry: Entry) -> None:
+        """It was not sent after all."""
+        await self._database.change(
+            lambda connection: connection.execute("DELETE FROM entries WHERE id = ?", (entry.id,))
+        )
+
+    async def settle(self, entry: Entry, outcome: Outcome, answer: bytes | None = None) -> None:
+        """Note what became of it; an outcome that is unknown stays to be looked up."""
+        state = "unknown" if outcome.outcome == "outcome_unknown" else "known"
+        values = (state, _dump(outcome.to_json()), answer, self._wall(), entry.id)
+        await self._database.change(
+            lambda connection: connection.execute(
+                "UPDATE entries SET state = ?, outcome = ?, answer = coalesce(?, answer), settled_at = ? WHERE id = ?",
+                values,
+            )
+        )
+
+    async def note_look_up(self, entry: Entry) -> None:
+        """It was looked for and not found."""
+        values = (self._wall(), entry.id)
+        await self._database.change(
+            lambda connection: connection.execute("UPDATE entries SET looked_up_at = ? WHERE id = ?", values),
+            synced=False,
+        )
+
+    async def unknown(self) -> list[Entry]:
+        """The entries whose outcome is not known, oldest first."""
+        return await self._database.read(lambda connection: _many(connection, "state = 'unknown' ORDER BY id"))
+
+    async def absent_since(self, since: float) -> list[Entry]:
+        """The entries that IBKR was found not to know after this epoch second."""
+        where = "state = 'known' AND settled_at > ? AND json_extract(outcome, '$.outcome') = 'not_placed'"
+        return await self._database.read(lambda connection: _many(connection, where, since))
+
+    async def find(self, client_order_id: str) -> Entry | None:
+        return await self._database.read(lambda connection: _by_keys(connection, (client_order_id,)))
+
+    async def of_ticket(self, ticket: str) -> Entry | None:
+        return await self._database.read(lambda connection: _by_ticket(connection, ticket))
+
+    async def get(self, number: int) -> Entry | None:
+        return await self._database.read(lambda connection: next(iter(_many(connection, "id = ?", number)), None))
+
+    async def newest(self, account: str | None = None) -> list[Entry]:
+        """The newest entries, of one account or all."""
+        where = "? IS NULL OR account = ?"
+        return await self._database.read(
+            lambda connection: _many(connection, f"{where} ORDER BY id DESC LIMIT {_MOST_SHOWN}", account, account)
+        )
+
+    async def sent_since(self, account: str, since: float) -> list[dict[str, Any]]:
+        """The tickets that were sent for ``account`` since an epoch second, whatever became of them."""
+        where = "account = ? AND sent_at >= ? AND kind IN ('place', 'modify') ORDER BY id"
+        entries = await self._database.read(lambda connection: _many(connection, where, account, since))
+        return [order for entry in entries for order in entry.orders]
+
+    async def usage(self) -> Usage:
+        """What was sent in the last minute and day, that whose answer was lost too, without what IBKR refused."""
+        now = self._wall()
+
+        def add(connection: sqlite3.Connection) -> Usage:
+            row = connection.execute(
+                "SELECT coalesce(sum(CASE WHEN sent_at > ? THEN json_array_length(orders) END), 0),"
+                " coalesce(sum(json_array_length(orders)), 0), coalesce(sum(notional), 0)"
+                f" FROM entries WHERE kind IN ('place', 'modify') AND sent_at > ? AND {_STANDS}",
+                (now - _MINUTE_S, now - _DAY_S),
+            ).fetchone()
+            return Usage(*row)
+
+        return await self._database.read(add)
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """The result of ``work``, which waits for the disk, off the event loop and in turn with the ledger."""
+        return await self._database.aside(work)
+
+    async def keep_ticket(self, ticket: Ticket, *, synced: bool) -> None:
+        """Write a ticket as it is now; ``synced`` where a decision must not be lost with the machine."""
+        await self._database.change(lambda connection: ticket.write(connection), synced=synced)
+
+    async def ticket(self, ticket: str) -> Ticket | None:
+        def look(connection: sqlite3.Connection) -> Ticket | None:
+            row = connection.execute("SELECT * FROM tickets WHERE ticket = ?", (ticket,)).fetchone()
+            return None if row is None else read_ticket(row)
+
+        return await self._database.read(look)
+
+    async def pending_tickets(self) -> list[Ticket]:
+        """Tickets that wait for a person's decision, and may still get one."""
+        now = self._wall()
+        return await self._database.read(
+            lambda connection: [
+                read_ticket(row)
+                for row in connection.execute(
+                    "SELECT * FROM tickets WHERE decision = 'pending' AND decide_by > ? ORDER BY asked_at", (now,)
+                )
+            ]
+        )
+
+    def _recover(self, connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE entries SET state = 'unknown' WHERE state = 'sending'")
+        connection.execute("DELETE FROM entries WHERE state = 'known' AND sent_at < ?", (self._wall() - _KEPT_S,))
+        connection.execute("DELETE FROM tickets WHERE made_at < ?", (self._wall() - _DAY_S,))
+
+
+def unwritten(intent: OrderIntent, sign_in: int) -> Entry:
+    """The entry of a cancellation where nothing can be written: it only makes less of what is there."""
+    return Entry(
+        0, intent.kind, intent.account, intent.order_id, (), digest_of(intent), intent.caller, sign_in, None, None,
+        "sending", None, None, 0.0, None, None,
+    )  # fmt: skip
+
+
+def digest_of(intent: OrderIntent) -> str:
+    """Two intents with the same want the same of the same account."""
+    whole = _dump([intent.kind, intent.account, intent.order_id, intent.orders])
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
+def _one(connection: sqlite3.Connection, where: str, *values: object) -> Entry:
+    return _many(connection, where, *values)[0]
+
+
+def _many(connection: sqlite3.Connection, where: str, *values: object) -> list[Entry]:
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM entries WHERE {where}", values)
+    return [_read(row) for row in rows]
+
+
+def _read(row: tuple[Any, ...]) -> Entry:
+    number, kind, account, order_id, orders, digest, caller, sign_in, notional, ticket, state, outcome, *rest = row
+    return Entry(
+        number, kind, account, order_id, tuple(json.loads(orders)), digest, caller, sign_in, notional, ticket,
+        state, None if outcome is None else from_json(json.loads(outcome)), *rest,
+    )  # fmt: skip
+
+
+def _by_keys(connection: sqlite3.Connection, names: Sequence[str]) -> Entry | None:
+    for name in names:
+        found = _many(connection, "id = (SELECT entry FROM client_order_ids WHERE client_order_id = ?)", name)
+        if found:
+            return found[0]
+    return None
+
+
+def _by_ticket(connection: sqlite3.Connection, ticket: str | None) -> Entry | None:
+    return next(iter(_many(connection, "ticket = ?", ticket)), None) if ticket else None

@@ -1,0 +1,224 @@
+"""Trading as the data port serves it: tickets, decisions, stopping and the order calls of IBKR's own API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ib_keepalive.guard import Guard
+from ib_keepalive.guard.memory.session_memory import SessionMemory
+from ib_keepalive.http.asgi import HttpReply
+from ib_keepalive.pacing.deadline import Deadline
+from ib_keepalive.pacing.shared_call import Caller
+from ib_keepalive.trading.audit import Audit
+from ib_keepalive.trading.desk import Desk, FactsReader
+from ib_keepalive.trading.exchange import Exchange
+from ib_keepalive.trading.flow import OrderFlow
+from ib_keepalive.trading.ledger import Entry, Ledger
+from ib_keepalive.trading.look_up import LookUp
+from ib_keepalive.trading.outcome import Outcome
+from ib_keepalive.trading.policy import PolicyFile
+from ib_keepalive.trading.raw import RawOrders
+from ib_keepalive.trading.standing import Standing
+from ib_keepalive.trading.stop import KillSwitch
+from ib_keepalive.trading.what_if import WhatIf
+from ib_keepalive.upstream.api_request import ApiRequest
+from ibkr.catalogue import Catalogue
+from ibkr.errors import IbError, OperationForbidden
+from ibkr.operation import Operation
+
+_ORDERS = frozenset({"place_orders", "modify_order", "cancel_order", "answer_order_question"})
+_CANCEL_WITHIN_S = 30.0
+
+
+class Trading:
+    """``async with`` opens the ledger and looks up what was left unknown. ``facts`` reads what the limits have to know.
+
+    ``directory`` holds ledger, kill switch and audit; without one nothing is traded. ``executor``: see ``Database``.
+    """
+
+    def __init__(
+        self,
+        policy: PolicyFile,
+        directory: Path | None,
+        *,
+        guard: Guard,
+        operations: Catalogue,
+        facts: FactsReader,
+        wall: Callable[[], float],
+        approval_url: Callable[[str], str | None] = lambda _: None,
+        executor: Executor | None = None,
+    ) -> None:
+        self._operations = operations
+        self._reads = reads = guard.reads
+        self._sessions = sessions = guard.sessions
+        self._audit = Audit(directory, wall)
+        self.ledger = Ledger(directory, wall, executor)
+        self.switch = KillSwitch(directory, wall)
+        self.standing = Standing(policy, self.switch, self._audit, lambda: self.ledger.problem)
+        self._look_up = LookUp(operations, reads, sessions, self.ledger, wall=wall, found=self._note_end)
+        self.flow = OrderFlow(
+            operations,
+            reads,
+            Exchange(guard.client, sessions, SessionMemory.note_trade),
+            sessions,
+            self.ledger,
+            sent=self._note_sent,
+            ended=self._note_end,
+            unknown=self._look_up.soon,
+        )
+        self.desk = Desk(
+            self.standing,
+            self.ledger,
+            self.flow,
+            facts,
+            sign_in=lambda: sessions.observe()[0].sign_in,
+            session=lambda: guard.refuse(operations["place_orders"]),
+            wall=wall,
+            approval_url=approval_url,
+        )
+        self._raw = RawOrders(self.desk, self.flow, self.standing)
+        self._what_if = WhatIf(operations, reads, guard.snapshots, guard.client, sessions, self.flow.turns)
+
+    async def open(self) -> None:
+        """Open the ledger, and look up what was left unknown."""
+        await self.ledger.open()
+        self._look_up.start()
+
+    async def close(self) -> None:
+        """End everything; what was sent without an answer is looked up after the next start."""
+        await self._look_up.close()
+        await self.flow.close()
+        await self.ledger.close()
+
+    @property
+    def under_way(self) -> int:
+        return self.flow.under_way
+
+    def serves(self, endpoint: Operation) -> bool:
+        """Whether an operation of IBKR's API is answered by ``answer``."""
+        return endpoint.id in _ORDERS or endpoint.effect == "preview"
+
+    async def answer(self, request: ApiRequest, caller: Caller, sign_in: int | None) -> HttpReply:
+        """The answer to an order call of IBKR's own API."""
+        if request.endpoint.effect == "preview":
+            if self.standing.policy().mode == "off":
+                raise self.standing.refuse_placing() or OperationForbidden("Trading is off.")
+            return HttpReply(200, await self._what_if.ask(request, caller))
+        return await self._raw.answer(request, caller, sign_in)
+
+    async def status(self) -> dict[str, Any]:
+        """What is permitted and what was done, for whoever may call the data port."""
+        policy = self.standing.policy()
+        more: dict[str, Any] = {"today": None, "unknown": None, "pending_approvals": None}
+        if self.ledger.problem is None:
+            usage = await self.ledger.usage()
+            more = {
+                "today": {"orders": usage.orders_per_day, "notional": usage.notional_per_day},
+                "unknown": len(await self.ledger.unknown()),
+                "pending_approvals": len(await self.ledger.pending_tickets()),
+            }
+        shown = policy.limits.model_dump(mode="json")
+        return {**self.standing.to_json(), "questions": list(policy.questions), "limits": shown, **more}
+
+    async def approvals(self) -> list[dict[str, Any]]:
+        """Tickets that wait for a person, with all that the person has to see."""
+        return [
+            {
+                "ticket": ticket.ticket,
+                "kind": ticket.intent.kind,
+                "account": ticket.intent.account,
+                "order_id": ticket.intent.order_id,
+                "orders": [dict(order) for order in ticket.intent.orders],
+                "summary": ticket.summary,
+                "caller": ticket.intent.caller,
+                "asked_at": ticket.asked_at,
+                "decide_by": ticket.decide_by,
+            }
+            for ticket in await self.ledger.pending_tickets()
+        ]
+
+    async def orders(self, account: str | None, client_order_id: str | None) -> list[dict[str, Any]]:
+        """What the ledger knows, newest first."""
+        if client_order_id is None:
+            entries = await self.ledger.newest(account)
+        else:
+            found = await self.ledger.find(client_order_id)
+            entries = [] if found is None or account not in (None, found.account) else [found]
+        return [_row(entry) for entry in entries]
+
+    async def stop(self, by: str, reason: str, *, cancel_orders: bool) -> dict[str, Any]:
+        """Stop at once, and cancel every working order where that is wanted."""
+        stopped = await self.ledger.aside(lambda: self.switch.stop(by, reason))
+        self._audit_quietly("stopped", by=by, reason=reason, cancel_orders=cancel_orders)
+        cancelled = await self._cancel_everything(by) if cancel_orders else []
+        return {"stopped": asdict(stopped), "cancelled": cancelled}
+
+    async def start(self, by: str) -> dict[str, Any]:
+        """Take a stop away."""
+        await self.ledger.aside(self.switch.start)
+        self._audit_quietly("started", by=by)
+        return await self.status()
+
+    async def _cancel_everything(self, by: str) -> list[dict[str, Any]]:
+        now = asyncio.get_running_loop().time()
+        caller = Caller(by, Deadline(now + _CANCEL_WITHIN_S, now + _CANCEL_WITHIN_S))
+        row = self._operations["list_brokerage_accounts"]
+        answer, _ = await self._reads.read(ApiRequest(row, row.path), self._sessions.observe()[1], caller)
+        accounts = answer.body().get("accounts", [])
+        done: list[dict[str, Any]] = []
+        for account in (each for each in accounts if each != "All"):
+            try:
+                ended = await self.desk.cancel_all(account, caller)
+                done.append({"account": account, **ended.to_json()})
+            except IbError as error:
+                done.append({"account": account, **error.envelope()})
+        return done
+
+    def _audit_quietly(self, event: str, **fields: Any) -> None:
+        """Stopping must not fail because it cannot be written down."""
+        try:
+            self._audit.write(event, **fields)
+        except IbError:
+            return
+
+    def _note_sent(self, entry: Entry) -> None:
+        self._audit.write("sent", **_told(entry))
+
+    def _note_end(self, entry: Entry, outcome: Outcome) -> None:
+        self._audit.write("outcome", synced=False, **_told(entry), **{**outcome.to_json(), "orders": None})
+
+
+def _told(entry: Entry) -> dict[str, Any]:
+    return {
+        "entry": entry.id,
+        "caller": entry.caller,
+        "kind": entry.kind,
+        "account": entry.account,
+        "order_id": entry.order_id,
+        "client_order_ids": list(entry.client_order_ids),
+        "ticket": entry.ticket,
+        "sent": list(entry.orders),
+    }
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    outcome = entry.outcome
+    return {
+        "kind": entry.kind,
+        "account": entry.account,
+        "order_id": entry.order_id,
+        "client_order_ids": list(entry.client_order_ids),
+        "orders": list(entry.orders),
+        "caller": entry.caller,
+        "notional": entry.notional,
+        "state": entry.state,
+        "outcome": None if outcome is None else outcome.to_json(),
+        "sent_at": entry.sent_at,
+        "settled_at": entry.settled_at,
+        "looked_up_at": entry.looked_up_at,
+    }
