@@ -26,8 +26,9 @@ from ib_simulator.request_log import Request, RequestLog
 from ib_simulator.session.session import Session, Timing
 from ib_simulator.session.users import USERS
 from ib_simulator.sign_in.logins import Logins, SecondStep
-from ib_simulator.world import World
+from ib_simulator.world import World, market_of
 from ib_simulator.world.accounts import UserKey
+from ib_simulator.world.orders.record import order_record
 from ibkr import catalogue
 
 Role = Literal["gateway", "backend"]
@@ -57,6 +58,7 @@ class Simulator:
         positions_page: int = 100,
         opens_brokerage: bool = True,
     ) -> None:
+        market = market_of(seed)
         self.role = role
         self.clock = Clock(wall)
         self.session = Session(timing)
@@ -74,13 +76,14 @@ class Simulator:
             logins=self.logins,
             request_log=self.request_log,
             catalogue=catalogue.load(),
-            worlds={user: World(seed, user, positions_page=positions_page) for user in USERS},
+            worlds={user: World(seed, user, positions_page=positions_page, market=market) for user in USERS},
             answers=ANSWERS,
             watch_clients=role == "backend",
         )
         self.gateway: Gateway | None = None
         if role == "gateway":
             self.gateway = Gateway(self.backend, origins=origins, opens_brokerage=opens_brokerage)
+        self.backend.crash_gateway = self.crash_gateway
         self.runner = ScenarioRunner(self)
         self.app = BrokerApp(self)
         self.control = create_control(self)
@@ -100,6 +103,22 @@ class Simulator:
             self.gateway.adopt_session()
         if brokerage:
             self.session.open(now, compete=True, after=-self.session.timing.establish)
+
+    def crash_gateway(self) -> None:
+        """IBKR's program ends and begins anew: every connection breaks, and its sign-in is gone."""
+        if self.gateway is not None:
+            self.gateway.forget_session()
+        self.gate.reset_connections()
+
+    def orders(self) -> list[dict[str, Any]]:
+        """Every order that IBKR took since the start, by any user, oldest first, with what became of it."""
+        now = self.clock.now()
+        return [
+            order_record(user, order)
+            for user, world in self.backend.worlds.items()
+            for order in world.orders.all(now)
+            if not order.earlier
+        ]
 
     def set_time(self, epoch: float) -> None:
         """Set the simulated calendar; what goes on keeps its age."""

@@ -37,6 +37,7 @@ class Backend:
 
     ``before_login`` is how an API call without a sign-in is refused: 401, a redirect to the login page, or 200 with
     ``{"error":"no session"}``; IBKR has been seen to do each. ``watch_clients``: a held request ends with its client.
+    ``crash_gateway`` ends IBKR's program in front of it.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Backend:
         self.before_login: BeforeLogin = "401"
         self.openings = Openings(seed)
         self.worlds = worlds
+        self.crash_gateway: Callable[[], None] = lambda: None
         self._catalogue, self._answers = catalogue, answers
         self._watch_clients = watch_clients
 
@@ -96,6 +98,7 @@ class Backend:
                     incoming,
                     answer,
                     forget_accounts=self.session.forget_accounts,
+                    crash_gateway=self.crash_gateway,
                     watch_client=self._watch_clients,
                 )
         else:
@@ -158,12 +161,15 @@ class Backend:
             return answer_reply(own(session, body, now))
         if operation.tier == "brokerage" and not session.flags(now).authenticated:
             return _bad_request("no bridge" if session.ever_opened else "Init session first")
+        world = self.worlds[session.user.key]
+        if world.orders.pace.any_request_voids and operation.effect != "trade":
+            session.memory.notes.pop("question", None)
         call = Call(operation, values, incoming.query, body, now, session.memory)
         handler = self._answers.get(operation.id)
         if handler is None:
             return json_reply({"error": f"the simulator has no answer for {operation.id}", "statusCode": 501}, 501)
         try:
-            answer = handler(self.worlds[session.user.key], call)
+            answer = handler(world, call)
         except Refusal as refusal:
             answer = refusal.answer
         session.memory.seen[operation.id] += 1

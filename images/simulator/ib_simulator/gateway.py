@@ -55,6 +55,10 @@ class Gateway:
         assert session.user is not None
         self._jar, self._logged_in = cookies(session.token, session.user), True
 
+    def forget_session(self) -> None:
+        """Begin anew, as after a crash: nobody is signed in here."""
+        self._jar, self._logged_in = {}, False
+
     async def handle(self, incoming: Incoming) -> Reply | None:
         """The reply; None when the client went away without one."""
         origin = incoming.headers.get(b"origin")
@@ -68,7 +72,7 @@ class Gateway:
         if path == "/":
             return self._local(incoming, redirect("/sso/Login?forwardTo=22&RL=1&ip2loc=US"))
         if path == "/clear":
-            self._jar, self._logged_in = {}, False
+            self.forget_session()
             return self._local(incoming, page_reply("cleared"))
         if _REAUTHENTICATE.fullmatch(path):
             return self._local(incoming, self._reauthenticate())

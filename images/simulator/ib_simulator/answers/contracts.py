@@ -13,6 +13,28 @@ from ib_simulator.world.contract import Contract
 _TYPES = ["limit", "market", "stop", "stop_limit", "mit", "lit", "trailing_stop", "trailing_stop_limit", "relative"]
 _STOCK_TYPES = [*_TYPES, "midprice", "marketonclose", "limitonclose"]
 
+_TICKET_TYPES = {
+    "limit": "LMT",
+    "market": "MKT",
+    "stop": "STP",
+    "stop_limit": "STOP_LIMIT",
+    "mit": "MIT",
+    "lit": "LIT",
+    "trailing_stop": "TRAIL",
+    "trailing_stop_limit": "TRAILLMT",
+    "relative": "REL",
+    "midprice": "MIDPRICE",
+    "marketonclose": "MOC",
+    "limitonclose": "LOC",
+}
+
+
+def order_types(contract: Contract, *, combination: bool = False) -> set[str]:
+    """What tickets for ``contract`` may name as order type; of a ``combination`` few."""
+    if combination:
+        return {"LMT", "MKT"}
+    return {_TICKET_TYPES[name] for name in (_STOCK_TYPES if contract.kind == "STK" else _TYPES)}
+
 
 def _contract(world: World, call: Call) -> Contract:
     return known(world, as_conid(call.path["conid"]))
@@ -115,7 +137,7 @@ def _rules(world: World, contract: Contract, now: float, *, buys: bool) -> dict[
     }
 
 
-_ALGOS: dict[str, tuple[str, list[tuple[str, str, str]]]] = {
+ALGOS: dict[str, tuple[str, list[tuple[str, str, str]]]] = {
     "Adaptive": ("Adaptive", [("adaptivePriority", "Adaptive order priority/urgency", "String")]),
     "ArrivalPx": (
         "Arrival Price",
@@ -138,11 +160,11 @@ def list_contract_algos(world: World, call: Call) -> Answer:
         raise bad_request("at most 8 algos")
     if not call.memory.seen["list_contract_algos"] or contract.kind != "STK":
         return Answer({"algos": []})
-    return Answer({"algos": [_algo(name, call.query) for name in wanted or _ALGOS if name in _ALGOS]})
+    return Answer({"algos": [_algo(name, call.query) for name in wanted or ALGOS if name in ALGOS]})
 
 
 def _algo(name: str, query: dict[str, str]) -> dict[str, Any]:
-    title, parameters = _ALGOS[name]
+    title, parameters = ALGOS[name]
     algo: dict[str, Any] = {"name": title, "id": name}
     if query.get("addDescription") == "1":
         algo["description"] = f"{title}: an order algorithm."

@@ -37,12 +37,11 @@ def _percent(quote: Quote) -> str | None:
     return f"{_change(quote) / quote.prior * 100:.2f}%" if quote.prior else None
 
 
-def _size(salt: int) -> Callable[[Quote], str | None]:
+def _size(side: str) -> Callable[[Quote], str | None]:
     def size(quote: Quote) -> str | None:
         if quote.contract.kind == "IND" or quote.contract.feed == "H":
             return None
-        lot = 100_000 if quote.contract.kind == "CASH" else 100 if quote.contract.kind == "STK" else 1
-        return f"{(1 + quote.noise(salt, 24)) * lot:,}"
+        return f"{quote.world.market.size(quote.contract, side, quote.now):,.0f}"
 
     return size
 
@@ -164,13 +163,13 @@ FAST: dict[str, Callable[[Quote], str | None]] = {
     "82": lambda quote: quote.money(_change(quote)),
     "83": _percent,
     "84": _side(0),
-    "85": _size(2),
+    "85": _size("ask"),
     "86": _side(1),
     "87": _traded(lambda quote: short(quote.volume)),
-    "88": _size(1),
+    "88": _size("bid"),
     "7057": _stock(lambda quote: "KPQ"),
     "7058": _stock(lambda quote: "D"),
-    "7059": _size(3),
+    "7059": _size("last"),
     "7068": _stock(lambda quote: "KQZ"),
     "7292": _held(lambda quote, held: f"{held.paid:,.2f}"),
     "7295": _range(0),

@@ -11,8 +11,10 @@ from ib_simulator.answers.tickets import describe
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World
 from ib_simulator.world.accounts import Account
-from ib_simulator.world.orders import FINAL, ORDER_TYPES, SPREAD_CONID, Order
+from ib_simulator.world.orders import ORDER_TYPES, SPREAD_CONID, Order
 from ib_simulator.world.trades import Trade
+
+MOST_LISTED = 1000
 
 _FILTERS = {
     "inactive": "Inactive",
@@ -38,15 +40,16 @@ def list_live_orders(world: World, call: Call) -> Answer:
         raise bad_request("invalid filters")
     if not call.memory.seen["list_live_orders"] or call.query.get("force", "").lower() == "true":
         return Answer({"orders": [], "snapshot": False})
-    orders = world.orders.all(call.now)
+    orders = world.orders.listed(call.now)
     if wanted:
         orders = [order for order in orders if order.status in wanted]
     account = call.query.get("accountId")
     if account:
         orders = [order for order in orders if (order.group or order.account) == account]
     if "sort_by_time" in filters:
-        orders.sort(key=lambda order: order.changed_at, reverse=True)
-    return Answer({"orders": [_row(world, order) for order in orders[:1000]], "snapshot": True})
+        orders.sort(key=lambda order: order.changed_at)
+        return Answer({"orders": [_row(world, order) for order in orders[-MOST_LISTED:][::-1]], "snapshot": True})
+    return Answer({"orders": [_row(world, order) for order in orders[-MOST_LISTED:]], "snapshot": True})
 
 
 def _row(world: World, order: Order) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def _row(world: World, order: Order) -> dict[str, Any]:
         **_sizes(order),
         "companyName": contract.name,
         "status": order.status,
-        "order_ccp_status": order.status if order.status in FINAL else "Pending Submit",
+        "order_ccp_status": order.status if order.is_final else "Pending Submit",
         "avgPrice": f"{order.average:.{contract.quoted_decimals}f}" if order.average else "",
         "origOrderType": order.type,
         "supportsTaxOpt": "1" if contract.kind == "STK" else "0",
@@ -78,7 +81,7 @@ def _row(world: World, order: Order) -> dict[str, Any]:
         "lastExecutionTime_r": int(order.changed_at * 1000),
         "orderType": ORDER_TYPES[order.type],
         "bgColor": _COLOURS.get(order.status, "#0000CC"),
-        "fgColor": "#000000" if order.status in FINAL else "#FFFFFF",
+        "fgColor": "#000000" if order.is_final else "#FFFFFF",
         "isEventTrading": "1" if contract.exchange == "FORECASTX" else "0",
         **_prices(order),
         "timeInForce": "CLOSE" if order.status == "Filled" and ticket.get("tif") == "DAY" else ticket.get("tif", "DAY"),
@@ -125,7 +128,7 @@ def _prices(order: Order) -> dict[str, str]:
 def get_order_status(world: World, call: Call) -> Answer:
     number = as_number(call.path["orderId"])
     order = None if number is None else world.orders.get(number, call.now)
-    if order is None or order.account != selected(world, call):
+    if order is None or order.account != selected(world, call) or not _of_this_session(order, call):
         raise unavailable()
     contract, ticket = order.contract, order.ticket
     description = describe(contract, ticket)
@@ -158,9 +161,9 @@ def get_order_status(world: World, call: Call) -> Answer:
             "tif": ticket.get("tif", "DAY"),
             "fg_color": "#FFFFFF",
             "bg_color": "#000000",
-            "order_not_editable": order.status in FINAL,
-            "editable_fields": "" if order.status in FINAL else "\x1e",
-            "cannot_cancel_order": order.status in FINAL,
+            "order_not_editable": order.is_final,
+            "editable_fields": "" if order.is_final else "\x1e",
+            "cannot_cancel_order": order.is_final,
             "deactivate_order": False,
             "sec_type": "BAG" if order.legs else contract.kind,
             "available_chart_periods": "#R|1",
@@ -179,6 +182,11 @@ def get_order_status(world: World, call: Call) -> Answer:
             **({"order_ref": order.handle} if order.handle else {}),
         }
     )
+
+
+def _of_this_session(order: Order, call: Call) -> bool:
+    """Whether IBKR tells the status: not of what ended in an earlier brokerage session."""
+    return not order.is_final or order.earlier or order.id in call.memory.notes.get("placed", ())
 
 
 def list_trades(world: World, call: Call) -> Answer:

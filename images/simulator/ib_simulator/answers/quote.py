@@ -85,10 +85,6 @@ class Quote:
         """The user's own position."""
         return self.portfolio.by_conid.get(self.contract.conid)
 
-    def noise(self, salt: int, below: int) -> int:
-        """A number under ``below`` that changes every half second."""
-        return (self.contract.conid * 7919 + int(self.now * 2) * 104729 + salt * 1299709) % 15485863 % below
-
     def trait(self, salt: int, below: int) -> int:
         """A number under ``below`` that belongs to the instrument."""
         return self.contract.trait(salt, below)

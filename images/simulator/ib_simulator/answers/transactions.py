@@ -11,7 +11,6 @@ from ib_simulator.answers.refusals import as_conid, bad_request, body_of
 from ib_simulator.call import Answer, Call
 from ib_simulator.world import World, dividends
 from ib_simulator.world.accounts import Account
-from ib_simulator.world.bookings import Booking, bookings
 from ib_simulator.world.contract import Contract
 from ib_simulator.world.holdings import Holding
 from ib_simulator.world.hours import NEW_YORK
@@ -31,8 +30,8 @@ def list_transactions(world: World, call: Call) -> Answer:
         raise bad_request("invalid days")
     conid = as_conid(conids[0])
     last = today(call.now)
-    rows = [row for account in accounts for row in _bookings(world, account, conid, last, days, call.now)]
-    gains = [gain for account in accounts for gain in _gains(world, account, conid, last, days, call.now)]
+    rows = [row for account in accounts for row in _bookings(world, account, conid, days, call.now)]
+    gains = [gain for account in accounts for gain in _gains(world, account, conid, days, call.now)]
     rows += [row for account in accounts for row in _dividends(world, account, conid, last, days, call.now)]
     rows.sort(key=lambda row: str(row["rawDate"]), reverse=True)
     for row in (*rows, *gains):
@@ -65,21 +64,16 @@ def _held(world: World, account: Account, conid: int, now: float) -> Holding | N
     return next((holding for holding in world.holdings(account, now) if holding.contract.conid == conid), None)
 
 
-def _booked(world: World, account: Account, conid: int, last: date, days: int, now: float) -> list[Booking]:
-    holding = _held(world, account, conid, now)
-    return [] if holding is None else list(bookings(account, holding, world.market, now, last, days))
-
-
-def _bookings(world: World, account: Account, conid: int, last: date, days: int, now: float) -> list[dict[str, Any]]:
+def _bookings(world: World, account: Account, conid: int, days: int, now: float) -> list[dict[str, Any]]:
     return [
-        _row(account, booking.holding.contract, booking.day)
+        _row(account, booking.contract, booking.day)
         | {
             "pr": booking.price,
             "qty": booking.quantity,
-            "amt": round(-booking.quantity * booking.price * booking.holding.contract.multiplier, 2),
+            "amt": round(-booking.quantity * booking.price * booking.contract.multiplier, 2),
             "type": "Buy" if booking.quantity > 0 else "Sell",
         }
-        for booking in _booked(world, account, conid, last, days, now)
+        for booking in world.bookings_in(account, conid, now, days)
     ]
 
 
@@ -95,19 +89,19 @@ def _row(account: Account, contract: Contract, day: date) -> dict[str, Any]:
     }
 
 
-def _gains(world: World, account: Account, conid: int, last: date, days: int, now: float) -> list[dict[str, Any]]:
+def _gains(world: World, account: Account, conid: int, days: int, now: float) -> list[dict[str, Any]]:
     """What each booking that took from the position realized."""
     return [
         {
             "date": f"{booking.day:%Y%m%d}",
-            "cur": booking.holding.contract.currency,
+            "cur": booking.contract.currency,
             "side": "G" if booking.gain >= 0 else "L",
             "acctid": account.id,
             "amt": f"{abs(booking.gain):.4f}",
             "conid": str(conid),
         }
-        for booking in _booked(world, account, conid, last, days, now)
-        if booking.reduces
+        for booking in world.bookings_in(account, conid, now, days)
+        if booking.gain is not None
     ]
 
 
@@ -117,7 +111,7 @@ def _dividends(world: World, account: Account, conid: int, last: date, days: int
     if holding is None:
         return []
     contract = holding.contract
-    everything = list(bookings(account, holding, world.market, now, last, MAX_DAYS))
+    everything = world.bookings_in(account, conid, now, MAX_DAYS)
     rows = []
     for paid in dividends.paid_between(contract, last - timedelta(days=days - 1), last):
         ex_date = dividends.ex_date_of(paid)

@@ -5,48 +5,19 @@ An action is a name, the pydantic model of its arguments and a function. Wrong a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self, TypeVar
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError, model_validator
 
-from ib_simulator.backend import Backend
-from ib_simulator.clock import Clock
-from ib_simulator.faults.faults import Faults, FaultSpec
-from ib_simulator.limits import Limits
-from ib_simulator.request_log import RequestLog
+from ib_simulator.control.action import Action, Arguments, Controllable, Invalid, action
+from ib_simulator.control.order_actions import ORDER_ACTIONS
+from ib_simulator.faults.faults import FaultSpec
 from ib_simulator.session.openings import RUNGS, Refusal, Rung
-from ib_simulator.session.session import Session
-from ib_simulator.sign_in.logins import Logins
 from ib_simulator.world.accounts import UserKey
 
 FOREVER = float("inf")
 MAX_RATE = 1_000_000
-
-
-class Invalid(Exception):
-    """The arguments do not fit; the message is a sentence that says what is allowed."""
-
-
-class Controllable(Protocol):
-    """What actions act on: the simulator."""
-
-    clock: Clock
-    session: Session
-    logins: Logins
-    limits: Limits
-    faults: Faults
-    request_log: RequestLog
-    backend: Backend
-
-    def sign_in(self, user: UserKey, *, brokerage: bool = True) -> None: ...
-
-    def set_time(self, epoch: float) -> None: ...
-
-
-class Arguments(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Nothing(Arguments):
@@ -238,59 +209,50 @@ def _release(simulator: Controllable, arguments: FaultId) -> None:
     simulator.faults.release(arguments.id)
 
 
+def _crash_gateway(simulator: Controllable, _: Nothing) -> None:
+    simulator.crash_gateway()
+
+
 def _clear_requests(simulator: Controllable, _: Nothing) -> None:
     simulator.request_log.clear()
     simulator.limits.clear_counters()
 
 
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """``run`` takes the simulator and an instance of ``arguments``."""
-
-    arguments: type[BaseModel]
-    run: Callable[[Any, Any], None]
-
-
-def _action(arguments: type[_Model], run: Callable[[Controllable, _Model], None]) -> Action:
-    return Action(arguments, run)
-
-
 ACTIONS: dict[str, Action] = {
-    "sign-in": _action(SignIn, _sign_in),
-    "approve": _action(Nothing, _approve),
-    "deny": _action(Nothing, _deny),
-    "second-step": _action(SecondStepMode, _second_step),
-    "sign-out": _action(Nothing, _sign_out),
-    "expire": _action(Nothing, _expire),
-    "nightly-reset": _action(Nothing, _nightly_reset),
-    "drop-brokerage": _action(DropBrokerage, _drop_brokerage),
-    "compete": _action(Compete, _compete),
-    "maintenance": _action(Maintenance, _maintenance),
-    "clock": _action(ClockChange, _clock),
-    "timing": _action(TimingChange, _timing),
-    "limits": _action(LimitsChange, _limits),
-    "before-login": _action(BeforeLogin, _before_login),
-    "openings": _action(OpeningRefusal, _openings),
-    "paging": _action(Paging, _paging),
-    "fault": _action(FaultSpec, _fault),
-    "clear-faults": _action(FaultId, _clear_faults),
-    "release": _action(FaultId, _release),
-    "clear-requests": _action(Nothing, _clear_requests),
+    "sign-in": action(SignIn, _sign_in),
+    "approve": action(Nothing, _approve),
+    "deny": action(Nothing, _deny),
+    "second-step": action(SecondStepMode, _second_step),
+    "sign-out": action(Nothing, _sign_out),
+    "expire": action(Nothing, _expire),
+    "nightly-reset": action(Nothing, _nightly_reset),
+    "drop-brokerage": action(DropBrokerage, _drop_brokerage),
+    "compete": action(Compete, _compete),
+    "maintenance": action(Maintenance, _maintenance),
+    "clock": action(ClockChange, _clock),
+    "timing": action(TimingChange, _timing),
+    "limits": action(LimitsChange, _limits),
+    "before-login": action(BeforeLogin, _before_login),
+    "openings": action(OpeningRefusal, _openings),
+    "paging": action(Paging, _paging),
+    "fault": action(FaultSpec, _fault),
+    "clear-faults": action(FaultId, _clear_faults),
+    "release": action(FaultId, _release),
+    "clear-requests": action(Nothing, _clear_requests),
+    "crash-gateway": action(Nothing, _crash_gateway),
+    **ORDER_ACTIONS,
 }
 
 
 def arguments_of(name: str, given: Mapping[str, Any]) -> BaseModel:
     """The arguments of the action ``name``, checked. Invalid when there is no such action or they do not fit."""
-    action = ACTIONS.get(name)
-    if action is None:
+    known = ACTIONS.get(name)
+    if known is None:
         raise Invalid(f"there is no action '{name}'; there are {', '.join(ACTIONS)}")
     try:
-        return action.arguments.model_validate(dict(given))
+        return known.arguments.model_validate(dict(given))
     except ValidationError as error:
-        raise Invalid(_sentence(name, action.arguments, error)) from None
+        raise Invalid(_sentence(name, known.arguments, error)) from None
 
 
 def _sentence(name: str, model: type[BaseModel], error: ValidationError) -> str:

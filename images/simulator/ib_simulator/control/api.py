@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ib_simulator.control.actions import ACTIONS, Controllable, Invalid, arguments_of
+from ib_simulator.control.action import Controllable, Invalid
+from ib_simulator.control.actions import ACTIONS, arguments_of
 from ib_simulator.control.scenario import ScenarioError, ScenarioRunner, parse
 
 _ACTIONS_ELSEWHERE = ("fault", "clear-faults", "release", "clear-requests")
@@ -32,6 +33,8 @@ class Controlled(Controllable, Protocol):
     def clock_state(self) -> dict[str, Any]: ...
 
     def counters(self) -> dict[str, Any]: ...
+
+    def orders(self) -> list[dict[str, Any]]: ...
 
 
 def create_control(simulator: Controlled) -> Starlette:
@@ -75,6 +78,9 @@ def create_control(simulator: Controlled) -> Starlette:
         listed = list(simulator.request_log.requests)[-int(last) :] if int(last) else []
         return {"requests": [entry.to_json() for entry in listed], "counters": simulator.counters()}
 
+    async def orders(_: Request) -> Any:
+        return {"orders": simulator.orders()}
+
     async def clear_requests(request: Request) -> Any:
         simulator.perform("clear-requests", arguments_of("clear-requests", {}))
         return await requests(request)
@@ -102,6 +108,7 @@ def create_control(simulator: Controlled) -> Starlette:
             _route("/control/faults", "POST", add_fault),
             _route("/control/faults", "DELETE", clear_faults),
             _route("/control/faults/release", "POST", release),
+            _route("/control/orders", "GET", orders),
             _route("/control/requests", "GET", requests),
             _route("/control/requests", "DELETE", clear_requests),
             _route("/control/scenario", "GET", scenario),
@@ -147,8 +154,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
         paths = sorted({f"/control/{action}" for action in ACTIONS if action not in _ACTIONS_ELSEWHERE})
         message = (
             f"there is no {request.method} {request.url.path}; GET /control/state, /control/clock, /control/faults, "
-            f"/control/requests, /control/scenario; POST /control/faults, /control/faults/release, /control/scenario, "
-            f"{', '.join(paths)}; DELETE /control/faults, /control/requests, /control/scenario"
+            "/control/orders, /control/requests, /control/scenario; POST /control/faults, /control/faults/release, "
+            f"/control/scenario, {', '.join(paths)}; DELETE /control/faults, /control/requests, /control/scenario"
         )
         return JSONResponse({"error": message}, error.status_code)
     return JSONResponse({"error": error.detail}, error.status_code)

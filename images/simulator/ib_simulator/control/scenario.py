@@ -22,7 +22,8 @@ import structlog
 import yaml
 from pydantic import BaseModel
 
-from ib_simulator.control.actions import ACTIONS, MAX_RATE, Controllable, Invalid, arguments_of
+from ib_simulator.control.action import Controllable, Invalid
+from ib_simulator.control.actions import ACTIONS, MAX_RATE, arguments_of
 
 log = structlog.get_logger("ib_simulator")
 

@@ -23,11 +23,13 @@ async def apply_faults(
     answer: Callable[[], Reply],
     *,
     forget_accounts: Callable[[], None],
+    crash_gateway: Callable[[], None],
     watch_client: bool,
 ) -> Reply | None:
     """The reply to a request that ``applied`` hit; ``answer`` carries the request out.
 
-    ``forget_accounts`` makes the session one in which the accounts were never listed.
+    ``forget_accounts`` makes the session one in which the accounts were never listed; ``crash_gateway`` ends IBKR's
+    program and with it every connection.
 
     None when the client went away while it was held, which is noticed with ``watch_client`` only.
     """
@@ -55,6 +57,23 @@ async def apply_faults(
             case "accounts_first":
                 forget_accounts()
                 replacement = json_reply({"error": "Please query /accounts first", "statusCode": 500}, 500)
+            case "order_request_lost":
+                return _lost(fault.spec)
+            case "order_answer_lost":
+                reply = reply or answer()
+                return _lost(fault.spec)
+            case "order_answer_late":
+                reply = reply or answer()
+                await asyncio.sleep(fault.spec.seconds or 0)
+            case "order_taken_late":
+                await asyncio.sleep(fault.spec.seconds or 0)
+            case "question_unanswered":
+                reply = reply or answer()
+                await faults.hold(fault)
+            case "order_gateway_crash":
+                reply = reply or answer()
+                crash_gateway()
+                return Reply(200, broken="reset")
             case odd if odd in ODD_ANSWERS:
                 replacement = replacement or reply or answer()
                 if odd in _WITHOUT_BODY or replacement.body:
@@ -70,6 +89,11 @@ async def apply_faults(
         stalled = broken
         reply.broken, reply.resume = "stall", lambda: faults.hold(stalled)
     return reply
+
+
+def _lost(spec: FaultSpec) -> Reply:
+    """What the client sees in place of the answer."""
+    return Reply(200, broken="reset") if spec.status is None else Reply(spec.status)
 
 
 def _as_specified(spec: FaultSpec) -> Reply:

@@ -41,8 +41,26 @@ Kind = Literal[
     "empty",
     "bad_row",
     "maintenance_page",
+    "order_request_lost",
+    "order_answer_lost",
+    "order_answer_late",
+    "order_taken_late",
+    "order_gateway_crash",
+    "question_unanswered",
 ]
-_WITH_SECONDS = ("latency", "receive_delay")
+ORDER_WRITES = ("place_orders", "modify_order", "cancel_order", "answer_order_question")
+_ENDPOINTS: dict[str, tuple[str, ...]] = {
+    "order_request_lost": ORDER_WRITES,
+    "order_answer_lost": ORDER_WRITES,
+    "order_answer_late": ORDER_WRITES,
+    "order_taken_late": ORDER_WRITES,
+    "order_gateway_crash": ORDER_WRITES,
+    "question_unanswered": ("answer_order_question",),
+}
+"""What a fault of orders hits where it names no endpoint."""
+
+_WITH_SECONDS = ("latency", "receive_delay", "order_answer_late", "order_taken_late")
+_MAY_HAVE_STATUS = ("order_request_lost", "order_answer_lost")
 _WITH_FIELD = ("nan", "infinity", "not_utf8", "lone_surrogate")
 _WHOLE_PORT = ("silence", "refuse")
 _MATCHERS = ("endpoint", "path", "method", "user_agent", "count", "after", "chance", "processed")
@@ -68,20 +86,22 @@ class FaultSpec(BaseModel):
     seconds: float | None = Field(
         None, ge=0, le=3600, description="latency: loop seconds; receive_delay: at most so many"
     )
-    status: int | None = Field(None, ge=200, le=599, description="answer: HTTP status")
+    status: int | None = Field(None, ge=200, le=599, description="answer: HTTP status; lost: in place of a reset")
     body: Any = Field(None, description="answer: JSON, or a text sent as it is")
     field: str | None = Field(None, description="nan, infinity, not_utf8, lone_surrogate: every value of this name")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.seconds is None) == (self.kind in _WITH_SECONDS):
-            raise ValueError(f"'seconds' goes with kind {' and '.join(_WITH_SECONDS)}, and only there")
+            raise ValueError(f"'seconds' goes with kind {', '.join(_WITH_SECONDS)}, and only there")
         if self.field is not None and self.kind not in _WITH_FIELD:
             raise ValueError(f"'field' goes with kind {', '.join(_WITH_FIELD)} only")
-        if (self.status is None) == (self.kind == "answer"):
+        if self.kind not in _MAY_HAVE_STATUS and (self.status is None) == (self.kind == "answer"):
             raise ValueError("'status' goes with kind 'answer', and only there")
         if self.body is not None and self.kind != "answer":
             raise ValueError("'body' goes with kind 'answer' only")
+        if self.kind in _ENDPOINTS and self.processed:
+            raise ValueError(f"'{self.kind}' says itself whether the request is carried out")
         if self.kind in _WHOLE_PORT and self.model_fields_set.intersection(_MATCHERS):
             raise ValueError(f"'{self.kind}' concerns the whole port and takes no {', '.join(_MATCHERS)}")
         if self.endpoint is not None and not any(fnmatchcase(row.id, self.endpoint) for row in catalogue.load()):
@@ -99,6 +119,8 @@ class Fault:
     def applies(self, endpoint: str | None, method: str, path: str, user_agent: str, random: Random) -> bool:
         """Whether it hits this request; counts it."""
         spec = self.spec
+        if spec.endpoint is None and spec.kind in _ENDPOINTS and endpoint not in _ENDPOINTS[spec.kind]:
+            return False
         for pattern, value in (
             (spec.endpoint, endpoint or ""),
             (spec.path, path),

@@ -45,10 +45,14 @@ class NetworkGate:
         drop = refusing or (self.silent and not silent)
         self.silent, self.refusing = silent, refusing
         if drop:
-            for transport in list(self._transports):
-                reset(transport)
+            self.reset_connections()
         for watcher in list(self._watchers):
             watcher()
+
+    def reset_connections(self) -> None:
+        """Break every connection."""
+        for transport in list(self._transports):
+            reset(transport)
 
     def watch(self, watcher: Callable[[], None]) -> Callable[[], None]:
         """Call ``watcher`` after each change; the answer ends that."""

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from random import Random
 
 from ib_simulator.world.accounts import Account
+from ib_simulator.world.contract import Contract
 from ib_simulator.world.holdings import Holding
 from ib_simulator.world.market import Market
 
@@ -24,25 +25,18 @@ _SELLS = 3
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """``quantity`` is signed; ``price`` in the contract's currency."""
+    """``quantity`` is signed; money is in the contract's currency.
 
-    holding: Holding
+    ``gain``: what it realized against the average cost, None when it took nothing from the position.
+    """
+
+    contract: Contract
     day: date
     at: float
     quantity: float
     price: float
-
-    @property
-    def reduces(self) -> bool:
-        """Whether it took from the position."""
-        return self.quantity * self.holding.quantity < 0
-
-    @property
-    def gain(self) -> float:
-        """What it realized against the average cost, in the contract's currency."""
-        if not self.reduces:
-            return 0.0
-        return -self.quantity * (self.price - self.holding.cost) * self.holding.contract.multiplier
+    gain: float | None = None
+    commission: float = 0.0
 
 
 def bookings(
@@ -64,7 +58,10 @@ def bookings(
                 quantity, left = -side * lot, left + lot
             else:
                 quantity, left = side * min(lot, left), left - lot
-            yield Booking(holding, day, at, quantity, market.price(contract, at))
+            price = market.price(contract, at)
+            reduces = quantity * holding.quantity < 0
+            gain = -quantity * (price - holding.cost) * contract.multiplier if reduces else None
+            yield Booking(contract, day, at, quantity, price, gain)
             if left <= 0:
                 return
         day -= timedelta(days=every)

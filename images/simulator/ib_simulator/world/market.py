@@ -11,7 +11,7 @@ from ib_simulator.world import options
 from ib_simulator.world.contract import Contract
 from ib_simulator.world.contracts import Contracts
 from ib_simulator.world.hours import NEW_YORK, TradingDay
-from ib_simulator.world.prices import Path, Range
+from ib_simulator.world.prices import MovedPath, Path, Range
 
 DELAY_S = 900.0
 """How far delayed market data lags."""
@@ -34,18 +34,55 @@ class Market:
     def __init__(self, seed: int, contracts: Contracts) -> None:
         self._seed = seed
         self.contracts = contracts
-        self._paths: dict[int, Path] = {}
+        self._paths: dict[int, Path | MovedPath] = {}
         self._prior_closes: dict[int, tuple[int, float]] = {}
         self._figures: dict[tuple[int, int], tuple[int, tuple[float, float]]] = {}
+        self._sizes: dict[int, float] = {}
+        self._moves: dict[int, tuple[tuple[float, float], ...]] = {}
 
-    def path(self, contract: Contract) -> Path:
+    def copy(self) -> Market:
+        """The same market, to be moved apart from this one; both share what they computed until then."""
+        other = Market(self._seed, self.contracts)
+        other._paths, other._prior_closes, other._figures = self._paths, self._prior_closes, self._figures
+        return other
+
+    def move(self, contract: Contract, factor: float, now: float) -> None:
+        """From ``now`` on the path of ``contract`` stands ``factor`` times as high, for all that follow it."""
+        key = self._followed(contract)
+        self._moves = {**self._moves, key: (*self._moves.get(key, ()), (factor, now))}
+        self._paths = {conid: path for conid, path in self._paths.items() if self.contracts[conid].path != key}
+        self._prior_closes, self._figures = {}, {}
+
+    def _followed(self, contract: Contract) -> int:
+        """Whose path ``contract`` is on."""
+        return self.contracts[contract.underlying if contract.right else contract.conid].path
+
+    def set_size(self, contract: Contract, size: float | None) -> None:
+        """How much of ``contract`` there is at bid and ask from now on; None for as much as ever."""
+        if size is None:
+            self._sizes.pop(contract.conid, None)
+        else:
+            self._sizes[contract.conid] = size
+
+    def size(self, contract: Contract, side: str, now: float) -> float:
+        """How much there is at the ``side``: ``bid``, ``ask`` or ``last``."""
+        if contract.conid in self._sizes:
+            return self._sizes[contract.conid]
+        salt = {"ask": 2, "bid": 1, "last": 3}[side]
+        noise = (contract.conid * 7919 + int(now * 2) * 104729 + salt * 1299709) % 15485863 % 24
+        return (1.0 + noise) * (100_000 if contract.kind == "CASH" else 100 if contract.kind == "STK" else 1)
+
+    def path(self, contract: Contract) -> Path | MovedPath:
         """The path that ``contract`` is on, or its underlying for a derivative."""
         conid = contract.underlying if contract.right else contract.conid
         found = self._paths.get(conid)
         if found is None:
             row = self.contracts[conid]
             drift = _DRIFT.get(self.contracts[row.path or conid].kind, 0.0)
-            found = self._paths[conid] = Path(self._seed, row.path, row.price, row.volatility, row.market, drift=drift)
+            found = Path(self._seed, row.path, row.price, row.volatility, row.market, drift=drift)
+            for factor, since in self._moves.get(row.path, ()):
+                found = MovedPath(found, factor, since)
+            self._paths[conid] = found
         return found
 
     def price(self, contract: Contract, now: float) -> float:

@@ -194,3 +194,34 @@ class Path:
         a, span = knots[place], knots[place + 1] - knots[place]
         steps = range(int(begin * _FINE) + 1, -int(-stop * _FINE // 1))
         return [a + span * self._weight(number, place, step) for step in steps]
+
+
+class MovedPath:
+    """A path that stands ``factor`` times as high from ``since`` on."""
+
+    def __init__(self, path: Path | MovedPath, factor: float, since: float) -> None:
+        self._path, self._factor, self._since = path, factor, since
+        self.market: Hours = path.market
+
+    def at(self, now: float) -> float:
+        return self._path.at(now) * (self._factor if now >= self._since else 1.0)
+
+    def day(self, number: int) -> Range:
+        day = self.market.trading_day(number)
+        if day.closed or day.close <= self._since:
+            return self._path.day(number)
+        if day.open >= self._since:
+            return self._scaled(self._path.day(number))
+        return self.between(day.open, day.close, day)
+
+    def between(self, start: float, end: float, day: TradingDay) -> Range:
+        if end <= self._since:
+            return self._path.between(start, end, day)
+        if start >= self._since:
+            return self._scaled(self._path.between(start, end, day))
+        before = self._path.between(start, self._since, day)
+        after = self._scaled(self._path.between(self._since, end, day))
+        return Range(before.open, max(before.high, after.high), min(before.low, after.low), after.close)
+
+    def _scaled(self, found: Range) -> Range:
+        return Range(*(price * self._factor for price in found))

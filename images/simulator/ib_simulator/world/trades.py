@@ -13,6 +13,7 @@ from ib_simulator.world.contracts import Contracts
 from ib_simulator.world.futures import expiry_of
 from ib_simulator.world.market import Market, today
 from ib_simulator.world.orders import Order, conidex_of
+from ib_simulator.world.orders.executions import commission_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Trade:
     def commission(self) -> float:
         if self.side == "X":
             return 0.0
-        return max(1.0, round(self.quantity * (0.85 if self.contract.is_derivative else 0.005), 2))
+        return sum(commission_of(self.contract, self.quantity) for _ in self.legs or (0,))
 
 
 def trades(
@@ -60,19 +61,20 @@ def trades(
     """Executions of ``account`` today and on the ``days - 1`` days before, newest first."""
     found = [
         Trade(
-            f"0000e0d5.{order.id:x}.01.01",
+            f"0000e0d5.{order.id:x}.{fill.number:02d}.01",
             order.account,
             order.contract,
             order.side[0],
-            order.filled,
-            order.average / order.contract.magnifier,
-            order.changed_at,
+            fill.quantity,
+            fill.price / order.contract.magnifier,
+            fill.at,
             order.id,
             order.handle,
             order.legs,
         )
         for order in orders
-        if order.status == "Filled" and order.account == account.id
+        if order.account == account.id
+        for fill in order.fills
     ]
     found += [_booked(account, booking) for booking in booked]
     found += _expired(account, contracts, market, now)
@@ -82,7 +84,7 @@ def trades(
 
 
 def _booked(account: Account, booking: Booking) -> Trade:
-    contract, day = booking.holding.contract, booking.day
+    contract, day = booking.contract, booking.day
     return Trade(
         f"0000e0d5.{day:%y%m%d}{contract.conid:x}.01.01",
         account.id,

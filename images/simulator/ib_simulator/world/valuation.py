@@ -60,12 +60,16 @@ class Valued:
 
 @dataclass(frozen=True)
 class Valuation:
-    """An account at one moment; money in its base currency unless it says otherwise. ``rates`` by currency."""
+    """An account at one moment; money in its base currency unless it says otherwise. ``rates`` by currency.
+
+    ``opening`` is the cash that the month began with, which interest accrues on.
+    """
 
     account: Account
     rows: tuple[Valued, ...]
     rates: dict[str, float]
     at: float
+    opening: dict[str, float]
 
     def total(self, *kinds: str, currency: str | None = None, of: str = "value") -> float:
         """The sum of a figure of the rows over kinds (all if none); in ``currency`` if given."""
@@ -113,7 +117,7 @@ class Valuation:
         day = datetime.fromtimestamp(self.at, UTC).day
         return sum(
             amount * _INTEREST * (1.0 if amount > 0 else 1.5) * day / 365 * (1.0 if currency else self.rates[held])
-            for held, amount in self.account.cash.items()
+            for held, amount in self.opening.items()
             if currency in {None, held}
         )
 
@@ -178,10 +182,16 @@ class Valuation:
 
 
 def value(
-    account: Account, holdings: list[Holding], market: Market, now: float, dealt: Mapping[int, list[Booking]]
+    account: Account,
+    cash: dict[str, float],
+    holdings: list[Holding],
+    market: Market,
+    now: float,
+    dealt: Mapping[int, list[Booking]],
 ) -> Valuation:
-    """``account`` with its ``holdings`` at the prices of ``now``; ``dealt`` are the trading day's bookings by conid."""
-    rates = {currency: market.rate(currency, account.currency, now) for currency in account.cash}
+    """``account`` with ``cash`` and ``holdings`` at the prices of ``now``; ``dealt`` are the trading day's bookings by
+    conid."""
+    rates = {currency: market.rate(currency, account.currency, now) for currency in account.cash | cash}
     rows = []
     for holding in holdings:
         contract = holding.contract
@@ -191,7 +201,7 @@ def value(
         units = holding.quantity * contract.multiplier
         prior = market.prior_close(contract, now)
         today = dealt.get(contract.conid, ())
-        since_close = sum(one.quantity * contract.multiplier * (prior - one.price) for one in today)
+        since_close = sum(one.quantity * contract.multiplier * (prior - one.price) - one.commission for one in today)
         rows.append(
             Valued(
                 holding,
@@ -199,8 +209,8 @@ def value(
                 units * price,
                 units * (price - holding.cost),
                 units * (price - prior) + since_close,
-                sum(one.gain for one in today),
+                sum(one.gain or 0.0 for one in today),
                 rates[contract.currency],
             )
         )
-    return Valuation(account, tuple(rows), rates, now)
+    return Valuation(replace(account, cash=cash), tuple(rows), rates, now, account.cash)

@@ -134,9 +134,10 @@ def test_a_bracket_is_placed_as_one() -> None:
     orders = [FAR | {"cOID": "parent"}, FAR | {"side": "SELL", "price": 400.0, "parentId": "parent"}]
     placed = confirmed(ask, ask("place_orders", path=PATH, body={"orders": orders}))
     assert len(placed) == 2
-    assert {ask("get_order_status", path={"orderId": row["order_id"]})["order_status"] for row in placed} == {
-        "Submitted"
-    }
+    assert [ask("get_order_status", path={"orderId": row["order_id"]})["order_status"] for row in placed] == [
+        "Submitted",
+        "PreSubmitted",
+    ]
 
 
 def test_an_order_can_be_changed_and_cancelled_once() -> None:
@@ -161,6 +162,7 @@ def test_an_order_can_be_changed_and_cancelled_once() -> None:
 def test_minus_one_cancels_everything() -> None:
     ask = Asker()
     ask("cancel_order", path=PATH | {"orderId": "-1"})
+    ask.now += 1
     assert {row["status"] for row in live_orders(ask)} <= {"Filled", "Cancelled", "Inactive"}
 
 

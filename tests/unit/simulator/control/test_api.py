@@ -177,7 +177,7 @@ async def test_a_scenario_is_loaded_shown_and_ended():
         ("/clock", '{"time": "2026-01-01T00:00:00"}', "clock: 'time': input should have timezone info"),
         ("/limits", '{"per_second": 0}', "limits: 'per_second': input should be greater than or equal to 1"),
         ("/before-login", '{"answer": "404"}', "before-login: 'answer': input should be '401', '302' or 'no_session'"),
-        ("/faults", '{"kind": "latency"}', "fault: 'seconds' goes with kind latency and receive_delay, and only there"),
+        ("/faults", '{"kind": "latency"}', "fault: 'seconds' goes with kind latency, receive_delay, order_answer_late"),
         ("/faults", '{"kind": "answer"}', "fault: 'status' goes with kind 'answer', and only there"),
         ("/faults", '{"kind": "hang", "body": 1}', "fault: 'body' goes with kind 'answer' only"),
         ("/faults", '{"kind": "refuse", "count": 1}', "fault: 'refuse' concerns the whole port and takes no"),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
+
+from ib_simulator.world.contracts import Contracts
+from ib_simulator.world.market import Market, today
+from ib_simulator.world.orders.order import Legs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,32 @@ class EarlierOrder:
     vertical: bool = False
     group: str = ""
 
+    def ticket(self, contracts: Contracts, market: Market, at: float) -> dict[str, Any]:
+        """As it was sent at ``at``, but for the account."""
+        contract = contracts[self.conid]
+        price = market.price(contract, at)
+        return {
+            "conid": contract.conid,
+            "side": self.side,
+            "orderType": self.type,
+            "tif": "DAY" if self.type == "MKT" else "GTC",
+            "outsideRTH": False,
+            **self.size,
+            **{name: contract.quoted(contract.rounded(price * off)) for name, off in self.prices.items()},
+            **self.offsets,
+        }
+
+    def legs(self, contracts: Contracts, market: Market, at: float) -> Legs:
+        """Of the combination: a call bought and the next higher one sold, two months ahead."""
+        if not self.vertical:
+            return ()
+        underlying = contracts[self.conid]
+        step, day = underlying.strike_step, today(at)
+        expiry = next(expiry for expiry in contracts.expiries(underlying, day) if (expiry - day).days > 40)
+        strike = 2 * step * round(market.price(underlying, at) / step / 2)
+        low, high = (contracts.option(underlying, expiry, strike + more * step, "C") for more in (0, 2))
+        return (low.conid, 1), (high.conid, -1)
+
 
 EARLIER = (
     EarlierOrder(265598, "BUY", "MKT", {"quantity": 10}, "Filled"),
@@ -44,3 +76,8 @@ EARLIER = (
     EarlierOrder(320227571, "BUY", "MKT", {"quantity": 2}, "Filled", average=4.15, vertical=True),
     EarlierOrder(37018770, "BUY", "LMT", {"quantity": 60}, "Submitted", {"price": 0.7}, group="Income"),
 )
+
+
+def earlier_orders(groups: Collection[str]) -> list[EarlierOrder]:
+    """Those of a user with these groups."""
+    return [order for order in EARLIER if not order.group or order.group in groups]
