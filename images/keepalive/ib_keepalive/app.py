@@ -53,6 +53,7 @@ class Keepalive:
             refuse_writes=WriteSwitch(self.policy, settings.allow_writes),
             probe_soon=self.keeper.tracker.probe_soon,
             heard=self.keeper.tracker.note_answer,
+            listed=self.keeper.tracker.note_list,
             wall=wall,
         )
         self.data: ASGIApp = self.guard

@@ -93,7 +93,8 @@ class Guard:
 
     ``status`` is the keeper's view of the session, ``glance`` the part of it on which every question depends, and
     ``reauthenticate`` asks it to open the brokerage session.
-    ``probe_soon`` is called when IBKR denies that view, ``heard`` at every good answer of IBKR. ``wall`` is the
+    ``probe_soon`` is called when IBKR denies that view, ``heard`` at every good answer of IBKR, ``listed``
+    with the operation and body of each list of accounts. ``wall`` is the
     calendar's clock (epoch seconds). ``operations`` are those that may be asked for, by default all.
     """
 
@@ -110,6 +111,7 @@ class Guard:
         refuse_writes: Callable[[], str | None],
         probe_soon: Callable[[], None] = lambda: None,
         heard: Callable[[], None] = lambda: None,
+        listed: Callable[[str, Any], None] = lambda *_: None,
         wall: Callable[[], float] = time.time,
         operations: Catalogue | None = None,
     ) -> None:
@@ -122,7 +124,7 @@ class Guard:
         self._pacer = pacer
         self.sessions = Sessions(glance or (lambda: Glance.at(status())), wall)
         self.client = PacedClient(GatewayClient(transport, settings.gateway_url, metrics), pacer, heard)
-        self.reads = Reader(self._catalogue, self.client, pacer, self.sessions, probe_soon)
+        self.reads = Reader(self._catalogue, self.client, pacer, self.sessions, probe_soon, listed)
         self.snapshots = SnapshotReader(self._catalogue, self.client, pacer, self.sessions, self.reads, probe_soon)
         self._writer = Writer(self.client, pacer, self.sessions)
         # Who serves orders sets it; without one they are refused.

@@ -86,6 +86,10 @@ class Learning:
         before, self._sso_left = self._sso_left, None if result.sso_expires_s is None else (result.sso_expires_s, now)
         self._take(sign_in.from_tickle(self.facts, result, before, now))
 
+    def take_list(self, operation: str, body: Any) -> None:
+        """Take a list of accounts that a caller asked for."""
+        self._take(sign_in.LISTS_OF_ACCOUNTS[operation](self.facts, body))
+
     async def _ask(self, operation: str, read: Callable[[SignInFacts, Any], SignInFacts]) -> Any:
         number = self._sign_ins.number
         body = (await self._poller.ask(operation))[1]

@@ -56,13 +56,19 @@ class Openings:
         # The keeper may be a restarted one: its predecessor may have asked a moment ago.
         self.earliest = now + reopening.GAP_S if self.last_at is None else self.last_at + reopening.GAP_S
         self._is_own_gap = self.last_at is not None
-        self.last_result: str | None = None
+        self._last_end: str | None = None
+        self._is_under_way = False
         self.is_unsure = False
         self._expected_until = now
 
     @property
     def rung(self) -> str | None:
         return self._journal.entries.rung
+
+    @property
+    def last_result(self) -> str | None:
+        """What became of the last opening; ``under_way`` until something did."""
+        return "under_way" if self._is_under_way else self._last_end
 
     @property
     def lacks_rights(self) -> bool:
@@ -75,7 +81,7 @@ class Openings:
             return None
         if self.lacks_rights:
             return _NO_RIGHTS
-        refused = self.last_result in ("refused", "accepted", "no_rights") and self.opener == "keeper"
+        refused = self._last_end in ("refused", "accepted", "no_rights") and self.opener == "keeper"
         return _REFUSED if refused and self.budget.is_used_up(self.policy) else None
 
     def refuse(self, verdict: Verdict, *, is_person: bool, compete: bool | None = None) -> IbError | None:
@@ -128,6 +134,7 @@ class Openings:
         """An opening is about to be sent: it counts before its answer, which may be lost."""
         now = self._clock()
         self.expect(False)
+        self._is_under_way = True
         self.last_at, self.earliest, self._is_own_gap = now, now + reopening.GAP_S, True
         if is_counted:
             self.budget = reopening.spend(self.budget, now)
@@ -138,7 +145,7 @@ class Openings:
         """The opening ended."""
         # It may have waited for its turn, so the gap counts from its end.
         self.earliest = self._clock() + reopening.GAP_S
-        self.last_result = opening.label
+        self._last_end, self._is_under_way = opening.label, False
         self.is_unsure = opening.label == "unsure"
         entries = self._journal.entries
         if opening.rung is not None:

@@ -23,7 +23,8 @@ _LOGIN_TYPES: dict[int, Mode] = {1: "live", 2: "paper"}
 class SignInFacts:
     """``signed_in_at`` in epoch seconds; ``sso_left_s`` only while IBKR's count falls in spite of tickles.
 
-    ``accounts``, ``user_id`` and ``session_key`` (a digest) tell one sign-in from the next; they stay in memory.
+    ``accounts``, ``portfolio_accounts``, ``user_id`` and ``session_key`` (a digest) tell one sign-in from the next;
+    they stay in memory.
     """
 
     mode: Mode = "unknown"
@@ -34,6 +35,7 @@ class SignInFacts:
     accounts_read: bool = False
     tries: int = 0
     accounts: frozenset[str] = frozenset()
+    portfolio_accounts: frozenset[str] = frozenset()
     user_id: int | None = None
     session_key: str | None = None
 
@@ -82,6 +84,7 @@ def is_another(before: SignInFacts, after: SignInFacts) -> bool:
         known and told and known != told
         for known, told in (
             (before.accounts, after.accounts),
+            (before.portfolio_accounts, after.portfolio_accounts),
             (before.user_id, after.user_id),
             (before.signed_in_at, after.signed_in_at),
         )
@@ -117,6 +120,17 @@ def from_accounts(facts: SignInFacts, body: Any) -> SignInFacts:
     # While the account data load, the answer is empty.
     facts = replace(facts, accounts=accounts or facts.accounts, accounts_read=bool(body))
     return replace(facts, mode="paper" if is_paper else "live") if isinstance(is_paper, bool) else facts
+
+
+def from_portfolio(facts: SignInFacts, body: Any) -> SignInFacts:
+    """``facts`` with an answer of portfolio/accounts."""
+    rows = body if isinstance(body, list) else []
+    ids = frozenset(str(row["accountId"]) for row in rows if isinstance(row, dict) and row.get("accountId"))
+    return replace(facts, portfolio_accounts=ids or facts.portfolio_accounts)
+
+
+LISTS_OF_ACCOUNTS = {"list_brokerage_accounts": from_accounts, "list_portfolio_accounts": from_portfolio}
+"""How the operations are read that tell whose sign-in it is."""
 
 
 def from_tickle(facts: SignInFacts, result: ProbeResult, before: tuple[float, float] | None, now: float) -> SignInFacts:

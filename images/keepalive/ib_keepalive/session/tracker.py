@@ -139,6 +139,13 @@ class SessionTracker:
         """IBKR gave a caller a good answer: it is not out of reach."""
         self._answered_at = self._clock()
 
+    def note_list(self, operation: str, body: object) -> None:
+        """IBKR told a caller its accounts: those of another user are another sign-in."""
+        number = self.sign_ins.number
+        self.learning.take_list(operation, body)
+        if self.sign_ins.number != number:
+            self.changed.set()
+
     def probe_soon(self) -> None:
         """Somebody was told by IBKR what the state does not say: look soon."""
         if not self.verdict.timeouts:

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import anyio
 from fastmcp import FastMCP
 from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
-from mcp_types import LOG_LEVEL_META_KEY
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AnyHttpUrl
@@ -32,6 +31,7 @@ from ib_mcp.auth.verifier import HashedBearer, StaticTokens
 from ib_mcp.guard.client import Guard
 from ib_mcp.http.documents import fetch_json
 from ib_mcp.http.error_bodies import ErrorBodies
+from ib_mcp.http.fast_path import Call, FastPath, version_of
 from ib_mcp.http.status_page import LocalPage, OwnersPage
 from ib_mcp.http.step_up import StepUp
 from ib_mcp.oauth.client_documents import ClientDocuments
@@ -39,13 +39,11 @@ from ib_mcp.oauth.passphrase import Passphrase
 from ib_mcp.oauth.provider import OwnerOAuth, Place
 from ib_mcp.oauth.routes import PAGES, OAuthPaths, for_people, for_programs, resource_documents
 from ib_mcp.oauth.store import Store
+from ib_mcp.server.call_middleware import CallMiddleware
 from ib_mcp.settings import HttpSettings
 from ib_service.http.addresses import is_loopback
 
 _PATH = "/mcp"
-_VERSION = b"mcp-protocol-version"
-# What a request says in which the agent asks for messages before the answer.
-_STREAMED = (b'"progressToken"', LOG_LEVEL_META_KEY.encode())
 # Of the MCP library.
 _LARGEST_BODY = 4 * 1024 * 1024
 # The shortest time without a byte after which common proxies give up.
@@ -69,14 +67,16 @@ def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = No
     shared |= {"allowed_hosts": hosts, "allowed_origins": origins}
     plain = server.http_app(**shared, json_response=True)
     (endpoint,) = (route.endpoint for route in plain.routes if isinstance(route, Route) and route.path == _PATH)
-    # Behind the checks of Host, Origin and token, which are the same for both.
-    by_version = Middleware(ByProtocolVersion, plain=endpoint, deadline_s=settings.deadline_s)
+    # Behind the checks of Host, Origin and token, which are the same for all ways.
+    scopes = None if server.auth is None else server.auth.required_scopes
+    fast = FastPath(server, CallMiddleware.of(server), scopes)
+    by_call = Middleware(ByCall, fast=fast, plain=endpoint, deadline_s=settings.deadline_s)
     # Where agents learn by whom to be let in.
     metadata_url = place.resource_metadata if place and place.issuers else None
     step_up = Middleware(
         StepUp, server=server, path=_PATH, allow_writes=settings.allow_writes, metadata_url=metadata_url
     )
-    app = server.http_app(**shared, middleware=[step_up, by_version])
+    app = server.http_app(**shared, middleware=[step_up, by_call])
     app.router.redirect_slashes = False
     app.router.routes.extend((Route("/healthz", healthy), Route("/readyz", healthy), Route("/metrics", show_metrics)))
     if server.auth is not None:
@@ -144,15 +144,17 @@ class _Unread:
         await Response(status_code=405, headers={"Allow": "POST"})(scope, receive, send)
 
 
-class ByProtocolVersion:
-    """Sends requests that are answered in one piece to ``plain``, an endpoint that makes no event stream of any answer.
+class ByCall:
+    """Calls of our tools go the short way, what else comes on the handshake wire to ``plain``, which makes no event
+    stream of any answer (one costs half as much again there), and the rest to the library.
 
-    Those are all of the handshake wire, where an event stream costs half as much again, and calls of tools that ask for
-    no progress and no log messages. An answer that may take so long that a proxy loses patience stays an event stream.
+    No tool sends messages before its answer. An answer that may take so long that a proxy loses patience becomes an
+    event stream where the wire has a sign of life for it.
     """
 
-    def __init__(self, app: ASGIApp, plain: ASGIApp, deadline_s: float) -> None:
+    def __init__(self, app: ASGIApp, fast: FastPath, plain: ASGIApp, deadline_s: float) -> None:
         self._app = app
+        self._fast = fast
         self._plain = plain
         self._is_quick = deadline_s <= _SILENT_S
 
@@ -163,27 +165,29 @@ class ByProtocolVersion:
         messages = await _read_body(receive)
         if messages is None:
             return
-        is_plain = not any(wish in message.get("body", b"") for message in messages for wish in _STREAMED)
+        is_whole = not messages[-1].get("more_body", False)
+        content = b"".join(message.get("body", b"") for message in messages)
+        call = self._fast.read(scope, content) if is_whole else None
+        if call is not None and not call.is_modern:
+            await self._fast.answer(call, scope, send)
+            return
+        if call is not None and self._is_quick:
+            await self._answer(call, scope, receive, send)
+            return
 
         async def read() -> Message:
             return messages.popleft() if messages else await receive()
 
-        headers = dict(scope["headers"])
-        # As the MCP library tells the wires apart: without a version, or with an old one.
-        version = headers.get(_VERSION)
-        if version is None or version.decode("latin-1") in HANDSHAKE_PROTOCOL_VERSIONS:
-            await self._plain(scope, read, send)
-        elif self._is_quick and is_plain and headers.get(b"mcp-method") == b"tools/call":
-            await self._call(scope, receive, read, send)
-        else:
-            await self._app(scope, read, send)
+        version = version_of(scope["headers"])
+        await (self._plain if version in HANDSHAKE_PROTOCOL_VERSIONS else self._app)(scope, read, send)
 
-    async def _call(self, scope: Scope, receive: Receive, read: Receive, send: Send) -> None:
-        with anyio.CancelScope() as call:
+    async def _answer(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        """Unless the client leaves, which on the modern wire ends its call."""
+        with anyio.CancelScope() as waiting:
             leaving = asyncio.ensure_future(_left(receive))
-            leaving.add_done_callback(lambda task: None if task.cancelled() else call.cancel())
+            leaving.add_done_callback(lambda task: None if task.cancelled() else waiting.cancel())
             try:
-                await self._plain(scope, read, send)
+                await self._fast.answer(call, scope, send)
             finally:
                 leaving.cancel()
 
@@ -206,7 +210,7 @@ async def _read_body(receive: Receive) -> deque[Message] | None:
 
 
 async def _left(receive: Receive) -> None:
-    """Until the client is gone, which on the modern wire ends its call."""
+    """Until the client is gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

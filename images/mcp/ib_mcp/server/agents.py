@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import mcp_types
 from fastmcp.server.dependencies import get_http_request
 from fastmcp.server.middleware import MiddlewareContext
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from starlette.requests import Request
+from starlette.types import Scope
 
 from ib_mcp.auth import granted
 from ib_mcp.auth.granted import Grant, GrantedToken
@@ -20,6 +19,13 @@ from ib_mcp.guard.client import caller
 
 # Over stdio there is one agent per process.
 _LOCAL = secrets.token_hex(8)
+
+
+class Client(NamedTuple):
+    """The program that an agent says it is."""
+
+    name: str
+    version: str
 
 
 class Agent(NamedTuple):
@@ -51,20 +57,20 @@ class Agents:
             request = get_http_request()
         except RuntimeError:
             return Agent(_LOCAL, self._local)
-        return self.of(request, session.client_params if session else None)
+        told = session.client_params if session else None
+        return self.of(request.scope, Client(told.client_info.name, told.client_info.version) if told else None)
 
-    def of(self, request: Request, client: mcp_types.InitializeRequestParams | None) -> Agent:
-        """Named as its token is. Agents that share a nameless token are told apart by client and address."""
-        user = request.scope.get("user")
+    def of(self, scope: Scope, client: Client | None) -> Agent:
+        """Who sent the request ``scope``, named as its token is.
+
+        Agents that share a nameless token are told apart by client and address.
+        """
+        user = scope.get("user")
         token = user.access_token if isinstance(user, AuthenticatedUser) else None
         grant = token.grant if isinstance(token, GrantedToken) else self._local
         if grant.is_own_name:
             return Agent(grant.name, grant)
-        parts = [
-            grant.name,
-            request.client.host if request.client else "",
-            request.headers.get("user-agent", ""),
-        ]
-        if client is not None:
-            parts += [client.client_info.name, client.client_info.version]
+        address: tuple[str, int] | None = scope.get("client")
+        user_agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
+        parts = [grant.name, address[0] if address else "", user_agent.decode("latin-1"), *(client or ())]
         return Agent(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16], grant)

@@ -14,7 +14,6 @@ from ib_mcp.context import ToolContext
 from ib_mcp.guard.client import Guard
 from ib_mcp.server.agents import Agents
 from ib_mcp.server.call_middleware import CallMiddleware
-from ib_mcp.server.fast_path import FastPath
 from ib_mcp.server.prompts import add_prompts
 from ib_mcp.server.resources import add_resources
 from ib_mcp.settings import McpSettings
@@ -112,8 +111,6 @@ def create_server(settings: McpSettings, guard: Guard, wall: Callable[[], float]
     )
     for tool in tools.values():
         server.add_tool(tool)
-    # FastMCP passes on no middleware of the library below it; a test compares the answers of both ways.
-    server._mcp_server.middleware.insert(0, FastPath(server, calls, tools))
     add_resources(server, context)
     add_prompts(server)
     return server

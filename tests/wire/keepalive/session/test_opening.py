@@ -27,6 +27,20 @@ async def test_lost_session_is_opened_on_request_with_compete_false() -> None:
         assert bodies == [{"publish": True, "compete": False}]
 
 
+async def test_an_opening_under_way_is_called_so_and_not_by_the_end_of_the_one_before() -> None:
+    async with keeping(FakeGateway(says=LOST)) as kept:
+        await asyncio.sleep(30)
+        reauth = (await kept.reauthenticate()).json()["status"]["reauth"]
+        assert reauth["last_result"] == "accepted"
+        await asyncio.sleep(30)
+        kept.gateway.delay_s = 3
+        asked = asyncio.create_task(kept.reauthenticate())
+        await asyncio.sleep(2)
+        assert (await kept.ask.get("/status")).json()["reauth"]["last_result"] == "under_way"
+        kept.gateway.delay_s, kept.gateway.opens = 0, OPEN
+        assert (await asked).json()["status"]["reauth"]["last_result"] == "opened"
+
+
 async def test_open_session_is_not_opened_again() -> None:
     async with keeping() as kept:
         await asyncio.sleep(60)

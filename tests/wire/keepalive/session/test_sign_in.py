@@ -14,6 +14,7 @@ from ib_simulator.app import Simulator
 from ibkr.session import Glance
 from support.keepalive import OPEN, FakeGateway, Kept, keeping, settings
 from support.serve import InProcess
+from support.simulated import simulated
 
 pytestmark = pytest.mark.looptime
 LIVE: dict[str, Any] = {"accounts": ["U7654321"], "isPaper": False}
@@ -116,6 +117,34 @@ async def test_signing_in_over_an_open_session_is_noticed_within_five_seconds(se
         await asyncio.sleep(5)
         after = keepalive.keeper.status()
         assert (after.state, after.mode) == ("authenticated", "live")
+
+
+@pytest.mark.parametrize("path", ["/portfolio/accounts", "/iserver/accounts"])
+async def test_a_list_of_other_accounts_is_another_sign_in_at_once_and_answered_as_such(path: str) -> None:
+    """Somebody signed in past the login page; the next agent that asks for the accounts brings it to light."""
+    simulator = simulated()
+    keepalive = Keepalive(settings(), transport=InProcess(simulator.app), wall=simulator.clock.now)
+    async with (
+        keepalive,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(keepalive.data),
+            base_url="http://guard.test/v1/api",
+            headers={"Authorization": "Bearer token-of-tests"},
+        ) as client,
+    ):
+        # After a tickle and a look, so that neither is what notices it.
+        await asyncio.sleep(77)
+        before = await client.get(path)
+        await asyncio.sleep(61)
+        simulator.sign_in("live")
+        # IBKR's program opens the session by itself meanwhile.
+        await asyncio.sleep(4)
+        assert keepalive.keeper.status().mode == "paper"
+        after = await client.get(path)
+        assert "U7420002" in after.text
+        assert int(after.headers["ib-sign-in"]) == int(before.headers["ib-sign-in"]) + 1
+        await asyncio.sleep(1)
+        assert keepalive.keeper.status().mode == "live"
 
 
 async def test_what_the_guard_glances_at_is_what_the_status_says() -> None:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from ib_mcp.guard import router
 from ib_mcp.http.app import create_app
-from ib_mcp.server.fast_path import FastPath
+from ib_mcp.http.fast_path import FastPath
 from ib_mcp.server.server import create_server
 from ib_mcp.settings import HttpSettings
 from support.serve import serve
@@ -328,17 +328,69 @@ async def test_agents_with_different_tokens_or_clients_are_different_callers() -
 async def test_the_short_way_answers_what_the_whole_library_would(
     wire: str, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
-    async def pass_on(_: FastPath, ctx: Any, call_next: Any) -> Any:
-        return await call_next(ctx)
-
     request = question("tools/call", wire, **params)
     if not isinstance(params.get("name", ""), str):
         request["headers"].pop("mcp-name", None)
     async with serving() as client:
         short = await client.post("/mcp", **request)
-        monkeypatch.setattr(FastPath, "__call__", pass_on)
+        monkeypatch.setattr(FastPath, "read", lambda *_: None)
         whole = await client.post("/mcp", **request)
-    assert (short.status_code, short.json()) == (whole.status_code, whole.json())
+    assert _seen(short) == _seen(whole)
+
+
+@pytest.mark.parametrize("wire", [MODERN, HANDSHAKE])
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, {}),
+        ({"mcp-name": "get_session_status"}, {}),
+        ({"mcp-name": "tools/call", "mcp-method": "list_accounts"}, {}),
+        ({"mcp-method": ""}, {}),
+        ({"mcp-param-account": "U1"}, {}),
+        ({"mcp-protocol-version": "2025-03-26"}, {}),
+        ({"mcp-protocol-version": "2031-01-01"}, {}),
+        ({"accept": "text/html"}, {}),
+        ({"accept": "*/*"}, {}),
+        ({"content-type": "text/plain"}, {}),
+        ({"content-type": "application/json; charset=utf-8"}, {}),
+        ({}, {"id": "seven"}),
+        ({}, {"id": 1.5}),
+        ({}, {"id": None}),
+        ({}, {"id": True}),
+        ({}, {"jsonrpc": "1.0"}),
+        ({}, {"more": 1}),
+        ({}, {"method": "tools/list"}),
+        ({}, {"params": []}),
+    ],
+)
+async def test_a_request_that_is_unusual_is_answered_as_the_library_would(
+    wire: str, headers: dict[str, str], body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    asked = question("tools/call", wire, name="list_accounts", arguments={"gateway": "Zürich"})
+    asked["headers"] |= headers
+    asked["content"] = json.dumps(json.loads(asked["content"]) | body).encode()
+    async with serving() as client:
+        short = await client.post("/mcp", **asked)
+        monkeypatch.setattr(FastPath, "read", lambda *_: None)
+        whole = await client.post("/mcp", **asked)
+    assert _seen(short) == _seen(whole)
+
+
+def _seen(response: httpx.Response) -> tuple[int, str | None, Any]:
+    kind = response.headers.get("content-type")
+    is_json = kind == "application/json" and response.content
+    return response.status_code, kind, response.json() if is_json else response.content
+
+
+@pytest.mark.parametrize("wire", [MODERN, HANDSHAKE])
+async def test_a_plain_call_reaches_the_library_on_neither_wire(wire: str, monkeypatch: pytest.MonkeyPatch):
+    async def unused(*_: object) -> None:
+        raise AssertionError("the library was asked")
+
+    monkeypatch.setattr("mcp.server.runner.ServerRunner._on_request", unused)
+    async with serving() as client:
+        called = await client.post("/mcp", **question("tools/call", wire, name="list_accounts"))
+    assert answered(called)["isError"] is False
 
 
 async def test_a_call_ends_when_its_client_leaves():

@@ -12,6 +12,7 @@ from ib_keepalive.guard.reads.single_flight import SingleFlight
 from ib_keepalive.guard.reads.warm_up import AGAIN_S, is_cold, is_empty, retry_in_s, underlying_symbols
 from ib_keepalive.pacing.pacer import Pacer
 from ib_keepalive.pacing.shared_call import SharedCall, Waiter
+from ib_keepalive.session.sign_in import LISTS_OF_ACCOUNTS
 from ib_keepalive.upstream.api_request import ApiRequest
 from ib_keepalive.upstream.paced_client import PacedClient
 from ib_keepalive.upstream.response import PreflightMissing, read_response
@@ -24,7 +25,11 @@ _SEARCH = "search_contracts"
 
 
 class Reader:
-    """Everything that reads, except price snapshots. ``probe_soon`` is called when IBKR denies the keeper's state."""
+    """Everything that reads, except price snapshots.
+
+    ``probe_soon`` is called when IBKR denies the keeper's state, ``listed`` with each list of accounts before anybody
+    is given it: it may be that of another user.
+    """
 
     def __init__(
         self,
@@ -33,11 +38,13 @@ class Reader:
         pacer: Pacer,
         sessions: Sessions,
         probe_soon: Callable[[], None],
+        listed: Callable[[str, Any], None],
     ) -> None:
         self._catalogue = catalogue
         self._client = client
         self._sessions = sessions
         self._probe_soon = probe_soon
+        self._listed = listed
         self._calls: SingleFlight[CachedResponse] = SingleFlight(pacer.too_late, pacer.joined)
 
     @property
@@ -160,6 +167,9 @@ class Reader:
                 response = await self._client.send(call, name, in_turn)
                 self._sessions.check(memory)
                 body, content = read_response(response)
+                if endpoint.id in LISTS_OF_ACCOUNTS:
+                    self._listed(endpoint.id, body)
+                    self._sessions.check(memory)
             except IbError as error:
                 if failed is not None and isinstance(error, PacingLimited):
                     # There is no room for another try, so that the first one counts.
