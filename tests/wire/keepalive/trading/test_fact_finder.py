@@ -21,7 +21,7 @@ from ib_simulator.app import Simulator
 from ibkr import catalogue
 from support.guard import asked, guarded
 from support.order_facts import policy
-from support.simulator import AAPL, ES_INDEX, EUR_USD, FRIDAY, IBM, PAPER
+from support.simulator import AAPL, EUR_USD, FRIDAY, IBM, PAPER
 
 PERMITS_SHORT = "short_selling = true\nnaked_options = true\n"
 
@@ -62,7 +62,7 @@ async def finding() -> AsyncIterator[Finding]:
 
         own = guard.guard
         finder = FactFinder(
-            catalogue.load(), own._reads, own._snapshots, own._sessions, guard.session.status, wall, sent_since
+            catalogue.load(), own.reads, own.snapshots, own.sessions, guard.session.status, wall, sent_since
         )
         found = Finding(finder, gateway)
         yield found
@@ -109,7 +109,7 @@ async def test_a_price_of_known_age_and_the_rate_to_the_base_currency() -> None:
 async def test_the_prices_of_futures_have_their_multiplier_and_divisor() -> None:
     async with finding() as found:
         contracts = found.gateway.backend.worlds["paper"].contracts
-        conid = next(each.conid for each in contracts if each.kind == "FUT" and each.underlying == ES_INDEX)
+        conid = next(each.conid for each in contracts if each.kind == "FUT" and each.symbol == "ES")
 
         facts = await found.facts(ticket(conid, quantity=1), policy("notional = 1000"))
 
