@@ -48,8 +48,8 @@ class Market:
 
     def move(self, contract: Contract, factor: float, now: float) -> None:
         """From ``now`` on the path of ``contract`` stands ``factor`` times as high, for all that follow it."""
-        key = self._followed(contract)
-        self._moves = {**self._moves, key: (*self._moves.get(key, ()), (factor, now))}
+        key, since = self._followed(contract), self.traded_at(contract, now)
+        self._moves = {**self._moves, key: (*self._moves.get(key, ()), (factor, since))}
         self._paths = {conid: path for conid, path in self._paths.items() if self.contracts[conid].path != key}
         self._prior_closes, self._figures = {}, {}
 

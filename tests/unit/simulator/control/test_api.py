@@ -227,3 +227,40 @@ def test_the_manual_names_every_action_fault_and_duration():
     manual = (Path(__file__).parents[4] / "docs/simulator.md").read_text()
     words = [*ACTIONS, *get_args(Kind), *asdict(Timing()), *(user.name for user in USERS.values())]
     assert [word for word in words if f"`{word}`" not in manual] == []
+
+
+async def test_a_market_is_moved_and_the_record_of_orders_is_read():
+    simulator = Simulator(signed_in="paper", limits=False)
+    async with controlled(simulator) as (api, control):
+        market = simulator.backend.worlds["paper"].market
+        apple = market.contracts[265598]
+        await post(control, "/market", conid=265598, price=100.0, size=7)
+        assert market.price(apple, simulator.clock.now()) == 100.0
+        assert market.size(apple, "ask", simulator.clock.now()) == 7
+        await post(control, "/market", conid=265598, percent=-50, usual_size=True)
+        assert market.price(apple, simulator.clock.now()) == 50.0
+        await api.get("/iserver/accounts")
+        order = {"conid": 265598, "side": "BUY", "quantity": 1, "orderType": "LMT", "price": 1.0, "tif": "DAY"}
+        answer = (await api.post("/iserver/account/DU7420001/orders", json={"orders": [order]})).json()
+        assert (await control.get("/orders")).json() == {"orders": []}
+        while "id" in answer[0]:
+            answer = (await api.post(f"/iserver/reply/{answer[0]['id']}", json={"confirmed": True})).json()
+        (row,) = (await control.get("/orders")).json()["orders"]
+        assert (str(row["order_id"]), row["ticket"], row["user"]) == (answer[0]["order_id"], order, "paper")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        ("/market", {"conid": 265598}, "give price, percent, size or usual_size"),
+        ("/market", {"conid": 1, "percent": 1}, "there is no instrument 1"),
+        ("/order-event", {"order_id": 1, "event": "fill"}, "there is no order 1"),
+        ("/faults", {"kind": "order_answer_late"}, "'seconds' goes with kind"),
+        ("/faults", {"kind": "order_answer_lost", "processed": True}, "says itself whether"),
+    ],
+)
+async def test_wrong_input_about_orders_is_refused(path: str, body: dict[str, Any], sentence: str):
+    async with controlled(Simulator()) as (_, control):
+        refused = await control.post(path, json=body)
+        assert refused.status_code == 400
+        assert sentence in refused.json()["error"]

@@ -158,6 +158,9 @@ class OrderStore:
     def settle(self, now: float) -> None:
         """Let everything happen that was due until ``now``."""
         self._open(now)
+        if now < self._settled_at - 1:
+            # The calendar was set back.
+            self._settled_at = now
         if now > self._settled_at:
             for moment in self._moments(now):
                 self._settle_at(moment)
