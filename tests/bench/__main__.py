@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import uvloop
 
-from tests.bench import added_time, capacity, catalogue_load, crowds, fairness, start
+from tests.bench import added_time, capacity, catalogue_load, crowds, fairness, start, whole_document
 from tests.bench.figures import Figure, markdown, plain
 from tests.bench.running import peaks
 
@@ -36,6 +36,7 @@ async def _catalogue() -> list[Figure]:
 MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, list[Figure]]]] = {
     "catalogue": _catalogue,
     "start": start.measure,
+    "whole-document": whole_document.measure,
     "same": crowds.same,
     "different": crowds.different,
     "distinct": crowds.distinct,
