@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+import pytest
 
 from ib_keepalive.pacing.deadline import read_deadline
 from ib_keepalive.pacing.shared_call import Caller
@@ -19,9 +21,12 @@ from ib_keepalive.trading.limits import check
 from ib_keepalive.trading.policy import Policy
 from ib_simulator.app import Simulator
 from ibkr import catalogue
-from support.guard import asked, guarded
+from support.guard import asked, guarded_in_process
 from support.order_facts import policy
-from support.simulator import AAPL, EUR_USD, FRIDAY, IBM, PAPER
+from support.simulated import NOON, simulated
+from support.simulator import AAPL, ES_INDEX, EUR_USD, IBM, PAPER
+
+pytestmark = pytest.mark.looptime
 
 PERMITS_SHORT = "short_selling = true\nnaked_options = true\n"
 
@@ -48,13 +53,9 @@ class Finding:
 
 @asynccontextmanager
 async def finding() -> AsyncIterator[Finding]:
-    start = time.monotonic()
-
-    def wall() -> float:
-        return FRIDAY + time.monotonic() - start
-
-    gateway = Simulator(signed_in="paper", wall=wall)
-    async with guarded(gateway.app, wall=wall) as guard:
+    gateway = simulated()
+    wall = gateway.clock.now
+    async with guarded_in_process(gateway.app, wall=wall) as guard:
         found: Finding
 
         async def sent_since(_account: str, _since: float) -> Sequence[Mapping[str, Any]]:
@@ -109,7 +110,7 @@ async def test_a_price_of_known_age_and_the_rate_to_the_base_currency() -> None:
 async def test_the_prices_of_futures_have_their_multiplier_and_divisor() -> None:
     async with finding() as found:
         contracts = found.gateway.backend.worlds["paper"].contracts
-        conid = next(each.conid for each in contracts if each.kind == "FUT" and each.symbol == "ES")
+        conid = contracts.futures_on(ES_INDEX, datetime.fromtimestamp(NOON, UTC).date())[0].conid
 
         facts = await found.facts(ticket(conid, quantity=1), policy("notional = 1000"))
 
