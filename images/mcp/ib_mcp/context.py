@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ib_mcp.guard.client import Guard
+from ib_mcp.guard.desk import Desk
 from ib_mcp.guard.directory import AccountDirectory
 from ib_mcp.guard.limited import LimitedGuard
 from ib_mcp.market.accounts import Accounts
@@ -24,6 +25,7 @@ class ToolContext:
     accounts: Accounts
     contracts: Contracts
     last_seen: LastSeen
+    desk: Desk
     wall: Callable[[], float] = time.time
 
     @classmethod
@@ -33,4 +35,4 @@ class ToolContext:
         limited = LimitedGuard(guard, directory)
         accounts = Accounts(limited, directory, settings.default_account)
         last_seen = LastSeen(lambda: limited.sign_ins)
-        return cls(settings, limited, accounts, Contracts(limited), last_seen, wall)
+        return cls(settings, limited, accounts, Contracts(limited), last_seen, Desk(limited), wall)

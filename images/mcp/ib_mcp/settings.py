@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -11,7 +12,8 @@ from pydantic import BaseModel, Field, HttpUrl, SecretStr, ValidationInfo, field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ib_mcp.auth import tokens
-from ib_mcp.auth.scopes import SCOPES, parse_scopes
+from ib_mcp.auth.granted import EVERYTHING, Grant
+from ib_mcp.auth.scopes import READ, SCOPES, TRADE, WRITE, parse_scopes
 from ib_mcp.oauth.addresses import public_origin
 from ib_mcp.oauth.passphrase import SHORTEST
 from ib_mcp.tags import is_wanted, known_tag
@@ -30,6 +32,7 @@ class ExtraGuard(BaseModel):
     name: str = Field(min_length=1, description="How answers call it.")
     url: HttpUrl = Field(description="Base URL of its data port.")
     token: SecretStr = Field(description="Its bearer token.")
+    approver_token: SecretStr | None = Field(None, description="Its approver token, where it trades.")
 
 
 class McpSettings(BaseSettings):
@@ -49,6 +52,22 @@ class McpSettings(BaseSettings):
         False,
         description="Offer what changes watchlists, alerts, notification settings, allocation groups and the selected "
         "account; the guard has to permit it too, and tokens need the scope ibkr:write.",
+    )
+    trading: bool = Field(
+        False,
+        description="Offer the tools that preview, submit, change and cancel orders; the guard's trading policy decides"
+        " what they may do, and tokens need the scope ibkr:trade.",
+    )
+    approver_token: SecretStr | None = Field(
+        None,
+        description="The guard's second secret, by which this server hands on that a person approved an order when the"
+        " agent's client asked (approval ask).",
+    )
+    order_operator: str = Field(
+        "ib-mcp",
+        min_length=1,
+        max_length=40,
+        description="Who answers for orders at the futures exchanges (CME's rule 536-B): sent as extOperator.",
     )
     spec: str | None = Field(
         None, description="Path or URL of an OpenAPI document, of whose operations tools are generated."
@@ -118,14 +137,15 @@ class McpSettings(BaseSettings):
         return (FIRST_GATEWAY, *(extra.name for extra in self.extra_guards))
 
     @property
-    def local_scopes(self) -> frozenset[str]:
+    def local_grant(self) -> Grant:
         """What an agent without a token may do."""
-        return frozenset(self.scopes)
+        return replace(EVERYTHING, scopes=frozenset(self.scopes), accounts=frozenset(self.accounts) or None)
 
     @property
-    def local_accounts(self) -> frozenset[str] | None:
-        """Its accounts; None means all."""
-        return frozenset(self.accounts) or None
+    def offered_scopes(self) -> tuple[str, ...]:
+        """Those that calls may need here."""
+        wanted = {READ: True, WRITE: self.allow_writes, TRADE: self.trading}
+        return tuple(scope for scope in SCOPES if wanted[scope])
 
     def wants(self, tags: Iterable[str]) -> bool:
         """Whether something with these tags is to be offered."""

@@ -17,6 +17,7 @@ from ib_mcp.guard.transport import Answer, NotSent, Send
 from ibkr import catalogue
 from ibkr.errors import (
     IbError,
+    OperationForbidden,
     OutcomeUnknown,
     TokenRequired,
     UpstreamError,
@@ -32,9 +33,12 @@ caller: ContextVar[str] = ContextVar("caller", default="")
 
 LISTS_ACCOUNTS = "list_portfolio_accounts"
 SIGN_IN_HEADER = "ib-sign-in"
+_APPROVER_HEADER = "ib-approver"
 _PREFIX = "/v1/api"
 _NAMES = ("accountId", "acctId")
 _ODD = "IBKR answered with something else than usual, which this version cannot read."
+# Effects of what may be asked again when its answer was lost.
+_HARMLESS = frozenset({"read", "preview"})
 # The guard's own refusal says more than our running out of time, so it gets a little less.
 _RETURN_S = 0.25
 
@@ -88,6 +92,21 @@ class Guard(Protocol):
         gateways the one answers that ``gateway_choice.named`` says. Raises the ``IbError`` of the guard's envelope.
         """
 
+    async def trading(
+        self,
+        method: str,
+        path: str,
+        *,
+        account: str | None = None,
+        gateway: str | None = None,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        as_approver: bool = False,
+    ) -> dict[str, Any]:
+        """What the guard answers about orders, below ``/trading``; of several gateways with the name of the one that
+        answered as ``gateway``. ``as_approver``: a person decided. Raises as ``call`` does.
+        """
+
     def each(self) -> Mapping[str, Guard]:
         """The guards that this one stands for, by name; one where the call names its gateway."""
 
@@ -116,8 +135,11 @@ class Guard(Protocol):
 class GuardClient:
     """Calls operations of the catalogue by id at one guard."""
 
-    def __init__(self, send: Send, base_url: str, token: str, name: str = "default") -> None:
+    def __init__(
+        self, send: Send, base_url: str, token: str, name: str = "default", approver_token: str | None = None
+    ) -> None:
         self.name = name
+        self._approver = {} if approver_token is None else {_APPROVER_HEADER: approver_token}
         # Of the answer that came last; an account is that of the sign-in under which it was listed last.
         self.sign_in = 0
         self._accounts: dict[str, int] = {}
@@ -150,7 +172,7 @@ class GuardClient:
             # An account of another sign-in is another user's: the guard refuses it.
             more={} if meant is None else {SIGN_IN_HEADER: str(meant)},
         )
-        answer = await (sending if endpoint.effect == "read" else _known(endpoint, sending))
+        answer = await (sending if endpoint.effect in _HARMLESS else _known(endpoint.id, sending))
         self.sign_in = _number(answer.headers.get(SIGN_IN_HEADER), self.sign_in)
         if meant is not None and meant != self.sign_in:
             # That was told now; whoever asks for it again means the user of now.
@@ -162,6 +184,32 @@ class GuardClient:
         if operation == LISTS_ACCOUNTS and isinstance(reply.body, list):
             self._accounts = {str(row.get("accountId")): reply.sign_in for row in reply.rows}
         return reply
+
+    async def trading(
+        self,
+        method: str,
+        path: str,
+        *,
+        account: str | None = None,
+        gateway: str | None = None,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        as_approver: bool = False,
+    ) -> dict[str, Any]:
+        if as_approver and not self._approver:
+            raise OperationForbidden("This server has no APPROVER_TOKEN, without which it may not hand on an approval.")
+        meant = self._accounts.get(account) if account is not None else None
+        sending = self._send(
+            method,
+            f"/trading{path}",
+            query={name: _text(value) for name, value in (query or {}).items() if value is not None},
+            body=body,
+            more=(self._approver if as_approver else {}) | ({} if meant is None else {SIGN_IN_HEADER: str(meant)}),
+        )
+        content = _decode(await (sending if method == "GET" else _known("The request", sending)))
+        if not isinstance(content, dict):
+            raise UpstreamError(_ODD)
+        return content
 
     def each(self) -> dict[str, GuardClient]:
         return {self.name: self}
@@ -208,7 +256,7 @@ class GuardClient:
         return await self._request(method, url, headers, content)
 
 
-async def _known(endpoint: Operation, sending: Awaitable[Answer]) -> Answer:
+async def _known(what: str, sending: Awaitable[Answer]) -> Answer:
     """The guard's answer to what changes something; OutcomeUnknown when there is none."""
     left = anyio.current_effective_deadline() - anyio.current_time()
     try:
@@ -219,7 +267,7 @@ async def _known(endpoint: Operation, sending: Awaitable[Answer]) -> Answer:
         if isinstance(error, NotSent):
             raise
         raise OutcomeUnknown(
-            f"{endpoint.id} was sent, and the answer was lost: it may have been done or not.",
+            f"{what} was sent, and the answer was lost: it may have been done or not.",
             action="Do not send it again: read first whether it was done.",
         ) from error
 

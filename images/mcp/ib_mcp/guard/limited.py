@@ -8,7 +8,7 @@ from typing import Any
 
 from ib_mcp.auth import granted
 from ib_mcp.auth.granted import Grant
-from ib_mcp.auth.scopes import READ, scope_of
+from ib_mcp.auth.scopes import READ, TRADE, scope_of
 from ib_mcp.guard.account_rules import NotForSome, cut, tells_of
 from ib_mcp.guard.client import Guard, Reply
 from ib_mcp.guard.directory import AccountDirectory, named
@@ -48,6 +48,26 @@ class LimitedGuard:
             _check_request(endpoint, grant, [path, query, body, {"account": account}])
         reply = await self._guard.call(operation, account=account, path=path, query=query, body=body)
         return reply if grant.accounts is None else replace(reply, body=await self._cut(endpoint, grant, reply.body))
+
+    async def trading(
+        self,
+        method: str,
+        path: str,
+        *,
+        account: str | None = None,
+        gateway: str | None = None,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        as_approver: bool = False,
+    ) -> dict[str, Any]:
+        grant = self._granted(READ if method == "GET" else TRADE, "this")
+        if account is not None and not grant.allows(account):
+            raise _no_account(account, grant)
+        if account is None and method == "GET" and grant.accounts is not None and not as_approver:
+            raise InvalidRequest(f"{_SOME}, and this was asked about none.", action="Name the account.")
+        return await self._guard.trading(
+            method, path, account=account, gateway=gateway, query=query, body=body, as_approver=as_approver
+        )
 
     def each(self) -> dict[str, Guard]:
         return {name: LimitedGuard(guard, self._directory) for name, guard in self._guard.each().items()}
@@ -112,13 +132,17 @@ def _check_request(endpoint: Operation, grant: Grant, parts: list[Any]) -> None:
     about = list(_accounts(parts))
     for account in about:
         if not grant.allows(account):
-            # As of one that does not exist.
-            raise InvalidRequest(
-                f"There is no account {account[:40]!r}.",
-                action=f"Give account, one of: {', '.join(sorted(grant.accounts or ()))}.",
-            )
+            raise _no_account(account, grant)
     if endpoint.accounts.partition(" ")[0] == "named" and not about:
         raise InvalidRequest(f"{_SOME}, and {endpoint.id} was asked about none.", action="Name the account.")
+
+
+def _no_account(account: str, grant: Grant) -> InvalidRequest:
+    """As of one that does not exist."""
+    return InvalidRequest(
+        f"There is no account {account[:40]!r}.",
+        action=f"Give account, one of: {', '.join(sorted(grant.accounts or ()))}.",
+    )
 
 
 def _accounts(part: Any, is_name: bool = False) -> Iterator[str]:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from ib_mcp.gather import gather
 from ib_mcp.guard.client import LISTS_ACCOUNTS, Guard, GuardClient, Reply, accounts_in
@@ -37,9 +38,20 @@ async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | N
     """The guard of ``settings``, or all of them as one; ``transport`` replaces the sockets in tests."""
     async with AsyncExitStack() as stack:
         send = await stack.enter_async_context(by_sockets() if transport is None else by_transport(transport))
-        first = GuardClient(send, str(settings.guard_url).rstrip("/"), settings.guard_token.get_secret_value())
+        first = GuardClient(
+            send,
+            str(settings.guard_url).rstrip("/"),
+            settings.guard_token.get_secret_value(),
+            approver_token=_revealed(settings.approver_token),
+        )
         more = {
-            extra.name: GuardClient(send, str(extra.url).rstrip("/"), extra.token.get_secret_value(), extra.name)
+            extra.name: GuardClient(
+                send,
+                str(extra.url).rstrip("/"),
+                extra.token.get_secret_value(),
+                extra.name,
+                _revealed(extra.approver_token),
+            )
             for extra in settings.extra_guards
         }
         if not more:
@@ -48,6 +60,10 @@ async def connect(settings: McpSettings, transport: httpx.AsyncBaseTransport | N
         router = GuardRouter({FIRST_GATEWAY: first, **more})
         stack.push_async_callback(router.close)
         yield router
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 class GuardRouter:
@@ -108,6 +124,27 @@ class GuardRouter:
                 note([candidate.name])
             return reply
         raise refused[0]
+
+    async def trading(
+        self,
+        method: str,
+        path: str,
+        *,
+        account: str | None = None,
+        gateway: str | None = None,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        as_approver: bool = False,
+    ) -> dict[str, Any]:
+        chosen = self._wanted() if gateway is None else self._named(gateway)
+        if chosen is None:
+            chosen = (await (self._owners([account]) if account else self._usable()))[0]
+        elif account is not None:
+            chosen = await self._checked(chosen, [account])
+        found = await chosen.client.trading(
+            method, path, account=account, query=query, body=body, as_approver=as_approver
+        )
+        return found | {"gateway": chosen.name}
 
     async def status(self) -> Status:
         return await (self._wanted() or (await self._usable())[0]).client.status()

@@ -25,11 +25,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ib_mcp.agent_log import AGENTS
 from ib_mcp.auth.issuer import Issuer
-from ib_mcp.auth.scopes import READ, WRITE
 from ib_mcp.auth.token_folder import TokenFolder
 from ib_mcp.auth.verifier import HashedBearer, StaticTokens
 from ib_mcp.guard.client import Guard
+from ib_mcp.guard.desk import Desk
 from ib_mcp.http.documents import fetch_json
+from ib_mcp.http.elicitation import Elicitation
 from ib_mcp.http.error_bodies import ErrorBodies
 from ib_mcp.http.fast_path import Call, FastPath, version_of
 from ib_mcp.http.status_page import LocalPage, OwnersPage
@@ -39,6 +40,7 @@ from ib_mcp.oauth.passphrase import Passphrase
 from ib_mcp.oauth.provider import OwnerOAuth, Place
 from ib_mcp.oauth.routes import PAGES, OAuthPaths, for_people, for_programs, resource_documents
 from ib_mcp.oauth.store import Store
+from ib_mcp.server.agents import Agents
 from ib_mcp.server.call_middleware import CallMiddleware
 from ib_mcp.settings import HttpSettings
 from ib_service.http.addresses import is_loopback
@@ -73,10 +75,12 @@ def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = No
     by_call = Middleware(ByCall, fast=fast, plain=endpoint, deadline_s=settings.deadline_s)
     # Where agents learn by whom to be let in.
     metadata_url = place.resource_metadata if place and place.issuers else None
-    step_up = Middleware(
-        StepUp, server=server, path=_PATH, allow_writes=settings.allow_writes, metadata_url=metadata_url
-    )
-    app = server.http_app(**shared, middleware=[step_up, by_call])
+    step_up = Middleware(StepUp, server=server, path=_PATH, scopes=settings.offered_scopes, metadata_url=metadata_url)
+    inner = [step_up, by_call]
+    if settings.trading and guard is not None:
+        asking = Middleware(Elicitation, path=_PATH, desk=Desk(guard), agents=Agents(settings.local_grant))
+        inner.insert(1, asking)
+    app = server.http_app(**shared, middleware=inner)
     app.router.redirect_slashes = False
     app.router.routes.extend((Route("/healthz", healthy), Route("/readyz", healthy), Route("/metrics", show_metrics)))
     if server.auth is not None:
@@ -109,9 +113,8 @@ def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = No
 def _place(settings: HttpSettings) -> Place | None:
     if settings.public_url is None:
         return None
-    scopes = (READ, WRITE) if settings.allow_writes else (READ,)
     others = (settings.issuer,) if settings.issuer else ()
-    return Place(settings.public_url, _PATH, scopes, settings.passphrase is not None, others)
+    return Place(settings.public_url, _PATH, settings.offered_scopes, settings.passphrase is not None, others)
 
 
 def _oauth(settings: HttpSettings, tokens: StaticTokens, issuer: Issuer | None) -> OwnerOAuth | None:

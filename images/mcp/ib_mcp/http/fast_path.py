@@ -29,7 +29,7 @@ from starlette.requests import Request
 from starlette.types import Scope, Send
 
 from ib_mcp.server.agents import Client
-from ib_mcp.server.call_middleware import CallMiddleware
+from ib_mcp.server.call_middleware import ASKING, CallMiddleware
 
 _METHOD = "tools/call"
 _MESSAGE = {"jsonrpc", "id", "method", "params"}
@@ -63,7 +63,9 @@ class FastPath:
     def __init__(self, server: FastMCP, calls: CallMiddleware, scopes: Sequence[str] | None) -> None:
         self._server_info = {SERVER_INFO_META_KEY: {"name": server.name, "version": server.version}}
         self._calls = calls
-        self._tools = frozenset(name for name, tool in calls.tools.items() if not _names_headers(tool))
+        # A person who is to be asked is asked through the library.
+        quick = {name: tool for name, tool in calls.tools.items() if name != ASKING}
+        self._tools = frozenset(name for name, tool in quick.items() if not _names_headers(tool))
         self._scopes = scopes
 
     def read(self, scope: Scope, content: bytes) -> Call | None:

@@ -11,7 +11,8 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ib_mcp.auth.scopes import READ, SCOPES, WRITE, scope_of
+from ib_mcp.auth.scopes import READ, SCOPES, scope_of
+from ib_mcp.http.request_body import whole
 from ib_mcp.server.server import CALL_ENDPOINT
 from ib_mcp.tools.base import Effective
 from ibkr import catalogue
@@ -20,12 +21,14 @@ from ibkr import catalogue
 class StepUp:
     """Lies behind the check of the token. ``metadata_url``: of the resource, where OAuth is on."""
 
-    def __init__(self, app: ASGIApp, server: FastMCP, path: str, allow_writes: bool, metadata_url: str | None) -> None:
+    def __init__(
+        self, app: ASGIApp, server: FastMCP, path: str, scopes: Iterable[str], metadata_url: str | None
+    ) -> None:
         self._app = app
         self._server = server
         self._path = path
         # More than this no call takes.
-        self._most = {READ, WRITE} if allow_writes else {READ}
+        self._most = set(scopes)
         self._metadata_url = metadata_url
         self._by_tool: Mapping[str, str] | None = None
 
@@ -40,7 +43,7 @@ class StepUp:
         ):
             await self._app(scope, receive, send)
             return
-        messages = await _whole(receive)
+        messages = await whole(receive)
         needed = await self._needed(b"".join(message.get("body", b"") for message in messages))
         if needed in self._most.difference(user.scopes):
             await self._refuse({needed, *user.scopes})(scope, receive, send)
@@ -78,11 +81,3 @@ def _of_endpoint(arguments: Any) -> str:
     name = arguments.get("endpoint") if isinstance(arguments, dict) else None
     operation = catalogue.load().get(name.strip()) if isinstance(name, str) else None
     return READ if operation is None else scope_of(operation.effect)
-
-
-async def _whole(receive: Receive) -> list[Message]:
-    """All messages of a body, which others have bounded."""
-    messages = [await receive()]
-    while messages[-1].get("more_body"):
-        messages.append(await receive())
-    return messages

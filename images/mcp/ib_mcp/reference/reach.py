@@ -14,6 +14,10 @@ TOOLS_OF: dict[str, str] = {
     "list_live_orders": "get_account_orders",
     "get_order_status": "get_order_status",
     "list_trades": "get_account_trades",
+    "preview_orders": "preview_order",
+    "place_orders": "submit_order",
+    "modify_order": "modify_order",
+    "cancel_order": "cancel_order",
     "get_performance_all_periods": "get_account_performance",
     "list_transactions": "get_account_transactions",
     "search_stocks": "search_contracts",
@@ -40,7 +44,12 @@ TOOLS_OF: dict[str, str] = {
 }
 """The tool that answers with an operation, by the operation's id."""
 
-_GENERIC = {"read": "call", "write": "call with writes on"}
+_GENERIC = {
+    "read": "call",
+    "write": "call with writes on",
+    "preview": "call with trading on",
+    "trade": "call with trading on",
+}
 
 
 def reach(endpoint: Operation) -> str:

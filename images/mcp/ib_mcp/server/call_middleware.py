@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import anyio
@@ -15,17 +16,22 @@ from fastmcp import FastMCP
 from fastmcp.exceptions import FastMCPError, NotFoundError, ResourceError
 from fastmcp.resources.base import ResourceResult
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
-from fastmcp.tools.base import Tool, ToolResult
+from fastmcp.tools.base import InputRequiredToolResult, Tool, ToolResult
 
 from ib_mcp import metrics
 from ib_mcp.agent_log import AGENTS
 from ib_mcp.auth.scopes import READ, scope_of
 from ib_mcp.server.agents import Agent, Agents
-from ib_mcp.tools import session
+from ib_mcp.server.person import person_of
+from ib_mcp.tools import session, submit_order
 from ib_mcp.tools.base import Effective, result
+from ib_mcp.trading.asking import ASK_S, Person, person
 from ibkr.errors import IbError, InternalError, OperationForbidden, OperationUnknown, SessionReopening, UpstreamTimeout
 
 log = structlog.get_logger(__name__)
+
+ASKING = submit_order.submit_order.__name__
+"""The tool that may ask the person behind the agent."""
 
 
 class CallMiddleware(Middleware):
@@ -54,6 +60,9 @@ class CallMiddleware(Middleware):
     ) -> ToolResult:
         name, arguments = context.message.name, context.message.arguments or {}
         asking = self.agents.of_context(context)
+        if name == ASKING:
+            with _before(person_of(context.fastmcp_context)):
+                return await self.answer(name, arguments, asking)
         if name in self.tools:
             return await self.answer(name, arguments, asking)
         return await self._around(name, asking, call_next(context))
@@ -76,7 +85,9 @@ class CallMiddleware(Middleware):
         started = time.perf_counter()
         label, outcome = tool, "cancelled"
         try:
-            with asking.asking(), anyio.fail_after(self._deadline_s):
+            # A person takes longer; what is asked of the guard meanwhile has the usual time.
+            deadline_s = self._deadline_s + (ASK_S + self._deadline_s if tool == ASKING else 0.0)
+            with asking.asking(), anyio.fail_after(deadline_s):
                 answer = await call
             outcome = "ok"
         except Exception as error:
@@ -130,6 +141,16 @@ class CallMiddleware(Middleware):
         return UpstreamTimeout(f"No answer within {self._deadline_s:g} s.")
 
 
+@contextmanager
+def _before(someone: Person | None) -> Iterator[None]:
+    """While ``someone`` can be asked."""
+    mark = person.set(someone)
+    try:
+        yield
+    finally:
+        person.reset(mark)
+
+
 async def _refused(tool: str, scope: str) -> NoReturn:
     raise OperationForbidden(
         f"The token of this agent has no scope {scope}, which {tool} needs.",
@@ -140,6 +161,8 @@ async def _refused(tool: str, scope: str) -> NoReturn:
 def _once(answer: ToolResult) -> ToolResult:
     """Without the structured copy of the text: every client shows a model the text where there is no copy, and some
     show it both."""
+    if isinstance(answer, InputRequiredToolResult):
+        return answer
     return ToolResult.model_construct(
         content=answer.content, structured_content=None, meta=answer.meta, is_error=answer.is_error
     )

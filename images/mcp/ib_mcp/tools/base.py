@@ -6,7 +6,7 @@ import base64
 import inspect
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import mcp_types
 from fastmcp.tools.base import Tool, ToolResult
@@ -45,7 +45,7 @@ _WRITES = mcp_types.ToolAnnotations(
 
 def annotations_of(effect: Effect) -> mcp_types.ToolAnnotations:
     """What a client may think of a tool with this effect."""
-    return {"read": _READS, "session": _CHANGES_SESSION}.get(effect, _WRITES)
+    return {"read": _READS, "preview": _READS, "session": _CHANGES_SESSION}.get(effect, _WRITES)
 
 
 def read_tool(*tags: str) -> Callable[[Marked], Marked]:
@@ -61,6 +61,11 @@ def session_tool(*tags: str) -> Callable[[Marked], Marked]:
 def write_tool(*tags: str) -> Callable[[Marked], Marked]:
     """Mark a function as a tool that changes what IBKR keeps for the user."""
     return _mark(tags, "write")
+
+
+def order_tool(effect: Literal["preview", "trade"]) -> Callable[[Marked], Marked]:
+    """Mark a function as a tool that previews orders, or that sends, changes or stops them."""
+    return _mark(("Orders",), effect)
 
 
 def _mark(tags: tuple[str, ...], effect: Effect) -> Callable[[Marked], Marked]:

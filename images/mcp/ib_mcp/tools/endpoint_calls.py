@@ -21,9 +21,9 @@ _MOST_CHARACTERS = 20_000
 _NEVER = "No setting of this server permits it: use TWS, IBKR Mobile or Client Portal."
 # What to do instead of an operation that does not only read.
 _ELSEWHERE = {
-    "trade": "This server only reads, and no setting permits it: trade in TWS, IBKR Mobile or Client Portal.",
+    "trade": "Ask the owner to permit trading (TRADING, scope ibkr:trade), or trade in TWS or Client Portal.",
     "write": "Ask the owner to permit writes (ALLOW_WRITES, scope ibkr:write), or change it in Client Portal or TWS.",
-    "preview": "This server only reads, and no setting permits it: preview the order in TWS or Client Portal.",
+    "preview": "Ask the owner to permit trading (TRADING, scope ibkr:trade), or preview it in TWS or Client Portal.",
     "session": "It changes the session for every agent, and no setting permits it; reopen_session opens a lost one.",
     "stream": "Streams are not handed on: ask for single answers, such as get_price_snapshot.",
 }
@@ -36,7 +36,8 @@ def is_permitted(context: ToolContext, endpoint: Operation) -> bool:
 
 def may_have(settings: McpSettings, endpoint: Operation) -> bool:
     """Whether the effect of ``endpoint`` is one that this server may have."""
-    return endpoint.effect == "read" or (endpoint.effect == "write" and settings.allow_writes)
+    allowed = {"read": True, "write": settings.allow_writes, "preview": settings.trading, "trade": settings.trading}
+    return allowed.get(endpoint.effect, False)
 
 
 def is_offered(context: ToolContext, endpoint: Operation) -> bool:

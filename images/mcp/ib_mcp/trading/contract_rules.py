@@ -34,6 +34,7 @@ class ContractRules:
 
     ``tifs`` by name with the types of orders that they are for; none of them means all. ``fraction``: the smallest
     part of a unit. ``usual_step``: what IBKR's own programs count in, which is no rule where odd lots are traded.
+    ``magnifier``: prices as quoted in one of the currency, 100 for pence.
     """
 
     types: frozenset[str] | None
@@ -46,7 +47,7 @@ class ContractRules:
     fraction: Decimal
     usual_step: Decimal | None
     accounts: frozenset[str] | None
-    can_be_negative: bool
+    magnifier: Decimal
     problem: str
 
 
@@ -72,7 +73,7 @@ def parse(body: dict[str, Any]) -> ContractRules:
         fraction=fraction,
         usual_step=step,
         accounts=frozenset(map(str, accounts)) if accounts else None,
-        can_be_negative=body.get("negativeCapable") is True,
+        magnifier=decimal(body.get("priceMagnifier")) or _ONE,
         problem=untrusted(body.get("error"), 200),
     )
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import reduce
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from ib_mcp.market.contract import Contract
 from ib_mcp.trading.order import Algo, Distance, Leg, Order, check_sense
@@ -32,12 +32,10 @@ def _worded(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _optional_words(value: Any) -> Any:
-    return None if value == "" else value
-
-
-Amount = Annotated[Decimal, Field(gt=0, max_digits=15)]
-Price = Annotated[Decimal, Field(max_digits=15)]
+# Texts are read too, which need not be said.
+_NUMBER = WithJsonSchema({"type": "number"})
+Amount = Annotated[Decimal, Field(gt=0, max_digits=15), _NUMBER]
+Price = Annotated[Decimal, Field(max_digits=15), _NUMBER]
 SideWord = Annotated[Side, BeforeValidator(_folded)]
 TypeWord = Annotated[TypeName, BeforeValidator(_lowered)]
 TifWord = Annotated[Tif, BeforeValidator(_folded)]

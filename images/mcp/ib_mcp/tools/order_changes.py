@@ -1,0 +1,99 @@
+"""Changing, cancelling and stopping orders."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from ib_mcp.context import ToolContext
+from ib_mcp.formats.numbers import decimal
+from ib_mcp.formats.text import untrusted
+from ib_mcp.tools.arguments import Account, Text
+from ib_mcp.tools.base import Answer, order_tool
+from ib_mcp.tools.order_facts import mode_of, order_in, seen_of, standing_order
+from ib_mcp.tools.preview_order import ticketed
+from ib_mcp.trading import modification, preview
+from ib_mcp.trading.contract_rules import problems
+from ib_mcp.trading.modification import Change
+from ib_mcp.trading.wording import Amount, Price, TifWord, TrailWord
+from ibkr.errors import InvalidRequest
+
+OrderId = Annotated[Text, Field(pattern=r"^\d{1,20}$")]
+_ALL = "-1"
+
+
+@order_tool("preview")
+async def modify_order(
+    context: ToolContext,
+    order_id: OrderId,
+    quantity: Annotated[Amount | None, Field(description="the whole, filled ones too")] = None,
+    limit: Price | None = None,
+    stop: Price | None = None,
+    trail: TrailWord | None = None,
+    tif: TifWord | None = None,
+    outside_hours: bool | None = None,
+    account: Account = None,
+) -> Answer:
+    """Preview a change of a working order; its ticket goes to submit_order. What is left out stays. Sends nothing."""
+    chosen = await context.accounts.resolve(account)
+    status = await standing_order(context, chosen, order_id)
+    sent = modification.sent_ticket(await context.desk.orders(chosen), order_id)
+    before = sent or modification.told_ticket(status, chosen, order_id)
+    was = await order_in(context, before)
+    change = Change(quantity, limit, stop, trail, tif, outside_hours)
+    becomes = modification.changed(was, change, decimal(status.get("cum_fill")) or Decimal(0))
+    seen = await seen_of(context, chosen, becomes, order_id)
+    if wrong := problems(becomes, seen.rules, chosen):
+        raise InvalidRequest(" ".join(wrong), action="Correct it and preview again; nothing was sent.")
+    unit = preview.unit_of(becomes, seen.rules)
+    answer = preview.told_change(order_id, was, becomes, seen, unit)
+    ticket = modification.changed_ticket(before, was, becomes, chosen, context.settings.order_operator)
+    return answer | await ticketed(context, chosen, [ticket], answer, order_id)
+
+
+@order_tool("trade")
+async def cancel_order(
+    context: ToolContext,
+    order_id: Annotated[OrderId | None, Field(description="or all")] = None,
+    all: Annotated[bool, Field(description="every working order of the account")] = False,
+    account: Account = None,
+) -> Answer:
+    """Cancel one order, or all of an account. It may still be filled until its status is Cancelled."""
+    if (order_id is None) != all:
+        raise InvalidRequest("Give either order_id or all.", action="Take an order_id from get_account_orders.")
+    chosen = await context.accounts.resolve(account)
+    path = {"accountId": chosen, "orderId": order_id or _ALL}
+    body = (await context.guard.call("cancel_order", path=path)).object
+    mode = await mode_of(context, chosen)
+    shown: Answer = {"mode": mode, "account": chosen}
+    if said := untrusted(body.get("error"), 300):
+        return shown | {
+            "outcome": "not_cancelled",
+            "message": f"IBKR: {said}",
+            "next": "get_account_orders tells what works.",
+        }
+    what = {"cancelling": "all"} if all else {"cancelling": order_id}
+    follow = "get_account_orders" if all else "get_order_status"
+    return (
+        shown
+        | what
+        | {
+            "outcome": "cancel_requested",
+            "next": f"IBKR took the request; it may still fill. {follow} says Cancelled when it is done.",
+        }
+    )
+
+
+@order_tool("trade")
+async def stop_trading(
+    context: ToolContext,
+    reason: Annotated[str, Field(min_length=1, max_length=200)],
+    cancel_orders: Annotated[bool, Field(description="cancel all working orders too")] = False,
+) -> Answer:
+    """Stop all order placing at once, for every agent. Only the owner can start it again."""
+    found = await context.desk.stop(reason, cancel_orders=cancel_orders)
+    return {"stopped": found.get("stopped", True), "next": "Only the owner can start it: ib-mcp trading start."} | {
+        name: found[name] for name in ("cancelled", "message", "gateway") if name in found
+    }
