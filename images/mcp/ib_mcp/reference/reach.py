@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ib_mcp.tools.endpoint_calls import ORDERS
 from ibkr.operation import Operation
 
 TOOLS_OF: dict[str, str] = {
@@ -14,10 +15,6 @@ TOOLS_OF: dict[str, str] = {
     "list_live_orders": "get_account_orders",
     "get_order_status": "get_order_status",
     "list_trades": "get_account_trades",
-    "preview_orders": "preview_order",
-    "place_orders": "submit_order",
-    "modify_order": "modify_order",
-    "cancel_order": "cancel_order",
     "get_performance_all_periods": "get_account_performance",
     "list_transactions": "get_account_transactions",
     "search_stocks": "search_contracts",
@@ -44,15 +41,11 @@ TOOLS_OF: dict[str, str] = {
 }
 """The tool that answers with an operation, by the operation's id."""
 
-_GENERIC = {
-    "read": "call",
-    "write": "call with writes on",
-    "preview": "call with trading on",
-    "trade": "call with trading on",
-}
+_GENERIC = {"read": "call", "write": "call with writes on"}
 
 
 def reach(endpoint: Operation) -> str:
     """E.g. ``get_alerts, call``; empty where there is no way."""
-    generic = "" if endpoint.status == "unsupported" else _GENERIC.get(endpoint.effect, "")
+    way = "call with trading on" if endpoint.id in ORDERS else _GENERIC.get(endpoint.effect, "")
+    generic = "" if endpoint.status == "unsupported" else way
     return ", ".join(filter(None, (TOOLS_OF.get(endpoint.id, ""), generic)))

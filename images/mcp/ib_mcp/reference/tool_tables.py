@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from ib_mcp.server.server import TOOLS, WRITING_TOOLS
+from ib_mcp.server.server import ORDER_TOOLS, TOOLS, WRITING_TOOLS
 from ib_mcp.settings import HttpSettings, McpSettings
 from ib_mcp.tags import KNOWN
 from ib_mcp.tools.base import Function, description_of, schema_of, tags_of
@@ -24,7 +24,7 @@ def tools() -> str:
     """A heading and a table for each tag, in the order of the catalogue."""
     parts = []
     for tag in KNOWN:
-        rows = [_tool(function) for function in (*TOOLS, *WRITING_TOOLS) if tag in tags_of(function)]
+        rows = [_tool(function) for function in (*TOOLS, *WRITING_TOOLS, *ORDER_TOOLS) if tag in tags_of(function)]
         if rows:
             parts.append(
                 "\n".join([f"### {tag}\n", "| tool | what it does | parameters |", "|---|---|---|", *rows, ""])

@@ -17,6 +17,9 @@ from ib_mcp.tools.base import Answer
 from ibkr.errors import InvalidRequest, OperationForbidden, OperationUnknown
 from ibkr.operation import Operation
 
+# What the guard takes about orders; other operations that trade it refuses.
+ORDERS = frozenset({"preview_orders", "place_orders", "modify_order", "cancel_order", "answer_order_question"})
+
 _MOST_CHARACTERS = 20_000
 _NEVER = "No setting of this server permits it: use TWS, IBKR Mobile or Client Portal."
 # What to do instead of an operation that does not only read.
@@ -36,8 +39,9 @@ def is_permitted(context: ToolContext, endpoint: Operation) -> bool:
 
 def may_have(settings: McpSettings, endpoint: Operation) -> bool:
     """Whether the effect of ``endpoint`` is one that this server may have."""
-    allowed = {"read": True, "write": settings.allow_writes, "preview": settings.trading, "trade": settings.trading}
-    return allowed.get(endpoint.effect, False)
+    if endpoint.id in ORDERS:
+        return settings.trading
+    return endpoint.effect == "read" or (endpoint.effect == "write" and settings.allow_writes)
 
 
 def is_offered(context: ToolContext, endpoint: Operation) -> bool:
