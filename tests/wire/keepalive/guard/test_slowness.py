@@ -31,10 +31,10 @@ async def test_an_instrument_whose_history_never_comes_does_not_take_the_slots()
         if b"conid=265598" not in scope.get("query_string", b""):
             await broker.app(scope, receive, send)
             return
-        # IBKR's program holds the request for a minute, whoever leaves.
+        # IBKR's program holds the request for three minutes, whoever leaves.
         held += 1
         most_held = max(most_held, held)
-        asyncio.get_running_loop().call_later(60, release)
+        asyncio.get_running_loop().call_later(180, release)
         await asyncio.Event().wait()
 
     def release() -> None:
@@ -53,7 +53,8 @@ async def test_an_instrument_whose_history_never_comes_does_not_take_the_slots()
             good += other.status_code == 200
         silent = sum(answer.status_code == 504 for answer in await asyncio.gather(*asking))
     assert (good, silent) == (80, 80)
-    assert most_held <= 2
+    # Asked again as soon as one was given up, there would be six.
+    assert most_held <= 3
 
 
 async def test_a_question_that_got_no_answer_rests_longer_each_time_and_others_of_its_kind_do_not():

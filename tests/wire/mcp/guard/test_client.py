@@ -16,6 +16,7 @@ import pytest
 
 from ib_mcp.guard import router
 from ib_mcp.guard.client import Guard, caller
+from ib_mcp.guard.directory import AccountDirectory
 from ib_mcp.settings import McpSettings
 from ibkr.errors import (
     IbError,
@@ -262,3 +263,19 @@ async def test_an_account_is_asked_under_the_sign_in_that_listed_it_though_anoth
             await client.call("get_ledger", path={"accountId": "U1"})
         # The guard refuses the number of before; who asks again then means the present user.
         assert meant == [None, "1", None]
+
+
+async def test_the_accounts_of_a_user_are_listed_anew_as_soon_as_another_is_seen() -> None:
+    users = {1: "DU1", 2: "U2"}
+    present = 1
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        listed = [{"accountId": users[present]}] if request.url.path.endswith("/portfolio/accounts") else {}
+        return httpx.Response(200, json=listed, headers={"ib-sign-in": str(present)})
+
+    async with asking(answer) as client:
+        directory = AccountDirectory(client)
+        assert [row["accountId"] for row in await directory.all()] == ["DU1"]
+        present = 2
+        await client.call("count_unread_notifications")
+        assert [row["accountId"] for row in await directory.all()] == ["U2"]
