@@ -59,6 +59,14 @@ def _command(arguments: list[str] | None) -> int:
             from ib_mcp.cli.token import command as token
 
             return token.run(given)
+        case "trading":
+            from ib_mcp.cli.trading import command as trading
+
+            return trading.run(given)
+        case "orders":
+            from ib_mcp.cli.trading import log
+
+            return log.run(given)
         case "endpoints":
             from ib_mcp.cli import endpoints
 

@@ -33,6 +33,12 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--gateway", metavar="URL", help="use this Client Portal Gateway; without it the simulator runs")
     up.add_argument("--signed-out", action="store_true", help="start the simulator signed out, to try the login page")
     up.add_argument("--scenario", metavar="FILE", type=Path, help="let the simulator play this scenario (YAML)")
+    up.add_argument(
+        "--trading",
+        metavar="MODE",
+        choices=("preview", "paper"),
+        help="let agents preview orders, or trade in a paper account, within the limits of a policy file made for you",
+    )
     up.add_argument("--write", metavar="FILE", type=Path, help="write addresses and tokens as JSON, removed at the end")
     up.add_argument(
         "--port",
@@ -110,11 +116,50 @@ def parser() -> argparse.ArgumentParser:
     for action in (listed, revoke):
         action.add_argument("--store", metavar="FILE", type=Path, help="the file (default: IB_MCP_OAUTH_STORE)")
 
+    trading = _command(
+        commands,
+        "trading",
+        "stop all trading at once, see what may be traded, or start it again",
+        "Without --control: the guard of IB_MCP_GUARD_URL, which only stops, else the running 'ib-mcp up'.",
+    )
+    _trading(trading.add_subparsers(dest="action", metavar="ACTION", required=True))
+
+    orders = _command(commands, "orders", "the audit of orders: who wanted what, and what became of it", "")
+    log = _command(
+        orders.add_subparsers(dest="view", metavar="VIEW", required=True),
+        "log",
+        "every decision about an order, newest last",
+        "Without --file: that of the last 'ib-mcp up --trading'.",
+    )
+    log.add_argument("--file", metavar="FILE", type=Path, help="this audit.jsonl; - reads standard input")
+    log.add_argument("--since", metavar="WHEN", help="15m, 12h, 7d ago, or a date in UTC")
+    for name, about in (
+        ("event", "asked, refused, approved, declined, sent, outcome, stopped or started"),
+        ("account", "of this account"),
+        ("caller", "that this agent wanted"),
+        ("outcome", "that ended so: filled, working, rejected, outcome_unknown ..."),
+    ):
+        log.add_argument(f"--{name}", metavar="NAME", help=f"only {about}")
+    log.add_argument("--json", action="store_true", help="print the lines as they are, JSON each")
+
     endpoints = _command(
         commands, "endpoints", "what is known of IBKR's endpoints, and any OpenAPI document of them", ""
     )
     _endpoints(endpoints.add_subparsers(dest="view", metavar="VIEW", required=True))
     return top
+
+
+def _trading(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    stop = _command(actions, "stop", "stop all trading at once, over restarts too", "")
+    stop.add_argument("--reason", metavar="TEXT", default="", help="shown to agents and in the audit")
+    stop.add_argument("--cancel-orders", action="store_true", help="cancel every working order of every account too")
+    status = _command(actions, "status", "what may be traded now, the limits, and what was traded in a day", "")
+    start = _command(actions, "start", "end a stop", "")
+    for action in (stop, status, start):
+        action.add_argument(
+            "--control", metavar="URL", help="control port of the gateway's pod, such as a port-forward"
+        )
+        action.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _token(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -40,6 +40,15 @@ class Stack:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
+@dataclass(frozen=True)
+class TradingFiles:
+    """What a stack that trades keeps: the owner's policy, the folder of ledger and audit, the approver's secret."""
+
+    policy: Path
+    folder: Path
+    approver: Path
+
+
 def listeners(gateway_url: str | None) -> tuple[str, ...]:
     """Who needs a port; a real gateway replaces the simulator and its control."""
     return LISTENERS if gateway_url is None else LISTENERS[:4]
@@ -128,8 +137,9 @@ def parts(
     scenario: Path | None,
     record: Path | None = None,
     tokens: Path | None = None,
+    trading: TradingFiles | None = None,
 ) -> list[Part]:
-    """The child processes of ``stack``; ``tokens`` is the folder of those with names."""
+    """The child processes of ``stack``; ``tokens`` is the folder of those with names, ``trading`` where it trades."""
     server = Part(
         "mcp",
         "ib_mcp",
@@ -144,6 +154,9 @@ def parts(
         ("serve",),
     )
     keeper = keepalive(ports[1:4], stack.guard_token, stack.gateway_url, record)
+    if trading is not None:
+        server = replace(server, settings={**server.settings, **_offering(trading)})
+        keeper = replace(keeper, settings={**keeper.settings, **_trading(trading)})
     if stack.simulator_control_url is None:
         return [server, keeper]
     # Who opens the brokerage session may be tried without an account as well.
@@ -162,3 +175,15 @@ def parts(
     keeper = replace(keeper, settings={**keeper.settings, **simulated})
     simulator = Part("simulator", "ib_simulator", settings)
     return [server, keeper, simulator]
+
+
+def _offering(trading: TradingFiles) -> dict[str, str]:
+    return {"IB_MCP_TRADING": "true", "IB_MCP_APPROVER_TOKEN": trading.approver.read_text("ascii").strip()}
+
+
+def _trading(trading: TradingFiles) -> dict[str, str]:
+    return {
+        "IB_KEEPALIVE_TRADING_FILE": str(trading.policy),
+        "IB_KEEPALIVE_TRADING_DIR": str(trading.folder),
+        "IB_KEEPALIVE_APPROVER_TOKEN_FILE": str(trading.approver),
+    }

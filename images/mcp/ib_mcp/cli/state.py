@@ -28,14 +28,30 @@ def record(gateway_url: str) -> Path:
     return folder() / f"requests-{re.sub(r'[^a-zA-Z0-9]+', '-', gateway_url)}.json"
 
 
+def trading(gateway_url: str | None, port: int) -> Path:
+    """The folder of a stack that trades: policy, ledger, stop and audit. Each simulated account has one of its own."""
+    name = f"simulator-{port}" if gateway_url is None else re.sub(r"[^a-zA-Z0-9]+", "-", gateway_url)
+    return folder() / "trading" / name
+
+
+def audits() -> list[Path]:
+    """The audits of all stacks that traded."""
+    return list((folder() / "trading").glob("*/audit.jsonl"))
+
+
 def tokens() -> Path:
     """Where the named tokens of agents are kept."""
     return folder() / "tokens"
 
 
+def token_file(name: str) -> Path:
+    """Where the token kept under ``name`` is."""
+    return folder() / f"{name}-token"
+
+
 def token(name: str) -> str:
-    """The token kept under ``name`` (``mcp`` or ``guard``), made on first use. OSError when it cannot be kept."""
-    path = folder() / f"{name}-token"
+    """The token kept under ``name`` (``mcp``, ``guard`` or ``approver``), made on first use. OSError when it cannot."""
+    path = token_file(name)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -16,9 +16,20 @@ from pathlib import Path
 from ib_mcp.cli import state
 from ib_mcp.cli.console import say
 from ib_mcp.cli.http import answers
-from ib_mcp.cli.stack import LISTENERS, Stack, addresses, free_ports, is_taken, listeners, not_a_gateway, parts
+from ib_mcp.cli.stack import (
+    LISTENERS,
+    Stack,
+    TradingFiles,
+    addresses,
+    free_ports,
+    is_taken,
+    listeners,
+    not_a_gateway,
+    parts,
+)
 from ib_mcp.cli.supervisor import Supervisor
 from ib_mcp.cli.up.snippets import summary
+from ib_mcp.cli.up.trading import prepare
 
 _NEEDED = ("fastmcp", "httpx_aiohttp", "prometheus_client", "uvicorn", "yaml")
 _LOOK_S = 0.05
@@ -50,8 +61,19 @@ def run(given: argparse.Namespace) -> int:
     stack = addresses(ports, tokens, given.gateway)
     logs = state.folder() / "logs" / str(ports[0])
     record = state.record(given.gateway) if given.gateway else None
+    try:
+        trading = _trading(given, ports[0])
+    except (OSError, UnicodeDecodeError) as error:
+        say(f"The trading policy in {state.trading(given.gateway, ports[0])} cannot be made: {error}")
+        return 2
     children = parts(
-        stack, ports, signed_out=given.signed_out, scenario=given.scenario, record=record, tokens=state.tokens()
+        stack,
+        ports,
+        signed_out=given.signed_out,
+        scenario=given.scenario,
+        record=record,
+        tokens=state.tokens(),
+        trading=trading,
     )
     supervisor = Supervisor(children, logs, _tell_end(logs))
     with _asked_to_stop() as stop, supervisor:
@@ -66,11 +88,21 @@ def run(given: argparse.Namespace) -> int:
             notes.enter_context(state.running_note(stack))
             if given.write:
                 notes.enter_context(_written(given.write, stack))
-            sys.stdout.write(summary(stack, session, str(logs)))
+            sys.stdout.write(summary(stack, session, str(logs), None if trading is None else str(trading.policy)))
             sys.stdout.flush()
             _watch(stack, session, supervisor, stop)
         say("stopping")
     return 0
+
+
+def _trading(given: argparse.Namespace, port: int) -> TradingFiles | None:
+    """What a stack that trades needs, made on first use; None where it does not trade."""
+    if given.trading is None:
+        return None
+    folder = state.trading(given.gateway, port)
+    policy = prepare(folder, given.trading, is_new_account=given.gateway is None)
+    state.token("approver")
+    return TradingFiles(policy, folder, state.token_file("approver"))
 
 
 def wrong(given: argparse.Namespace) -> list[str]:

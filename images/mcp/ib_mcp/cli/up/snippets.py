@@ -22,8 +22,8 @@ def _server(stack: Stack) -> agents.Server:
     return agents.Server(stack.mcp_url, stack.mcp_token)
 
 
-def summary(stack: Stack, session: str, logs: str) -> str:
-    """All that `ib-mcp up` prints once the stack answers."""
+def summary(stack: Stack, session: str, logs: str, policy: str | None = None) -> str:
+    """All that `ib-mcp up` prints once the stack answers; ``policy``: the file that says what may be traded."""
     simulated = stack.simulator_control_url is not None
     behind = "the simulator (no account; every figure is made up)" if simulated else stack.gateway_url
     rows = {
@@ -34,6 +34,8 @@ def summary(stack: Stack, session: str, logs: str) -> str:
         "Login page": stack.login_url,
         "Logs": logs,
     }
+    if policy is not None:
+        rows["Trading"] = f"{policy} says what agents may do; ib-mcp trading stop ends it at once"
     table = "\n".join(f"{name:<12}{value}" for name, value in rows.items())
     return (
         f"\n{table}\n\n"

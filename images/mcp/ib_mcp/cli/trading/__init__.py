@@ -1,0 +1,1 @@
+"""`ib-mcp trading` and `ib-mcp orders`."""

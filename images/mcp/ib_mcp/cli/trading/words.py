@@ -1,0 +1,44 @@
+"""A line of the audit for the eye."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+_CONTROL = dict.fromkeys((*range(32), 127, *range(128, 160)), " ")
+_AMOUNTS = {"quantity": "", "cashQty": " in money", "fxQty": " in money"}
+
+
+def line(event: dict[str, Any]) -> str:
+    """E.g. ``2026-11-28 14:30:01Z  outcome  claude  U1234567  BUY 5 conid 265598 LMT 100 DAY  filled``."""
+    at = event.get("at")
+    when = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ}" if isinstance(at, (int, float)) else "?"
+    who = str(event.get("caller") or event.get("by") or "")
+    orders = event.get("sent") or event.get("orders") or ()
+    words = "; ".join(_order(order) for order in orders if isinstance(order, dict))
+    if not words and event.get("order_id"):
+        words = f"order {event['order_id']}"
+    parts = [when, str(event.get("event", "?")), who, str(event.get("account") or ""), str(event.get("kind") or "")]
+    text = "  ".join(part for part in (*parts, words, _ending(event)) if part)
+    # What others wrote must not move the cursor of a terminal.
+    return text.translate(_CONTROL)
+
+
+def _order(order: dict[str, Any]) -> str:
+    amount = next((f"{order[name]:g}{unit}" for name, unit in _AMOUNTS.items() if _is_number(order.get(name))), "?")
+    prices = [f"{order[name]:g}" for name in ("price", "auxPrice") if _is_number(order.get(name))]
+    what = f"conid {order.get('conidex') or order.get('conid')}"
+    parts = (order.get("side"), amount, what, order.get("orderType"), *prices, order.get("tif"))
+    return " ".join(str(part) for part in parts if part)
+
+
+def _ending(event: dict[str, Any]) -> str:
+    limits, ids = event.get("limits"), event.get("order_ids")
+    sentences = [each.get("sentence") for each in limits if isinstance(each, dict)] if isinstance(limits, list) else []
+    named = f"IBKR's order {', '.join(map(str, ids))}" if isinstance(ids, list) and ids else ""
+    told = (event.get("outcome"), event.get("decision"), named, event.get("message"), event.get("reason"), *sentences)
+    return "  ".join(str(part) for part in told if part)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
