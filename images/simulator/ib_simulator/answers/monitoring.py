@@ -53,6 +53,12 @@ def list_live_orders(world: World, call: Call) -> Answer:
 
 
 def _row(world: World, order: Order) -> dict[str, Any]:
+    if order.row is None or not order.is_final:
+        order.row = _new_row(world, order)
+    return order.row
+
+
+def _new_row(world: World, order: Order) -> dict[str, Any]:
     contract, ticket = order.contract, order.ticket
     account = world.account(order.account)
     assert account is not None

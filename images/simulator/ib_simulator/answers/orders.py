@@ -38,7 +38,7 @@ def place_orders(world: World, call: Call) -> Answer:
     if refused is not None:
         return refused
     asked = [question for ticket in tickets for question in _questions(world, call, account, ticket)]
-    return _ask_or_do(world, call, asked, {"account": account.id, "tickets": tickets})
+    return _ask_or_do(world, call, asked, {"account": account.id, "tickets": tickets, "at": call.now})
 
 
 def _refused(world: World, call: Call, account: Account, tickets: list[Ticket]) -> Answer | None:
@@ -138,7 +138,7 @@ def _do(world: World, call: Call, doing: dict[str, Any]) -> Any:
     account = world.account(doing["account"])
     assert account is not None
     # What was free when the question was asked may be taken now.
-    refused = _refused(world, call, account, tickets)
+    refused = _refused(world, call, account, tickets) if doing["at"] != call.now else None
     if refused is not None:
         return refused.body
     world.orders.more_questions = []

@@ -173,8 +173,10 @@ def _money(attempt: Attempt) -> str | None:
     if attempt.ticket.get("parentId"):
         return None
     world, account, now = attempt.world, attempt.account, attempt.now
-    before = world.valuation(account, now)
     expected = executions_expected(world, attempt.ticket, now, done=attempt.order.filled if attempt.order else 0.0)
+    if world.is_small(account, expected, now):
+        return None
+    before = world.valuation(account, now)
     after = world.valuation_after(account, expected, now)
     if after.initial_margin > before.initial_margin and after.available_funds < 0:
         return (

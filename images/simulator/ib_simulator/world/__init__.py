@@ -20,6 +20,7 @@ from functools import lru_cache
 
 from ib_simulator.world.accounts import ACCOUNTS, GROUPS, USER_NAMES, Account, UserKey
 from ib_simulator.world.bookings import Booking, bookings
+from ib_simulator.world.contract import Contract
 from ib_simulator.world.contracts import Contracts
 from ib_simulator.world.holdings import Holding, holdings_of
 from ib_simulator.world.hours import US_STOCKS
@@ -68,6 +69,7 @@ class World:
         self._chosen: dict[tuple[str, date], list[Holding]] = {}
         self._positions: dict[tuple[str, date], Positions] = {}
         self._valued: dict[str, tuple[int, Valuation]] = {}
+        self._checked: dict[str, tuple[int, Valuation]] = {}
         self._portal: dict[str, Valuation] = {}
 
     def account(self, account_id: str) -> Account | None:
@@ -111,6 +113,28 @@ class World:
             found = value(account, cash, positions.holdings(now), self.market, moment, dealt)
             self._valued[account.id] = positions.applied, found
         return found
+
+    def is_small(self, account: Account, executions: list[Execution], now: float) -> bool:
+        """Whether they are paid from the funds of the last minutes without a second look: saves valuing everything."""
+        if any(one.contract.right for one in executions):
+            return False
+        spent = self._spent(account, [(one.contract, one.quantity * one.price) for one in executions], now)
+        bookings = self.positions(account, now).bookings
+        found = self._checked.get(account.id)
+        if found is not None and found[1].at <= now < found[1].at + 300:
+            since = [(one.contract, one.quantity * one.price) for one in bookings[found[0] :]]
+            if 2 * (spent + self._spent(account, since, now)) < min(found[1].available_funds, found[1].cash):
+                return True
+        value = self.valuation(account, now)
+        self._checked[account.id] = len(bookings), value
+        return 2 * spent < min(value.available_funds, value.cash)
+
+    def _spent(self, account: Account, dealt: list[tuple[Contract, float]], now: float) -> float:
+        """Quantities times prices as money in the account's currency."""
+        return sum(
+            abs(paid) * contract.multiplier * self.market.rate(contract.currency, account.currency, now)
+            for contract, paid in dealt
+        )
 
     def valuation_after(self, account: Account, executions: list[Execution], now: float) -> Valuation:
         """``valuation`` as it would be with ``executions``, but for the profit of the day."""

@@ -39,6 +39,8 @@ class Market:
         self._figures: dict[tuple[int, int], tuple[int, tuple[float, float]]] = {}
         self._sizes: dict[int, float] = {}
         self._moves: dict[int, tuple[tuple[float, float], ...]] = {}
+        self.version = 0
+        """How often it was moved."""
 
     def copy(self) -> Market:
         """The same market, to be moved apart from this one; both share what they computed until then."""
@@ -52,6 +54,7 @@ class Market:
         self._moves = {**self._moves, key: (*self._moves.get(key, ()), (factor, since))}
         self._paths = {conid: path for conid, path in self._paths.items() if self.contracts[conid].path != key}
         self._prior_closes, self._figures = {}, {}
+        self.version += 1
 
     def _followed(self, contract: Contract) -> int:
         """Whose path ``contract`` is on."""
@@ -59,6 +62,7 @@ class Market:
 
     def set_size(self, contract: Contract, size: float | None) -> None:
         """How much of ``contract`` there is at bid and ask from now on; None for as much as ever."""
+        self.version += 1
         if size is None:
             self._sizes.pop(contract.conid, None)
         else:

@@ -98,6 +98,8 @@ class Order:
     reason: str = ""
     fills: list[Fill] = field(default_factory=list)
     history: list[tuple[float, str]] = field(default_factory=list)
+    row: dict[str, Any] | None = None
+    """Its row in lists, once it is final."""
 
     @property
     def side(self) -> str:

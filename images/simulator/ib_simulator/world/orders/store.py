@@ -58,6 +58,7 @@ class OrderStore:
         self._next_id = 1_200_000_000 + seed % 1_000_000 * 100
         self._opened = False
         self._settled_at = 0.0
+        self._looked_at: tuple[float, int] | None = None
         self.more_questions: list[tuple[str, str]] = []
         """Message ids and texts that the next order is asked besides the usual ones."""
         self.filled: list[tuple[Order, int]] = []
@@ -161,11 +162,16 @@ class OrderStore:
         if now < self._settled_at - 1:
             # The calendar was set back.
             self._settled_at = now
+        market = last_update(now), self._market.version
+        due = False
         if now > self._settled_at:
             for moment in self._moments(now):
+                due = True
                 self._settle_at(moment)
             self._settled_at = now
-        self._settle_at(now)
+        if due or market != self._looked_at:
+            self._looked_at = market
+            self._settle_at(now)
 
     def _settle_at(self, now: float) -> None:
         for order in list(self._active.values()):
@@ -175,11 +181,24 @@ class OrderStore:
         """When something may happen before ``now``, in order; parts of fills add moments while this is read."""
         reached = self._settled_at
         for _ in range(_MOST_MOMENTS):
-            due = min((at for order in self._active.values() for at in _due(order, reached, now)), default=now)
-            if due >= now:
+            due = min((at for order in self._active.values() for at in self._due(order, reached, now)), default=None)
+            if due is None:
                 return
             reached = due
             yield due
+
+    def _due(self, order: Order, after: float, until: float) -> Iterator[float]:
+        """When something may happen to ``order`` in between, or at the end."""
+        moments = [order.ends_at, order.cancels_at, order.placed_at + self.pace.acknowledge_s]
+        if order.fills:
+            moments.append(order.next_fill_at)
+        market = order.contract.market
+        day = market.at(after)
+        if until > day.close - CLOSING_S or after < day.open:
+            moments += day.open, day.close - CLOSING_S, market.after(day).open
+        for moment in moments:
+            if moment is not None and after < moment <= until:
+                yield moment
 
     def _step(self, order: Order, now: float) -> None:
         """What becomes of ``order`` at ``now``."""
@@ -317,17 +336,3 @@ class OrderStore:
             order.status, order.changed_at = earlier.status, at
             if order.status in FINAL:
                 self._active.pop(order.id, None)
-
-
-def _due(order: Order, after: float, until: float) -> Iterator[float]:
-    """When something may happen to ``order`` in between."""
-    if order.ends_at is not None and after < order.ends_at < until:
-        yield order.ends_at
-    if order.cancels_at is not None and after < order.cancels_at < until:
-        yield order.cancels_at
-    if order.fills and after < order.next_fill_at < until:
-        yield order.next_fill_at
-    day = order.contract.market.at(after)
-    for moment in (day.open, day.close - CLOSING_S, order.contract.market.after(day).open):
-        if after < moment < until:
-            yield moment
