@@ -78,8 +78,12 @@ async def approve(url: str, **given: Any) -> str:
         page = await web.get(url)
         assert page.status_code == 200, page.text
         fields = dict(re.findall(r'<input type=hidden name="(\w+)" value="([^"]*)"', page.text))
-        form = fields | {"answer": "allow", "passphrase": PASSPHRASE} | given
-        origin = f"{page.url.scheme}://{page.url.netloc.decode()}"
-        done = await web.post(f"{origin}/consent", data=form, headers={"origin": origin}, follow_redirects=False)
+        headers = {"origin": f"{page.url.scheme}://{page.url.netloc.decode()}"}
+        consent = str(page.url.copy_with(query=None))
+        signed_in = fields | {"answer": "sign-in", "passphrase": PASSPHRASE}
+        page = await web.post(consent, data=signed_in, headers=headers)
+        assert page.status_code == 200, page.text
+        form = fields | {"answer": "allow", "listed": "U1000001 U1000002", "account": ["U1000001", "U1000002"]} | given
+        done = await web.post(consent, data=form, headers=headers, follow_redirects=False)
         assert done.status_code == 303, done.text
         return done.headers["location"]

@@ -51,6 +51,10 @@ def _command(arguments: list[str] | None) -> int:
             from ib_mcp.cli import grants
 
             return grants.run(given)
+        case "passphrase":
+            from ib_mcp.cli import passphrase
+
+            return passphrase.run()
         case "connect":
             from ib_mcp.cli.connect import command as connect
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -14,8 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from ib_mcp.auth import tokens
 from ib_mcp.auth.granted import EVERYTHING, Grant
 from ib_mcp.auth.scopes import READ, SCOPES, TRADE, WRITE, parse_scopes
-from ib_mcp.oauth.addresses import public_origin
-from ib_mcp.oauth.passphrase import SHORTEST
+from ib_mcp.oauth.addresses import public_base
+from ib_mcp.oauth.passphrase import SHORTEST, is_hash
 from ib_mcp.tags import is_wanted, known_tag
 from ib_service.http.addresses import is_loopback
 
@@ -96,6 +97,9 @@ class McpSettings(BaseSettings):
         "scopes",
         "accounts",
         "issuer_users",
+        "trusted_proxies",
+        "external_users",
+        "external_scopes",
         "spec_include_tags",
         "spec_exclude_tags",
         "spec_include_operations",
@@ -118,7 +122,7 @@ class McpSettings(BaseSettings):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(known_tag, value))
 
-    @field_validator("scopes")
+    @field_validator("scopes", "external_scopes", check_fields=False)
     @classmethod
     def _scopes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(parse_scopes(" ".join(value)))
@@ -160,12 +164,14 @@ class HttpSettings(McpSettings):
     no_auth: bool = Field(False, description="Serve without a token; allowed on a loopback address only.")
     public_url: str | None = Field(
         None,
-        description="Where agents reach this server from outside: https:// and a host name.",
+        description="Where agents reach this server from outside: https:// and a host name, and the path under which it"
+        " lies there, if not at the root; without /mcp.",
     )
     passphrase: SecretStr | None = Field(
         None,
         description="The owner's, 12 characters or more, by which agents are let in on the page of this server: turns"
-        " OAuth on. Needs PUBLIC_URL and OAUTH_STORE.",
+        " OAuth on. Itself, or what ib-mcp passphrase prints for it. Needs PUBLIC_URL, and OAUTH_STORE or"
+        " OAUTH_DATABASE.",
     )
     client_documents: bool = Field(
         False,
@@ -183,9 +189,32 @@ class HttpSettings(McpSettings):
     issuer_audience: str | None = Field(
         None, description="How its tokens name this server; by default PUBLIC_URL with /mcp."
     )
+    sign_in_client: str | None = Field(
+        None,
+        description="Client id of this server at ISSUER: turns OAuth on, where the owner signs in there, in place"
+        " of the passphrase or beside it. Its redirect URI there is PUBLIC_URL/sign-in.",
+    )
+    sign_in_secret: SecretStr | None = Field(
+        None, description="Secret of SIGN_IN_CLIENT; none for a public client there."
+    )
+    oauth_database: SecretStr | None = Field(
+        None, description="PostgreSQL of OAuth's clients and grants, which several replicas share: postgresql://..."
+    )
     oauth_store: Path | None = Field(
         None, validate_default=True, description="SQLite file of OAuth's clients and grants, on a disk of this machine."
     )
+    trusted_proxies: Names = Field(
+        (),
+        description="Addresses or networks of proxies that say who asks (forward-auth), such as 10.42.0.7 or"
+        " 10.42.0.0/24; nobody else is believed. Needs EXTERNAL_USERS.",
+    )
+    external_users: Names = Field(
+        (),
+        validate_default=True,
+        description="Whom of those whom such a proxy names to let in: values of the headers Remote-User, Remote-Email,"
+        " X-Forwarded-User, X-Forwarded-Email, X-Auth-Request-User, X-Auth-Request-Email, or group:NAME.",
+    )
+    external_scopes: Names = Field((READ,), description="What they may do: read, write, trade.")
     tokens_dir: Path | None = Field(
         None,
         description="Folder with a file per named token (ib-mcp token new), read again when it changes.",
@@ -204,21 +233,56 @@ class HttpSettings(McpSettings):
 
     @field_validator("public_url", mode="before")
     @classmethod
-    def _origin(cls, value: Any) -> Any:
-        return public_origin(value) if isinstance(value, str) and value.strip() else None
+    def _base(cls, value: Any) -> Any:
+        return public_base(value) if isinstance(value, str) and value.strip() else None
 
     @field_validator("passphrase")
     @classmethod
     def _long(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < SHORTEST:
             raise ValueError(f"is shorter than {SHORTEST} characters, and could be guessed")
+        if value is not None and value.get_secret_value().startswith("$") and not is_hash(value.get_secret_value()):
+            raise ValueError("begins like a hash and is none that ib-mcp passphrase prints")
+        return value
+
+    @field_validator("oauth_database")
+    @classmethod
+    def _postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        url = urlsplit(value.get_secret_value())
+        if url.scheme not in ("postgresql", "postgres") or not url.hostname:
+            raise ValueError("has to be written like postgresql://user:password@host/database")
         return value
 
     @field_validator("oauth_store")
     @classmethod
     def _whole_oauth(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if info.data.get("passphrase") is not None and (value is None or info.data.get("public_url") is None):
-            raise ValueError("is needed with PASSPHRASE, and so is PUBLIC_URL")
+        given = info.data.get
+        if given("sign_in_client") and not given("issuer"):
+            raise ValueError("cannot be used: SIGN_IN_CLIENT is set, and ISSUER is missing or wrong")
+        has_oauth = given("passphrase") is not None or given("sign_in_client")
+        if has_oauth and (given("public_url") is None or (value is None and given("oauth_database") is None)):
+            raise ValueError(
+                "(or OAUTH_DATABASE) is needed with PASSPHRASE and with SIGN_IN_CLIENT, and so is PUBLIC_URL"
+            )
+        if value is not None and given("oauth_database") is not None:
+            raise ValueError("is one way to keep grants, and OAUTH_DATABASE another: set one of them")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if ip_network(one, strict=False).prefixlen == 0:
+                raise ValueError("names every address there is")
+        return value
+
+    @field_validator("external_users")
+    @classmethod
+    def _whole_external(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if bool(value) != bool(info.data.get("trusted_proxies")):
+            raise ValueError("and TRUSTED_PROXIES go together: whom these name, and whom of them to let in")
         return value
 
     @field_validator("issuer")
@@ -245,13 +309,20 @@ class HttpSettings(McpSettings):
         if no_auth and not is_loopback(host):
             raise ValueError(f"is needed: without it only a loopback address may be served, not {host}")
         is_empty = value is None or not value.get_secret_value().strip()
-        if not no_auth and is_empty and not any(map(info.data.get, ("tokens_dir", "passphrase", "issuer"))):
+        others = ("tokens_dir", "passphrase", "issuer", "trusted_proxies")
+        if not no_auth and is_empty and not any(map(info.data.get, others)):
             raise ValueError(
-                "is missing (or set TOKENS_DIR, PASSPHRASE or ISSUER, or serve a loopback address with --no-auth)"
+                "is missing (or set TOKENS_DIR, PASSPHRASE, ISSUER or TRUSTED_PROXIES, or serve a loopback address with"
+                " --no-auth)"
             )
         if value is not None:
             tokens.parse(value.get_secret_value())
         return value
+
+    @property
+    def has_oauth(self) -> bool:
+        """Whether agents are let in here, by a page."""
+        return self.passphrase is not None or bool(self.sign_in_client)
 
     @property
     def token_lines(self) -> str:

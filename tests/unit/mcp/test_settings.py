@@ -45,7 +45,7 @@ def test_lists_and_secrets_come_from_the_environment(monkeypatch: pytest.MonkeyP
     read = settings.read(HttpSettings)
     assert read.include_tags == ("Market Data", "Portfolio")
     assert read.allowed_hosts == ("mcp.example.com", "ibkr-mcp")
-    assert "secret" not in repr(read)
+    assert "secret-of" not in repr(read)
 
 
 def test_a_tag_that_does_not_exist_is_refused_with_those_that_do() -> None:

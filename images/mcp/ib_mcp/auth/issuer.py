@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from joserfc import jwt
@@ -28,34 +29,44 @@ _USER_CLAIMS = ("sub", "email", "preferred_username")
 _GROUP_CLAIMS = ("groups", "roles")
 
 
-class Issuer:
-    """``audiences``: how tokens name this server. ``users``: subjects, mail addresses, user names, ``group:NAME``.
+@dataclass(frozen=True, slots=True)
+class People:
+    """Whom the owner lets in: subjects, mail addresses, user names, ``group:NAME``."""
 
-    ``wall``: seconds of Unix time, ``clock``: seconds that never go back.
-    """
+    names: frozenset[str]
 
-    def __init__(
-        self,
-        url: str,
-        audiences: Iterable[str],
-        users: Iterable[str],
-        fetch: Fetch,
-        wall: Callable[[], float],
-        clock: Callable[[], float],
-    ) -> None:
-        self._url = url
-        self._audiences = frozenset(audiences)
-        self._users = frozenset(users)
+    def has(self, claims: Mapping[str, Any]) -> bool:
+        """Whether ``claims`` are of one of them."""
+        told = {str(claims[claim]) for claim in _USER_CLAIMS if claims.get(claim)}
+        if claims.get("email_verified") is False:
+            told.discard(str(claims.get("email")))
+        for claim in _GROUP_CLAIMS:
+            if isinstance(groups := claims.get(claim), list):
+                told |= {f"group:{group}" for group in groups if isinstance(group, str)}
+        return not self.names.isdisjoint(told)
+
+
+class IssuerKeys:
+    """What an issuer publishes, and what its keys have signed. ``clock``: seconds that never go back."""
+
+    def __init__(self, url: str, fetch: Fetch, wall: Callable[[], float], clock: Callable[[], float]) -> None:
+        self.url = url
         self._fetch = fetch
         self._wall = wall
         self._clock = clock
+        self._about: dict[str, Any] = {}
         self._keys: KeySet | None = None
         self._asked_at = float("-inf")
 
-    async def find(self, token: str) -> GrantedToken | None:
-        """What ``token`` grants; None for one that is not this issuer's, not for us, over, or of somebody else.
+    async def about(self) -> dict[str, Any]:
+        """The metadata. TokensUnavailable while it cannot be had."""
+        await self._keys_with(None)
+        return self._about
 
-        TokensUnavailable while the issuer's keys cannot be had.
+    async def claims(self, token: str, audiences: frozenset[str]) -> dict[str, Any] | None:
+        """The claims of a token of this issuer that is for one of ``audiences`` now; None for any other.
+
+        TokensUnavailable while the keys cannot be had.
         """
         header = _header(token)
         if header is None or header.get("alg") not in _ALGORITHMS:
@@ -65,47 +76,53 @@ class Issuer:
             claims = jwt.decode(token, keys, algorithms=_ALGORITHMS).claims
         except (JoseError, ValueError):
             return None
-        if not self._is_for_us(claims) or not self._is_let_in(claims):
-            return None
-        return _granted(token, claims)
+        return claims if self._counts(claims, audiences) else None
 
-    def _is_for_us(self, claims: dict[str, Any]) -> bool:
+    def _counts(self, claims: dict[str, Any], audiences: frozenset[str]) -> bool:
         now, ends, begins = self._wall(), claims.get("exp"), claims.get("nbf", 0)
         audience = claims.get("aud")
         named = {audience} if isinstance(audience, str) else set(audience) if isinstance(audience, list) else set()
         return (
-            claims.get("iss") == self._url
-            and not self._audiences.isdisjoint(named)
+            claims.get("iss") == self.url
+            and not audiences.isdisjoint(named)
             and isinstance(ends, int | float)
             and now < ends + _SKEW_S
             and isinstance(begins, int | float)
             and begins - _SKEW_S <= now
         )
 
-    def _is_let_in(self, claims: dict[str, Any]) -> bool:
-        names = {str(claims[claim]) for claim in _USER_CLAIMS if claims.get(claim)}
-        if claims.get("email_verified") is False:
-            names.discard(str(claims.get("email")))
-        for claim in _GROUP_CLAIMS:
-            if isinstance(groups := claims.get(claim), list):
-                names |= {f"group:{group}" for group in groups if isinstance(group, str)}
-        return not self._users.isdisjoint(names)
-
     async def _keys_with(self, name: Any) -> KeySet:
         age = self._clock() - self._asked_at
         is_known = self._keys is not None and (name is None or any(key.kid == name for key in self._keys.keys))
         if self._keys is None or age >= _KNOWN_S or (not is_known and age >= _AGAIN_S):
             try:
-                about = await self._fetch(self._url.rstrip("/") + "/.well-known/openid-configuration")
-                if about.get("issuer") != self._url:
+                about = await self._fetch(self.url.rstrip("/") + "/.well-known/openid-configuration")
+                if about.get("issuer") != self.url:
                     raise ValueError("it names another issuer")
                 self._keys = KeySet.import_key_set(await self._fetch(about["jwks_uri"]))
-                self._asked_at = self._clock()
+                self._about, self._asked_at = about, self._clock()
             except Exception as error:
                 if self._keys is None:
-                    raise TokensUnavailable(f"The keys of {self._url} cannot be had.") from error
+                    raise TokensUnavailable(f"The keys of {self.url} cannot be had.") from error
                 self._asked_at = self._clock() - _KNOWN_S + _AGAIN_S
         return self._keys
+
+
+class Issuer:
+    """Takes the access tokens of an issuer. ``audiences``: how tokens name this server."""
+
+    def __init__(self, keys: IssuerKeys, audiences: Iterable[str], people: People) -> None:
+        self._keys = keys
+        self._audiences = frozenset(audiences)
+        self._people = people
+
+    async def find(self, token: str) -> GrantedToken | None:
+        """What ``token`` grants; None for one that is not this issuer's, not for us, over, or of somebody else.
+
+        TokensUnavailable while the issuer's keys cannot be had.
+        """
+        claims = await self._keys.claims(token, self._audiences)
+        return None if claims is None or not self._people.has(claims) else _granted(token, claims)
 
 
 def _header(token: str) -> dict[str, Any] | None:

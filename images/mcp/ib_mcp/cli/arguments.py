@@ -142,6 +142,12 @@ def parser() -> argparse.ArgumentParser:
         log.add_argument(f"--{name}", metavar="NAME", help=f"only {about}")
     log.add_argument("--json", action="store_true", help="print the lines as they are, JSON each")
 
+    _command(
+        commands,
+        "passphrase",
+        "print the hash of a passphrase, for IB_MCP_PASSPHRASE",
+        "It is asked for, or read from standard input.",
+    )
     endpoints = _command(
         commands, "endpoints", "what is known of IBKR's endpoints, and any OpenAPI document of them", ""
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 import time
@@ -11,26 +12,38 @@ from pathlib import Path
 
 from ib_mcp.cli.console import say
 from ib_mcp.cli.table import table
-from ib_mcp.oauth.store import Consent, Store, StoreFailed
+from ib_mcp.oauth.store import Consent, Store, StoreFailed, in_database, in_file
 
 
 def run(given: argparse.Namespace) -> int:
-    """0 done; 1 when the file cannot be used; 2 when there is no such grant or file."""
-    path = given.store or os.environ.get("IB_MCP_OAUTH_STORE")
-    if not path or not Path(path).is_file():
-        say(f"There is no file of grants at {path or '--store'}: give --store FILE, as IB_MCP_OAUTH_STORE names it.")
+    """0 done; 1 when they cannot be read; 2 when there is no such grant or file."""
+    path = Path(given.store or os.environ.get("IB_MCP_OAUTH_STORE") or "")
+    url = None if given.store else os.environ.get("IB_MCP_OAUTH_DATABASE")
+    if not url and not path.is_file():
+        say(f"There is no file of grants at {path}: give --store FILE, as IB_MCP_OAUTH_STORE names it.")
         return 2
     try:
-        store = Store(Path(path), time.time)
-        if given.action == "list":
-            sys.stdout.write(table(("NAME", "SCOPES", "ACCOUNTS", "SINCE", "LAST RENEWED"), map(_row, store.grants())))
-            return 0
-        found = [grant.id for grant, _, _ in store.grants() if grant.name == given.name]
-        for each in found:
-            store.revoke(each)
+        return asyncio.run(_run(in_database(url, time.time) if url else in_file(path, time.time), given))
     except StoreFailed as problem:
         say(str(problem))
         return 1
+
+
+async def _run(store: Store, given: argparse.Namespace) -> int:
+    try:
+        return await _do(store, given)
+    finally:
+        await store.close()
+
+
+async def _do(store: Store, given: argparse.Namespace) -> int:
+    grants = await store.grants()
+    if given.action == "list":
+        sys.stdout.write(table(("NAME", "SCOPES", "ACCOUNTS", "SINCE", "LAST RENEWED"), map(_row, grants)))
+        return 0
+    found = [grant.id for grant, _, _ in grants if grant.name == given.name]
+    for each in found:
+        await store.revoke(each)
     if not found:
         say(f"There is no grant {given.name[:40]!r}: see 'ib-mcp grants list'.")
         return 2

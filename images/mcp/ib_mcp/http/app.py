@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,28 +24,24 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ib_mcp.agent_log import AGENTS
-from ib_mcp.auth.issuer import Issuer
-from ib_mcp.auth.token_folder import TokenFolder
-from ib_mcp.auth.verifier import HashedBearer, StaticTokens
 from ib_mcp.guard.client import Guard
 from ib_mcp.guard.desk import Desk
-from ib_mcp.http.documents import fetch_json
 from ib_mcp.http.elicitation import Elicitation
 from ib_mcp.http.error_bodies import ErrorBodies
 from ib_mcp.http.fast_path import Call, FastPath, version_of
+from ib_mcp.http.owners_accounts import accounts_of
 from ib_mcp.http.status_page import LocalPage, OwnersPage
 from ib_mcp.http.step_up import StepUp
-from ib_mcp.oauth.client_documents import ClientDocuments
-from ib_mcp.oauth.passphrase import Passphrase
-from ib_mcp.oauth.provider import OwnerOAuth, Place
+from ib_mcp.http.under_prefix import UnderPrefix
+from ib_mcp.http.ways_in import WaysIn
+from ib_mcp.oauth.place import MCP
 from ib_mcp.oauth.routes import PAGES, OAuthPaths, for_people, for_programs, resource_documents
-from ib_mcp.oauth.store import Store
 from ib_mcp.server.agents import Agents
 from ib_mcp.server.call_middleware import CallMiddleware
 from ib_mcp.settings import HttpSettings
 from ib_service.http.addresses import is_loopback
 
-_PATH = "/mcp"
+_PATH = MCP
 # Of the MCP library.
 _LARGEST_BODY = 4 * 1024 * 1024
 # The shortest time without a byte after which common proxies give up.
@@ -54,14 +50,9 @@ _SILENT_S = 30
 
 def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = None) -> Starlette:
     """``server`` over stateless streamable HTTP, guarded as ``settings`` say; with ``guard`` the owner's page too."""
-    oauth = None
-    if not settings.no_auth:
-        folder = None if settings.tokens_dir is None else TokenFolder(settings.tokens_dir)
-        tokens = StaticTokens(settings.token_lines, folder)
-        issuer = _issuer(settings)
-        oauth = _oauth(settings, tokens, issuer)
-        server.auth = oauth or _bearer(tokens, issuer, _place(settings))
-    place = _place(settings)
+    ways = WaysIn.of(settings)
+    place, oauth = ways.place, ways.oauth
+    server.auth = ways.bearer
     shared: dict[str, Any] = {"path": _PATH, "stateless_http": True, "host_origin_protection": True}
     own = [] if place is None else [place.origin]
     origins = [*settings.allowed_origins, *own]
@@ -88,56 +79,29 @@ def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = No
         asked = RequireAuthMiddleware(_Unread(), server.auth.required_scopes, challenge)
         app.router.routes.append(Route(_PATH, asked, methods=["GET", "HEAD"]))
     app.add_middleware(ErrorBodies, pages=PAGES)
-    if place is not None and oauth is not None and settings.passphrase is not None:
-        passphrase = Passphrase(settings.passphrase.get_secret_value(), time.monotonic)
-        app.router.routes.extend(for_people(oauth, passphrase))
+    if oauth is not None and ways.sign_in is not None:
+        app.router.routes.extend(for_people(oauth, ways.sign_in, partial(accounts_of, guard)))
         if guard is not None:
-            owners = OwnersPage(guard, AGENTS, oauth.store, passphrase, place)
+            owners = OwnersPage(guard, AGENTS, oauth, ways.sign_in, ways.folder)
             app.router.routes.append(Route("/", owners.handle, methods=["GET", "POST"]))
-        app.add_middleware(OAuthPaths, place=place, routes=for_programs(oauth))
+        app.add_middleware(OAuthPaths, routes=for_programs(oauth))
     elif place is not None and place.issuers:
-        app.add_middleware(OAuthPaths, place=place, routes=resource_documents(place))
+        app.add_middleware(OAuthPaths, routes=resource_documents(place))
     if oauth is None and guard is not None and is_loopback(settings.host):
         app.router.routes.append(Route("/", LocalPage(guard, AGENTS).handle))
+    if place is not None and place.prefix:
+        app.add_middleware(UnderPrefix, prefix=place.prefix)
     streaming = app.router.lifespan_context
 
     @asynccontextmanager
     async def both(_: Starlette) -> AsyncIterator[None]:
         async with plain.router.lifespan_context(plain), streaming(app):
             yield
+        if oauth is not None:
+            await oauth.store.close()
 
     app.router.lifespan_context = both
     return app
-
-
-def _place(settings: HttpSettings) -> Place | None:
-    if settings.public_url is None:
-        return None
-    others = (settings.issuer,) if settings.issuer else ()
-    return Place(settings.public_url, _PATH, settings.offered_scopes, settings.passphrase is not None, others)
-
-
-def _oauth(settings: HttpSettings, tokens: StaticTokens, issuer: Issuer | None) -> OwnerOAuth | None:
-    """Our own authorization server, where the settings want it. StoreFailed when its file cannot be used."""
-    place = _place(settings)
-    if settings.passphrase is None or settings.oauth_store is None or place is None:
-        return None
-    documents = ClientDocuments(time.monotonic) if settings.client_documents else None
-    return OwnerOAuth(place, Store(settings.oauth_store, time.time), tokens, issuer, documents)
-
-
-def _bearer(tokens: StaticTokens, issuer: Issuer | None, place: Place | None) -> HashedBearer:
-    if issuer is None or place is None:
-        return HashedBearer(tokens)
-    return HashedBearer(tokens, issuer, place.origin, resource_documents(place))
-
-
-def _issuer(settings: HttpSettings) -> Issuer | None:
-    place = _place(settings)
-    if settings.issuer is None or place is None:
-        return None
-    audiences = [settings.issuer_audience] if settings.issuer_audience else [place.resource, place.resource + "/"]
-    return Issuer(settings.issuer, audiences, settings.issuer_users, fetch_json, time.time, time.monotonic)
 
 
 class _Unread:

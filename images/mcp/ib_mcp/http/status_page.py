@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from html import escape
 
@@ -12,23 +11,24 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ib_mcp.agent_log import AgentLog
+from ib_mcp.auth.token_folder import TokenFolder
 from ib_mcp.guard.client import Guard
 from ib_mcp.oauth import pages
-from ib_mcp.oauth.passphrase import Passphrase, TooManyTries
-from ib_mcp.oauth.provider import Place
-from ib_mcp.oauth.store import Store
+from ib_mcp.oauth.provider import OwnerOAuth
+from ib_mcp.oauth.sign_in import Problem, SignIn
+from ib_mcp.oauth.store import Consent
 from ib_service.http.addresses import is_loopback
 from ibkr import __version__
 from ibkr.errors import IbError
 
 _TITLE = "Interactive Brokers for agents"
-_SIGNED_IN_S = 12 * 3600
+_CLOSED = "Sign in to see the status"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 # Only for who has scripts, and not while something is being chosen.
 _LIVE = """
 setInterval(async () => {
   if (document.hidden || document.activeElement !== document.body) return
-  const answer = await fetch("/").catch(() => null)
+  const answer = await fetch(location.pathname).catch(() => null)
   if (!answer || !answer.ok) return
   const next = new DOMParser().parseFromString(await answer.text(), "text/html")
   document.querySelector("main").replaceWith(next.querySelector("main"))
@@ -36,82 +36,55 @@ setInterval(async () => {
 """
 
 
-class OwnerSession:
-    """A signed cookie, so that a restart or another pod asks nobody again."""
-
-    def __init__(self, place: Place, key: bytes, wall: Callable[[], float]) -> None:
-        self._host = place.origin.partition("://")[2]
-        self._is_https = place.origin.startswith("https:")
-        self._key = key
-        self._wall = wall
-
-    def name(self, request: Request) -> str:
-        # Through a port-forward the page is at http://localhost.
-        is_secure = self._is_https and request.headers.get("host") == self._host
-        return "__Host-ib-owner" if is_secure else "ib-owner"
-
-    def begin(self, request: Request, response: Response) -> None:
-        name, ends = self.name(request), str(int(self._wall()) + _SIGNED_IN_S)
-        value = f"{ends}.{self._proof('session', ends)}"
-        is_secure = name.startswith("__Host-")
-        response.set_cookie(
-            name, value, max_age=_SIGNED_IN_S, path="/", secure=is_secure, httponly=True, samesite="strict"
-        )
-
-    def form_proof(self, request: Request) -> str:
-        return self._proof("form", request.cookies.get(self.name(request), ""))
-
-    def is_signed_in(self, request: Request) -> bool:
-        ends, _, proof = request.cookies.get(self.name(request), "").partition(".")
-        is_ours = hmac.compare_digest(proof.encode(), self._proof("session", ends).encode())
-        return is_ours and ends.isdecimal() and self._wall() < int(ends)
-
-    def _proof(self, kind: str, text: str) -> str:
-        return hmac.new(self._key, f"{kind}:{text}".encode(), hashlib.sha256).hexdigest()
-
-
 class OwnersPage:
-    """With a passphrase: sign in, look, end grants."""
+    """For the owner who has signed in: look, end grants."""
 
-    def __init__(self, guard: Guard, agents: AgentLog, store: Store, passphrase: Passphrase, place: Place) -> None:
+    def __init__(
+        self, guard: Guard, agents: AgentLog, oauth: OwnerOAuth, sign_in: SignIn, folder: TokenFolder | None
+    ) -> None:
         self._guard = guard
         self._agents = agents
-        self._store = store
-        self._passphrase = passphrase
-        self._session = OwnerSession(place, store.key, store.now)
+        self._store = oauth.store
+        self._home = oauth.place.at("/")
+        self._sign_in = sign_in
+        self._session = sign_in.session
+        self._folder = folder
 
     async def handle(self, request: Request) -> Response:
         if request.method == "POST":
             return await self._act(request)
-        if not self._session.is_signed_in(request):
-            return _sign_in()
-        grants = _grants(self._store, self._session.form_proof(request))
+        if not await self._session.is_signed_in(request):
+            return self._closed()
+        proof = await self._session.form_proof(request)
         shown = await _shown(self._guard, self._agents)
+        grants = _grants(await self._store.grants(), proof, self._home)
         return pages.response(_TITLE, shown + grants, tone="good", script=_LIVE, is_wide=True)
 
     async def _act(self, request: Request) -> Response:
         form = await request.form(max_fields=10, max_files=0)
         given = {name: value for name, value in form.items() if isinstance(value, str)}
-        back = RedirectResponse("/", 303, {"Cache-Control": "no-store"})
-        if given.get("action") == "sign-in":
-            try:
-                if not await self._passphrase.is_right(given.get("passphrase", "")):
-                    return _sign_in("The passphrase is wrong.", 403)
-            except TooManyTries as problem:
-                wait = int(problem.retry_after_s) + 1
-                return _sign_in(f"Too many wrong passphrases: try again in {wait} seconds.", 429, str(wait))
-            self._session.begin(request, back)
-            return back
-        if not self._session.is_signed_in(request):
-            return _sign_in("Sign in first.", 403)
-        proof = self._session.form_proof(request)
+        answer = given.get("answer")
+        if answer in ("sign-in", "provider"):
+            done = await self._sign_in.answer(request, given, "/")
+            return self._closed(done) if isinstance(done, Problem) else done
+        if not await self._session.is_signed_in(request):
+            return self._closed(Problem("Sign in first."))
+        proof = await self._session.form_proof(request)
         if not hmac.compare_digest(given.get("proof", "").encode(), proof.encode()):
             return pages.refusal("The answer did not come from the page of this server.", 403)
-        if given.get("action") == "revoke":
-            self._store.revoke(given.get("grant", ""))
+        back = RedirectResponse(self._home, 303, {"Cache-Control": "no-store"})
+        if answer == "revoke":
+            await self._store.revoke(given.get("grant", ""))
         else:
-            back.delete_cookie(self._session.name(request), path="/")
+            self._session.end(request, back)
         return back
+
+    def _closed(self, problem: Problem | None = None) -> Response:
+        form = f'<form method=post action="{escape(self._home)}">{self._sign_in.fields}</form>'
+        main = pages.alert(problem.text if problem else "") + form
+        if problem is None:
+            return pages.response(_CLOSED, main, leads_elsewhere=True)
+        return pages.response(_CLOSED, main, status=problem.status, headers=problem.headers, leads_elsewhere=True)
 
 
 class LocalPage:
@@ -129,15 +102,6 @@ class LocalPage:
             return pages.response("Not from there", main, tone="bad", status=403)
         shown = await _shown(self._guard, self._agents)
         return pages.response(_TITLE, shown, tone="good", script=_LIVE, is_wide=True)
-
-
-def _sign_in(problem: str = "", status: int = 200, retry_after: str = "") -> Response:
-    alert = f"<p role=alert>{escape(problem)}</p>" if problem else ""
-    body = f"""{alert}<form method=post action="/"><input type=hidden name=action value=sign-in>
-<label>Passphrase of the owner<input type=password name=passphrase autocomplete=current-password></label>
-<p><button class=button>Sign in</button></p></form>"""
-    headers = {"Retry-After": retry_after} if retry_after else None
-    return pages.response("Sign in to see the status", body, status=status, headers=headers)
 
 
 async def _shown(guard: Guard, agents: AgentLog) -> str:
@@ -170,12 +134,12 @@ def _agents_of(agents: AgentLog) -> str:
     return f"<h2>Agents</h2>{_table(('Agent', 'Calls', 'Last', 'Errors'), rows)}"
 
 
-def _grants(store: Store, proof: str) -> str:
+def _grants(granted: list[tuple[Consent, float, float]], proof: str, home: str) -> str:
     rows = []
-    for grant, since, used in store.grants():
+    for grant, since, used in granted:
         button = (
-            f'<form method=post action="/"><input type=hidden name=proof value="{proof}">'
-            f'<input type=hidden name=grant value="{escape(grant.id)}"><button class=quiet name=action value=revoke'
+            f'<form method=post action="{home}"><input type=hidden name=proof value="{proof}">'
+            f'<input type=hidden name=grant value="{escape(grant.id)}"><button class=quiet name=answer value=revoke'
             f' aria-label="Revoke {escape(grant.name)}">Revoke</button></form>'
         )
         scopes = " ".join(scope.removeprefix("ibkr:") for scope in grant.scopes)
@@ -185,8 +149,8 @@ def _grants(store: Store, proof: str) -> str:
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     listed = f"<div class=scroll role=region aria-label=Grants tabindex=0><table><tr>{head}</tr>{body}</table></div>"
     hidden = f'<input type=hidden name=proof value="{proof}">'
-    button = "<p><button class=quiet name=action value=out>Sign out</button></p>"
-    out = f'<form method=post action="/">{hidden}{button}</form>'
+    button = "<p><button class=quiet name=answer value=out>Sign out</button></p>"
+    out = f'<form method=post action="{home}">{hidden}{button}</form>'
     return f"<h2>Let in by OAuth</h2>{listed if rows else '<p>None.</p>'}{out}"
 
 

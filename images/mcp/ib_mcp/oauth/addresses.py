@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from pydantic import AnyHttpUrl
@@ -9,19 +10,29 @@ from pydantic import AnyHttpUrl
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 
-def public_origin(text: str) -> str:
-    """``https://host[:port]`` as browsers write it. ValueError for anything else; http on loopback only."""
+_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+
+
+def public_base(text: str) -> str:
+    """``https://host[:port][/path]`` as browsers write it, without a closing slash.
+
+    ValueError for anything else; http on loopback only.
+    """
     try:
         url = urlsplit(str(AnyHttpUrl(text.strip())))
         port = url.port
     except ValueError:
         raise ValueError("is not an address such as https://ibkr.example.net") from None
-    if url.path.strip("/") or url.query or url.fragment or url.username or not url.hostname:
-        raise ValueError("has to be https:// and a host name alone: agents look for parts of it at the host's root")
+    prefix = url.path.rstrip("/")
+    if url.query or url.fragment or url.username or not url.hostname or not _PREFIX.fullmatch(prefix):
+        raise ValueError("has to be https:// and a host name, and perhaps a plain path")
+    if prefix.endswith("/mcp"):
+        raise ValueError("has to be without the /mcp at the end")
     if url.scheme != "https" and url.hostname not in LOOPBACK:
         raise ValueError("has to begin with https://, or tokens could be read on the way")
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    return f"{url.scheme}://{host}" + ("" if port in (None, 80 if url.scheme == "http" else 443) else f":{port}")
+    shown = "" if port in (None, 80 if url.scheme == "http" else 443) else f":{port}"
+    return f"{url.scheme}://{host}{shown}{prefix}"
 
 
 def names_us(asked: str | None, origin: str, path: str) -> bool:

@@ -6,7 +6,6 @@ import base64
 import hmac
 import secrets
 import string
-from dataclasses import dataclass
 
 from fastmcp.server.auth import OAuthProvider
 from mcp.server.auth.provider import (
@@ -26,9 +25,9 @@ from ib_mcp.auth.granted import Grant, GrantedToken
 from ib_mcp.auth.issuer import Issuer
 from ib_mcp.auth.scopes import READ
 from ib_mcp.auth.verifier import StaticTokens
-from ib_mcp.oauth.addresses import names_us
 from ib_mcp.oauth.client_documents import ClientDocuments, ClientUnknown, is_document
 from ib_mcp.oauth.clients import Client, register, slug
+from ib_mcp.oauth.place import Place
 from ib_mcp.oauth.store import Consent, Store
 
 REQUEST_S = 600.0
@@ -46,37 +45,6 @@ _LONGEST_STATE = 2048
 _VERIFIER = frozenset(string.ascii_letters + string.digits + "-._~")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the server is for everybody: ``origin`` without a slash, and the path of MCP."""
-
-    origin: str
-    path: str
-    scopes: tuple[str, ...]
-    """That can be had here."""
-    is_issuer: bool = True
-    """Whether agents are let in here too."""
-    others: tuple[str, ...] = ()
-    """Further issuers whose tokens are taken."""
-
-    @property
-    def resource(self) -> str:
-        return self.origin + self.path
-
-    @property
-    def issuer(self) -> str:
-        return self.origin
-
-    @property
-    def issuers(self) -> list[str]:
-        """By whom agents are let in."""
-        return [*([self.issuer] if self.is_issuer else ()), *self.others]
-
-    @property
-    def resource_metadata(self) -> str:
-        return f"{self.origin}/.well-known/oauth-protected-resource{self.path}"
-
-
 class OwnerOAuth(OAuthProvider):
     """Knows the owner's own tokens besides those that it issued."""
 
@@ -90,7 +58,7 @@ class OwnerOAuth(OAuthProvider):
     ) -> None:
         """``documents``: of clients that are known by an address, where these are let in."""
         super().__init__(
-            base_url=place.origin,
+            base_url=place.issuer,
             required_scopes=[READ],
             client_registration_options=ClientRegistrationOptions(enabled=True),
         )
@@ -105,18 +73,18 @@ class OwnerOAuth(OAuthProvider):
         return [route for path, route in self.library_routes().items() if "oauth-protected-resource" in path]
 
     def library_routes(self) -> dict[str, Route]:
-        return {route.path: route for route in super().get_routes(self.place.path)}
+        return {route.path: route for route in super().get_routes("/mcp")}
 
     # Clients
 
     async def get_client(self, client_id: str) -> OAuthClientInformationFull | None:
-        data = self.store.client(client_id)
+        data = await self.store.client(client_id)
         return None if data is None else Client.model_validate_json(data)
 
     async def register_client(self, client_info: OAuthClientInformationFull) -> None:
         register(client_info)
         data = client_info.model_dump_json(exclude_none=True)
-        if not self.store.add_client(client_info.client_id or "", data, _MOST_CLIENTS, _UNUSED_S):
+        if not await self.store.add_client(client_info.client_id or "", data, _MOST_CLIENTS, _UNUSED_S):
             raise RegistrationError("invalid_client_metadata", "Too many clients are registered; the owner knows them.")
 
     async def look_up(self, client_id: str) -> None:
@@ -124,13 +92,13 @@ class OwnerOAuth(OAuthProvider):
         if self.documents is None or not is_document(client_id):
             return
         data = (await self.documents.find(client_id)).model_dump_json(exclude_none=True)
-        if not self.store.put_client(client_id, data, _MOST_CLIENTS, _UNUSED_S):
+        if not await self.store.put_client(client_id, data, _MOST_CLIENTS, _UNUSED_S):
             raise ClientUnknown("Too many clients are registered; the owner knows them.")
 
     # Authorization
 
     async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
-        if not names_us(params.resource, self.place.origin, self.place.path):
+        if not self.place.is_meant_by(params.resource):
             raise AuthorizeError("invalid_target", f"The resource of this server is {self.place.resource}.")
         if not 43 <= len(params.code_challenge) <= 128 or not _VERIFIER.issuperset(params.code_challenge):
             raise AuthorizeError("invalid_request", "code_challenge is the BASE64URL of a SHA-256 digest.")
@@ -142,30 +110,30 @@ class OwnerOAuth(OAuthProvider):
             "client_name": client.client_name,
             "params": params.model_dump(mode="json"),
         }
-        self.store.add_request(secret, asked, REQUEST_S)
-        return f"{self.place.origin}/consent?request={secret}"
+        await self.store.add_request(secret, asked, REQUEST_S)
+        return f"{self.place.issuer}/consent?request={secret}"
 
-    def approve(
+    async def approve(
         self, client: str, client_name: str | None, params: AuthorizationParams, scopes: list[str], accounts: list[str]
     ) -> str:
         """A code for what the owner approved."""
         code = secrets.token_urlsafe(32)
         consent = Consent(
             id=secrets.token_hex(8),
-            name=slug(client_name, (grant.name for grant, _, _ in self.store.grants())),
+            name=slug(client_name, [grant.name for grant, _, _ in await self.store.grants()]),
             client=client,
             scopes=tuple(scopes),
             accounts=tuple(accounts) or None,
             ends=self.store.now() + _REFRESH_S,
         )
-        self.store.add_grant(consent, code, params.model_dump(mode="json"), _CODE_S)
+        await self.store.add_grant(consent, code, params.model_dump(mode="json"), _CODE_S)
         return code
 
     async def load_authorization_code(
         self, client: OAuthClientInformationFull, authorization_code: str
     ) -> AuthorizationCode | None:
-        found = self.store.code(authorization_code)
-        grant = found and self.store.grant(found[0])
+        found = await self.store.code(authorization_code)
+        grant = await self.store.grant(found[0]) if found else None
         if not found or not grant:
             return None
         params = AuthorizationParams.model_validate(found[1])
@@ -185,18 +153,18 @@ class OwnerOAuth(OAuthProvider):
         self, client: OAuthClientInformationFull, authorization_code: AuthorizationCode
     ) -> OAuthToken:
         grant = authorization_code.subject or ""
-        used_s = self.store.take_code(authorization_code.code)
+        used_s = await self.store.take_code(authorization_code.code)
         if used_s is not None:
             if used_s > _CODE_GRACE_S:
-                self.store.revoke(grant)
+                await self.store.revoke(grant)
             raise TokenError("invalid_grant", "The code was used before.")
-        return self._issue(grant, secrets.token_urlsafe(32), authorization_code.scopes)
+        return await self._issue(grant, secrets.token_urlsafe(32), authorization_code.scopes)
 
     # Renewal
 
     async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> RefreshToken | None:
-        found = self.store.refresh(refresh_token)
-        grant = found and self.store.grant(found[0])
+        found = await self.store.refresh(refresh_token)
+        grant = await self.store.grant(found[0]) if found else None
         if not found or not grant:
             return None
         return RefreshToken(
@@ -211,21 +179,19 @@ class OwnerOAuth(OAuthProvider):
     async def exchange_refresh_token(
         self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
     ) -> OAuthToken:
-        grant, next_token = refresh_token.subject or "", self._successor("refresh", refresh_token.token)
-        used_s = self.store.use_refresh(refresh_token.token)
-        if used_s is None or used_s > _REFRESH_GRACE_S or self.store.is_refresh_used(next_token):
+        grant, next_token = refresh_token.subject or "", await self._successor("refresh", refresh_token.token)
+        used_s = await self.store.use_refresh(refresh_token.token)
+        if used_s is None or used_s > _REFRESH_GRACE_S or await self.store.is_refresh_used(next_token):
             # Whoever holds the next one already has no use for this: it was copied.
-            self.store.revoke(grant)
+            await self.store.revoke(grant)
             raise TokenError("invalid_grant", "The refresh token was used before.")
-        return self._issue(grant, next_token, scopes)
+        return await self._issue(grant, next_token, scopes)
 
-    def _issue(self, grant: str, refresh: str, scopes: list[str]) -> OAuthToken:
+    async def _issue(self, grant: str, refresh: str, scopes: list[str]) -> OAuthToken:
         """The pair that follows from ``refresh``: whoever asks at the same time is answered the same."""
         now = self.store.now()
-        access = self._successor(f"access {' '.join(scopes)}", refresh)
-        with self.store.transaction():
-            self.store.add_tokens(grant, (refresh, now + _REFRESH_S), (access, now + _ACCESS_S), scopes)
-            self.store.renew(grant, now + _REFRESH_S)
+        access = await self._successor(f"access {' '.join(scopes)}", refresh)
+        await self.store.issue(grant, (refresh, now + _REFRESH_S), (access, now + _ACCESS_S), scopes)
         return OAuthToken(
             access_token=access,
             token_type="Bearer",
@@ -234,8 +200,8 @@ class OwnerOAuth(OAuthProvider):
             refresh_token=refresh,
         )
 
-    def _successor(self, kind: str, token: str) -> str:
-        digest = hmac.digest(self.store.key, f"{kind}:{token}".encode(), "sha256")
+    async def _successor(self, kind: str, token: str) -> str:
+        digest = hmac.digest(await self.store.key(), f"{kind}:{token}".encode(), "sha256")
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
     # Use and end
@@ -243,7 +209,7 @@ class OwnerOAuth(OAuthProvider):
     async def load_access_token(self, token: str) -> GrantedToken | None:
         if (static := self._static.find(token)) is not None:
             return static
-        found = self.store.access(token)
+        found = await self.store.access(token)
         if found is None:
             return None if self._issuer is None else await self._issuer.find(token)
         consent, scopes, ends = found
@@ -259,14 +225,14 @@ class OwnerOAuth(OAuthProvider):
             grant=Grant(consent.name, frozenset(scopes), accounts, is_own_name=True),
         )
 
-    def end(self, token: str, client: str) -> None:
+    async def end(self, token: str, client: str) -> None:
         """Revoke everything that came with ``token``, if it is one of this client's."""
-        found = self.store.refresh(token)
-        grant = self.store.grant(found[0]) if found else None
-        if grant is None and (access := self.store.access(token)):
+        found = await self.store.refresh(token)
+        grant = await self.store.grant(found[0]) if found else None
+        if grant is None and (access := await self.store.access(token)):
             grant = access[0]
         if grant is not None and grant.client == client:
-            self.store.revoke(grant.id)
+            await self.store.revoke(grant.id)
 
     async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
-        self.end(token.token, token.client_id)
+        await self.end(token.token, token.client_id)

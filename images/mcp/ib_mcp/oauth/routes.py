@@ -16,11 +16,12 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ib_mcp.oauth import pages
-from ib_mcp.oauth.addresses import names_us
 from ib_mcp.oauth.client_documents import ClientUnknown
-from ib_mcp.oauth.consent import ConsentPage
-from ib_mcp.oauth.passphrase import Passphrase
-from ib_mcp.oauth.provider import OwnerOAuth, Place
+from ib_mcp.oauth.consent import Accounts, ConsentPage
+from ib_mcp.oauth.place import MCP, Place
+from ib_mcp.oauth.provider import OwnerOAuth
+from ib_mcp.oauth.sign_in import PATH as SIGN_IN
+from ib_mcp.oauth.sign_in import SignIn
 from ib_mcp.oauth.store import StoreFailed
 
 _LARGEST_BODY = 64 * 1024
@@ -29,7 +30,7 @@ _WITHIN_S = 60.0
 _FRESH = {"Cache-Control": "public, max-age=300"}
 
 
-PAGES = frozenset({"/", "/authorize", "/consent"})
+PAGES = frozenset({"/", "/authorize", "/consent", SIGN_IN})
 
 
 class OAuthPaths:
@@ -38,11 +39,8 @@ class OAuthPaths:
     ``/mcp/`` means ``/mcp``: a redirect would cost a round trip, or lead to http behind a proxy.
     """
 
-    def __init__(
-        self, app: ASGIApp, place: Place, routes: list[Route], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, app: ASGIApp, routes: list[Route], clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
-        self._path = place.path
         self._programs = Router(routes, redirect_slashes=False)
         self._paths = {route.path for route in self._programs.routes if isinstance(route, Route)}
         self._clock = clock
@@ -52,8 +50,8 @@ class OAuthPaths:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["path"] == self._path + "/":
-            scope = {**scope, "path": self._path, "raw_path": self._path.encode()}
+        if scope["path"] == MCP + "/":
+            scope = {**scope, "path": MCP, "raw_path": MCP.encode()}
         is_ours = scope["path"] in self._paths
         if is_ours or scope["path"] in PAGES:
             messages = await _bounded(receive)
@@ -92,10 +90,11 @@ class OAuthPaths:
         return None
 
 
-def for_people(provider: OwnerOAuth, passphrase: Passphrase) -> list[Route]:
+def for_people(provider: OwnerOAuth, sign_in: SignIn, accounts: Accounts) -> list[Route]:
     """The pages, which stand behind the checks of Host and Origin."""
-    consent = ConsentPage(provider, passphrase)
+    consent = ConsentPage(provider, sign_in, accounts)
     return [
+        Route(SIGN_IN, sign_in.called_back, methods=["GET"]),
         Route("/authorize", _authorize(provider), methods=["GET", "POST"]),
         Route("/consent", consent.handle, methods=["GET", "POST"]),
     ]
@@ -106,8 +105,8 @@ def for_programs(provider: OwnerOAuth) -> list[Route]:
     place, library = provider.place, provider.library_routes()
     own = _metadata(place) | {"client_id_metadata_document_supported": provider.documents is not None}
     found = [
-        *(_document(f"/.well-known/{name}{tail}", own) for name in _SERVER for tail in ("", place.path)),
-        *(_document(f"{place.path}/.well-known/{name}", own) for name in _SERVER),
+        *(_document(f"/.well-known/{name}{tail}", own) for name in _SERVER for tail in _tails(place)),
+        *(_document(f"{MCP}/.well-known/{name}", own) for name in _SERVER),
         *resource_documents(place),
         library["/register"],
         Route("/token", _TokenPath(library["/token"].endpoint, place), methods=["POST", "OPTIONS"]),
@@ -118,7 +117,7 @@ def for_programs(provider: OwnerOAuth) -> list[Route]:
         token, client = form.get("token"), form.get("client_id")
         if not isinstance(token, str) or not isinstance(client, str):
             return _error("invalid_request", "token and client_id are needed.", 400)
-        provider.end(token, client)
+        await provider.end(token, client)
         return Response(status_code=200, headers={"Cache-Control": "no-store"})
 
     methods = ["POST", "OPTIONS"]
@@ -126,21 +125,26 @@ def for_programs(provider: OwnerOAuth) -> list[Route]:
 
 
 def resource_documents(place: Place) -> list[Route]:
-    """Who lets agents in here, at the root and at the path."""
+    """Who lets agents in here, at every form that agents ask for."""
     told = _resource_metadata(place)
-    return [_document(f"/.well-known/oauth-protected-resource{tail}", told) for tail in ("", place.path)]
+    return [_document(f"/.well-known/oauth-protected-resource{tail}", told) for tail in _tails(place)]
 
 
 _SERVER = ("oauth-authorization-server", "openid-configuration")
 
 
+def _tails(place: Place) -> list[str]:
+    """What agents write behind an address of metadata, each once."""
+    return list(dict.fromkeys(("", MCP, place.prefix, place.at(MCP))))
+
+
 def _metadata(place: Place) -> dict[str, object]:
     return {
         "issuer": place.issuer,
-        "authorization_endpoint": f"{place.origin}/authorize",
-        "token_endpoint": f"{place.origin}/token",
-        "registration_endpoint": f"{place.origin}/register",
-        "revocation_endpoint": f"{place.origin}/revoke",
+        "authorization_endpoint": f"{place.base}/authorize",
+        "token_endpoint": f"{place.base}/token",
+        "registration_endpoint": f"{place.base}/register",
+        "revocation_endpoint": f"{place.base}/revoke",
         "scopes_supported": list(place.scopes),
         "response_types_supported": ["code"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
@@ -170,7 +174,7 @@ def _document(path: str, content: dict[str, object]) -> Route:
 
 
 def _authorize(provider: OwnerOAuth) -> Callable[[Request], object]:
-    handler, origin = AuthorizationHandler(provider), provider.place.origin
+    handler, base = AuthorizationHandler(provider), provider.place.base
 
     async def authorize(request: Request) -> Response:
         asked = request.query_params if request.method == "GET" else await request.form()
@@ -182,7 +186,7 @@ def _authorize(provider: OwnerOAuth) -> Callable[[Request], object]:
         location = response.headers.get("location")
         if location is None:
             return pages.refusal(_said(bytes(response.body)), response.status_code)
-        if not location.startswith(f"{origin}/consent?"):
+        if not location.startswith(f"{base}/consent?"):
             response.headers["location"] = build_client_redirect(location, {}, iss=provider.place.issuer)
         return response
 
@@ -206,7 +210,7 @@ class _TokenPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         messages = await _bounded(receive) or []
         form = parse_qs(b"".join(message.get("body", b"") for message in messages).decode("latin-1"))
-        if all(names_us(one, self._place.origin, self._place.path) for one in form.get("resource", ())):
+        if all(map(self._place.is_meant_by, form.get("resource", ()))):
             await self._app(scope, _again(messages, receive), send)
             return
         refused = _error("invalid_target", f"The resource of this server is {self._place.resource}.", 400)

@@ -10,5 +10,5 @@ from wire.mcp.auth.flow import Wall
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     wall = Wall()
-    monkeypatch.setattr("ib_mcp.http.app.time.time", wall)
+    monkeypatch.setattr("ib_mcp.http.ways_in.time.time", wall)
     return wall

@@ -18,6 +18,7 @@ from wire.mcp.http.test_http import MODERN, StubGuard, application, question
 
 HOST = "https://ibkr.example.net"
 PASSPHRASE = "correct horse battery"
+ACCOUNTS = "U1000001 U1000002"
 BACK = "https://agent.example/callback"
 VERIFIER = "v" * 50
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
@@ -69,9 +70,20 @@ class Browser:
     def _cookie(self) -> dict[str, str]:
         return {"cookie": "; ".join(f"{name}={one}" for name, one in self.cookies.items())} if self.cookies else {}
 
+    async def post(self, fields: dict[str, Any], **given: Any) -> httpx.Response:
+        response = await self.web.post("/consent", data=fields | given, headers={"origin": HOST} | self._cookie())
+        self.cookies |= dict(response.cookies)
+        self.web.cookies.clear()
+        return response
+
+    async def sign_in(self, fields: dict[str, Any], passphrase: str = PASSPHRASE) -> httpx.Response:
+        return await self.post(fields, answer="sign-in", passphrase=passphrase)
+
     async def answer(self, fields: dict[str, Any], **given: Any) -> httpx.Response:
-        form = fields | {"answer": "allow", "passphrase": PASSPHRASE, "scope": ["ibkr:write"]} | given
-        return await self.web.post("/consent", data=form, headers={"origin": HOST} | self._cookie())
+        """Of the owner, who signs in first."""
+        await self.sign_in(fields)
+        form = {"answer": "allow", "scope": ["ibkr:write"], "listed": ACCOUNTS, "account": ACCOUNTS.split()}
+        return await self.post(fields, **(form | given))
 
     async def code(self, **given: Any) -> str:
         started = await self.authorize()

@@ -70,10 +70,18 @@ async def test_the_owner_lets_an_agent_in(tmp_path: Path, scheme: Literal["dark"
         wide = await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
         assert wide, "it has to be scrolled sideways"
         await page.get_by_label("Passphrase of the owner").fill("wrong")
-        await page.get_by_role("button", name="Allow").click()
+        await page.get_by_role("button", name="Sign in").click()
         assert "wrong" in await page.get_by_role("alert").inner_text()
         assert await violations(page) == []
+        assert "U1000001" not in await page.content()
         await page.get_by_label("Passphrase of the owner").fill(oauth.PASSPHRASE)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_label("U1000002").uncheck()
+        await page.get_by_label("U1000001").uncheck()
+        assert await violations(page) == []
+        await page.get_by_role("button", name="Allow").click()
+        assert "Tick one account" in await page.get_by_role("alert").inner_text()
+        await page.get_by_label("U1000002").check()
         await page.get_by_role("button", name="Allow").click()
         await page.wait_for_url("**/healthz?*")
         assert "code=" in page.url

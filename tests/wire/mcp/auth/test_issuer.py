@@ -15,7 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 
 from ib_mcp.auth.failures import TokensUnavailable
-from ib_mcp.auth.issuer import Issuer
+from ib_mcp.auth.issuer import Issuer, IssuerKeys, People
 from support import programs
 from support.api_server import free_port
 from wire.mcp.http.test_http import StubGuard, answered, application, question
@@ -44,8 +44,9 @@ class Provider:
         return KeySet(self.keys).as_dict(private=False)
 
     def issuer(self) -> Issuer:
-        users = ["robin@example.net", "group:traders"]
-        return Issuer(URL, [RESOURCE], users, self.fetch, lambda: NOW, lambda: self.clock)
+        people = People(frozenset({"robin@example.net", "group:traders"}))
+        keys = IssuerKeys(URL, self.fetch, lambda: NOW, lambda: self.clock)
+        return Issuer(keys, [RESOURCE], people)
 
 
 def signed(key: RSAKey = KEY, alg: str = "RS256", **claims: Any) -> str:

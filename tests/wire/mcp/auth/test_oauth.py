@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from ib_mcp.__main__ import main
 from ib_mcp.oauth import store as oauth_store
+from ib_mcp.settings import HttpSettings
 from wire.mcp.auth.flow import PASSPHRASE, opened
 from wire.mcp.http.test_http import HANDSHAKE, MODERN, StubGuard, answered, question
 
@@ -17,7 +20,7 @@ from wire.mcp.http.test_http import HANDSHAKE, MODERN, StubGuard, answered, ques
 async def test_an_approved_agent_gets_in_with_what_the_owner_chose(tmp_path: Path, wire: str) -> None:
     stub = StubGuard()
     async with opened(tmp_path, stub, allow_writes=True) as b:
-        tokens = await b.tokens(scope=[], accounts="U1000002")
+        tokens = await b.tokens(scope=[], account=["U1000002"])
         assert tokens["token_type"] == "Bearer"
         assert tokens["scope"] == "ibkr:read"
         found = json.loads(answered(await b.call(tokens["access_token"], wire))["content"][0]["text"])
@@ -49,18 +52,18 @@ async def test_the_owner_lists_grants_and_ends_one_beside_the_running_server(
 ) -> None:
     store = ("--store", str(tmp_path / "oauth.db"))
     async with opened(tmp_path) as b:
-        one, two = await b.tokens(accounts="U1000002"), await b.tokens()
-        assert main(["grants", "list", *store]) == 0
+        one, two = await b.tokens(account=["U1000002"]), await b.tokens()
+        assert await asyncio.to_thread(main, ["grants", "list", *store]) == 0
         assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[1:]] == [
             ["claude-1", "read", "U1000002"],
             ["claude-2", "read", "all"],
         ]
-        assert main(["grants", "revoke", "claude-1", *store]) == 0
+        assert await asyncio.to_thread(main, ["grants", "revoke", "claude-1", *store]) == 0
         assert (await b.call(one["access_token"])).status_code == 401
         assert (await b.renew(one["refresh_token"])).json()["error"] == "invalid_grant"
         assert answered(await b.call(two["access_token"]))
-        assert main(["grants", "revoke", "claude-1", *store]) == 2
-        assert main(["grants", "list", "--store", str(tmp_path / "none")]) == 2
+        assert await asyncio.to_thread(main, ["grants", "revoke", "claude-1", *store]) == 2
+        assert await asyncio.to_thread(main, ["grants", "list", "--store", str(tmp_path / "none")]) == 2
 
 
 async def test_a_store_that_fails_is_no_wrong_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +87,22 @@ async def test_nothing_secret_is_in_the_file(tmp_path: Path) -> None:
     for secret in (tokens["access_token"], tokens["refresh_token"], PASSPHRASE):
         assert secret.encode() not in kept
     assert (tmp_path / "oauth.db").stat().st_mode & 0o077 == 0
+
+
+async def test_the_passphrase_may_be_given_as_its_hash(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(PASSPHRASE + "\n"))
+    assert main(["passphrase"]) == 0
+    hashed = capsys.readouterr().out.strip()
+    assert PASSPHRASE not in hashed
+    async with opened(tmp_path, passphrase=hashed) as b:
+        await b.register()
+        fields = await b.open((await b.authorize()).headers["location"])
+        # Whoever finds the hash has not found the passphrase.
+        assert (await b.sign_in(fields, hashed)).status_code == 403
+        assert (await b.redeem(await b.code())).status_code == 200
+    monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
+    assert main(["passphrase"]) == 2
+    with pytest.raises(ValueError, match="hash"):
+        HttpSettings(guard_url="http://g.test", guard_token="g", passphrase="$argon2id$v=19$broken")

@@ -72,7 +72,7 @@ async def _accounts(origin: str, person: Person, mode: str = "2026-07-28") -> li
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 async def test_the_official_client_gets_in_and_is_not_asked_again(tmp_path: Path, mode: str) -> None:
-    person = Person(accounts="U1000002")
+    person = Person(account=["U1000002"])
     async with oauth.serving(tmp_path / "oauth.db") as origin:
         assert await _accounts(origin, person, mode) == ["U1000002"]
         assert await _accounts(origin, person, mode) == ["U1000002"]

@@ -42,22 +42,22 @@ async def test_with_one_it_is_for_the_owner_who_ends_a_grant_there(tmp_path: Pat
         closed = await b.web.get("/")
         assert "claude-1" not in closed.text
         assert "authenticated" not in closed.text
-        wrong = await b.web.post("/", data={"action": "sign-in", "passphrase": "wrong"})
+        wrong = await b.web.post("/", data={"answer": "sign-in", "passphrase": "wrong"})
         assert wrong.status_code == 403
         forged = await b.web.get("/", headers={"cookie": "__Host-ib-owner=9999999999.00"})
         assert "claude-1" not in forged.text
-        assert (await b.web.post("/", data={"action": "revoke", "grant": "x"})).status_code == 403
-        done = await b.web.post("/", data={"action": "sign-in", "passphrase": oauth.PASSPHRASE})
+        assert (await b.web.post("/", data={"answer": "revoke", "grant": "x"})).status_code == 403
+        done = await b.web.post("/", data={"answer": "sign-in", "passphrase": oauth.PASSPHRASE})
         assert done.status_code == 303
-        assert "samesite=strict" in done.headers["set-cookie"].lower()
+        assert "samesite=lax" in done.headers["set-cookie"].lower()
         page = (await b.web.get("/")).text
         assert "list_accounts" in page
         assert token not in page
         fields = dict(re.findall(r'name=(proof|grant) value="([^"]+)"', page))
-        assert (await b.web.post("/", data=fields | {"action": "revoke", "proof": "0"})).status_code == 403
-        assert (await b.web.post("/", data=fields | {"action": "revoke"})).status_code == 303
+        assert (await b.web.post("/", data=fields | {"answer": "revoke", "proof": "0"})).status_code == 403
+        assert (await b.web.post("/", data=fields | {"answer": "revoke"})).status_code == 303
         assert (await b.web.post("/mcp", **asked)).status_code == 401
-        await b.web.post("/", data=fields | {"action": "out"})
+        await b.web.post("/", data=fields | {"answer": "out"})
         assert "list_accounts" not in (await b.web.get("/")).text
 
 
