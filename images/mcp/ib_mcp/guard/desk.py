@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+import anyio
+
 from ib_mcp.formats.bodies import objects
+from ib_mcp.gather import gather
 from ib_mcp.guard.client import Guard
+from ibkr.errors import IbError, UpstreamTimeout
 
 Body = dict[str, Any]
 # Between a gateway's name and its ticket, where there are several gateways.
 _AT = "."
+_TO_TELL_S = 1.0
 
 
 class Desk:
@@ -54,9 +59,25 @@ class Desk:
         found = await self._guard.trading("GET", "/approvals", gateway=gateway or None, as_approver=True)
         return next((row for row in objects(found.get("approvals")) if row.get("ticket") == own), None)
 
-    async def stop(self, reason: str, *, cancel_orders: bool, account: str | None = None) -> Body:
+    async def stop(self, reason: str, *, cancel_orders: bool) -> Body:
+        """Stop at every gateway. ``stopped`` is false unless all did; of several, ``gateways`` tells what each said."""
         body = {"reason": reason, "cancel_orders": cancel_orders}
-        return await self._guard.trading("POST", "/stop", account=account, body=body)
+
+        async def at(guard: Guard) -> Body:
+            try:
+                # What one does not answer in time must not hide what became of the others.
+                with anyio.fail_after(max(0.0, anyio.current_effective_deadline() - anyio.current_time() - _TO_TELL_S)):
+                    return await guard.trading("POST", "/stop", body=body)
+            except TimeoutError:
+                return {"stopped": False} | UpstreamTimeout("This gateway does not answer.").envelope()
+            except IbError as error:
+                return {"stopped": False} | error.envelope()
+
+        guards = self._guard.each()
+        if len(guards) == 1:
+            return await self._guard.trading("POST", "/stop", body=body)
+        found = dict(zip(guards, await gather(map(at, guards.values())), strict=True))
+        return {"stopped": all(each.get("stopped") for each in found.values()), "gateways": found}
 
     async def status(self, account: str | None = None) -> Body:
         return await self._guard.trading("GET", "/status", account=account)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ib_mcp.guard.client import LISTS_ACCOUNTS, Guard
-from ib_mcp.guard.gateway_choice import anyone
+from ib_mcp.guard.gateway_choice import at
 
 # Of one sign-in; another one has another list.
 _REMEMBER_S = 30.0
@@ -28,7 +28,8 @@ class AccountDirectory:
         """IBKR's account objects, remembered for some seconds unless they are to be asked for ``again``."""
         now = asyncio.get_running_loop().time()
         if again or now >= self._known_until or self._guard.sign_ins != self._sign_ins:
-            with anyone():
+            # For every agent alike, whichever gateway this call names.
+            with at(None):
                 reply = await self._guard.call(LISTS_ACCOUNTS)
             self._known = [row for row in reply.rows if row.get("accountId")]
             self._known_until = now + _REMEMBER_S if self._known and not self._guard.untold else 0.0

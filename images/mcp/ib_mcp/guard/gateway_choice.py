@@ -23,9 +23,9 @@ def take(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def anyone() -> Iterator[None]:
-    """What is asked in here is asked for every agent alike, whatever gateway the present call names."""
-    mark = named.set(None)
+def at(gateway: str | None) -> Iterator[None]:
+    """What is asked in here is asked of this gateway; None: of any, whichever the present call names."""
+    mark = named.set(gateway)
     try:
         yield
     finally:

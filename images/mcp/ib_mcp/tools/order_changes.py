@@ -94,6 +94,10 @@ async def stop_trading(
 ) -> Answer:
     """Stop all order placing at once, for every agent. Only the owner can start it again."""
     found = await context.desk.stop(reason, cancel_orders=cancel_orders)
-    return {"stopped": found.get("stopped", True), "next": "Only the owner can start it: ib-mcp trading start."} | {
-        name: found[name] for name in ("cancelled", "message", "gateway") if name in found
+    stopped = found.get("stopped", True)
+    follow = (
+        "Only the owner can start it: ib-mcp trading start." if stopped else "Not all stopped: tell the owner at once."
+    )
+    return {"stopped": stopped, "next": follow} | {
+        name: found[name] for name in ("cancelled", "message", "gateway", "gateways") if name in found
     }

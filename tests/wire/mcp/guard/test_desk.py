@@ -1,0 +1,51 @@
+"""What is asked of the guard about orders, where there are several gateways."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import anyio
+import httpx
+import pytest
+
+from ib_mcp.guard import gateway_choice, router
+from ib_mcp.guard.desk import Desk
+from ib_mcp.settings import McpSettings
+
+pytestmark = pytest.mark.looptime
+SETTINGS = McpSettings(
+    guard_url="http://default.test",
+    guard_token="secret",
+    extra_guards=[{"name": "live", "url": "http://live.test", "token": "secret"}],
+)
+
+
+async def test_trading_stops_at_every_gateway_and_it_is_told_where_it_did_not() -> None:
+    silent: set[str] = set()
+    stopped: list[str] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        assert (request.method, request.url.path) == ("POST", "/trading/stop")
+        if request.url.host in silent:
+            await asyncio.Event().wait()
+        stopped.append(request.url.host)
+        return httpx.Response(200, json={"stopped": json.loads(request.content), "cancelled": []})
+
+    async with router.connect(SETTINGS, httpx.MockTransport(answer)) as guard:
+        desk = Desk(guard)
+        found = await desk.stop("too wild", cancel_orders=True)
+        assert found["stopped"] is True
+        assert sorted(stopped) == ["default.test", "live.test"]
+        assert found["gateways"]["live"]["stopped"]["reason"] == "too wild"
+        silent.add("default.test")
+        with anyio.fail_after(20):
+            found = await desk.stop("still", cancel_orders=False)
+        assert found["stopped"] is False
+        assert found["gateways"]["live"]["stopped"]
+        assert found["gateways"]["default"]["error"]["code"] in ("upstream_timeout", "outcome_unknown")
+        silent.clear()
+        stopped.clear()
+        with gateway_choice.at("live"):
+            await desk.stop("this one", cancel_orders=False)
+        assert stopped == ["live.test"]
