@@ -49,7 +49,7 @@ def run(seed: int, numbers: range, documents: Sequence[dict[str, Any]]) -> Outco
     for number in numbers:
         outcome.done += 1
         try:
-            with _bounded():
+            with bounded():
                 check(changed(seed, number, marshal.loads(packed[number % len(packed)])))
         except DocumentUnreadable as error:
             outcome.refused[re.sub(r"\d+", "N", error.message)[:60]] += 1
@@ -121,7 +121,7 @@ def _shape(path: str) -> str:
 
 
 @contextmanager
-def _bounded() -> Iterator[None]:
+def bounded() -> Iterator[None]:
     """TimeoutError after more seconds of this process's own time than any document may take."""
 
     def give_up(_: int, __: FrameType | None) -> None:

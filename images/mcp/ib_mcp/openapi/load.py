@@ -70,6 +70,8 @@ def _values(content: bytes, repeated: list[str]) -> Any:
         )
     except RecursionError:
         raise DocumentUnreadable(_DEEP) from None
+    except UnicodeDecodeError as error:
+        raise DocumentUnreadable(f"The document is no text: byte {error.start + 1} is not {error.encoding}.") from None
     except ValueError:
         repeated.clear()
         return yaml_tree.parse(content, repeated, deepest=DEEPEST, most_values=MOST_VALUES)

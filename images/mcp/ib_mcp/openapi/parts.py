@@ -6,19 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 _MOST_PARTS = 64
+_LONGEST_CHAIN = 64
 
 
 def resolved(node: Any, document: dict[str, Any]) -> Any:
-    """``node``, or what its reference leads to; an empty object when references lead in a circle."""
-    seen: set[str] = set()
-    while isinstance(node, dict) and isinstance(node.get("$ref"), str):
-        reference = node["$ref"]
-        if reference in seen:
-            return {}
-        seen.add(reference)
-        _, _, section, name = reference.split("/", 3)
+    """``node``, or what its reference leads to; an empty object when references lead in a circle, or on and on."""
+    for _ in range(_LONGEST_CHAIN):
+        if not isinstance(node, dict) or not isinstance(node.get("$ref"), str):
+            return node
+        _, _, section, name = node["$ref"].split("/", 3)
         node = document.get("components", {}).get(section, {}).get(name, {})
-    return node
+    return {}
 
 
 def body_schema(operation: dict[str, Any], document: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from ib_mcp.openapi.rules import RULES, Finding
 
 _SHOWN = 3
+_LONGEST_PLACE = 300
 _HEADINGS = {
     "error": "Errors, which validators refuse",
     "gap": "Gaps, which are permitted but leave something out",
@@ -47,7 +48,8 @@ def _group(rule: str, found: list[Finding]) -> Iterator[str]:
     guess = " (a guess)" if RULES[rule].guess else ""
     yield f"  {len(found):>5}  {rule}: {RULES[rule].says}{guess}."
     for finding in found[:_SHOWN]:
-        yield f"         {finding.place or '/'}{': ' + finding.detail if finding.detail else ''}"
+        place = finding.place if len(finding.place) <= _LONGEST_PLACE else f"{finding.place[:_LONGEST_PLACE]}..."
+        yield f"         {place or '/'}{': ' + finding.detail if finding.detail else ''}"
     if len(found) > _SHOWN:
         yield f"         and {len(found) - _SHOWN} more; --json lists all"
 

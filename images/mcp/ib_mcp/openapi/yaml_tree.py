@@ -34,7 +34,7 @@ class _Open:
 
 
 def parse(content: bytes, repeated: list[str], *, deepest: int, most_values: int) -> Any:
-    """The value of the first document in ``content``; DocumentUnreadable says what is wrong.
+    """The value of the document in ``content``; DocumentUnreadable says what is wrong.
 
     ``most_values`` counts what an alias stands for each time that it is used.
     """
@@ -56,6 +56,7 @@ class _Reader:
         self._known: dict[str, tuple[Any, int]] = {}
 
     def read(self, events: Any) -> Any:
+        root: Any = None
         for event in events:
             cost = 1
             match event:
@@ -74,18 +75,19 @@ class _Reader:
                     part = self._stack.pop()
                     value, size = self._mapping(part.items) if part.is_mapping else part.items, part.size
                     self._remember(part.anchor, value, size)
-                case yaml.DocumentEndEvent():
-                    return None
                 case _:
                     continue
             self._left -= cost
             if self._left < 0:
                 raise DocumentUnreadable("The document holds more values than this version reads.")
             if not self._stack:
-                return value
+                if root is not None and value is not None:
+                    raise DocumentUnreadable("The file holds several YAML documents.")
+                root = value if root is None else root
+                continue
             self._stack[-1].items.append(value)
             self._stack[-1].size += size
-        return None
+        return root
 
     def _alias(self, anchor: str) -> tuple[Any, int]:
         if any(part.anchor == anchor for part in self._stack):

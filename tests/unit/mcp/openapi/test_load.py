@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -37,6 +38,7 @@ BOMB = "\n".join(
         ("openapi: 3.0.0\n? [a]\n: 1", "key that is no text"),
         (START + "1e999}", "too large"),
         ("\x00\x01 no text", "neither JSON nor YAML"),
+        ("openapi: 3.0.0\npaths: {}\n---\nopenapi: 3.0.0\npaths: {/a: {get: {}}}", "several YAML documents"),
         ("<html><body>Sign in</body></html>", "no object"),
         ("- a", "no object"),
         ("[]", "no object"),
@@ -67,6 +69,17 @@ x: {<<: *base, b: no, 200: ~, n: -1.5e2, t: 'true', f: true, d: 2020-01-01, o: 0
         "a": 1, "b": "no", "200": None, "n": -150.0, "t": "true", "f": True, "d": "2020-01-01", "o": "0x10", "e": "",
         "again": {"a": 1, "b": "yes"},
     }  # fmt: skip
+
+
+def test_bytes_that_are_no_text_are_named() -> None:
+    with pytest.raises(DocumentUnreadable, match="byte 41 is not utf-8"):
+        parse(START.encode() + b'"\xe9"}')
+    with pytest.raises(DocumentUnreadable, match="no text"):
+        parse(gzip.compress(START.encode()))
+
+
+def test_markers_around_one_document_are_read_over() -> None:
+    assert parse(b"%YAML 1.1\n---\nopenapi: 3.0.0\n...\n---\n").root == {"openapi": "3.0.0"}
 
 
 def test_json_and_yaml_of_one_document_are_the_same() -> None:

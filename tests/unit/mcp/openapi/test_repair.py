@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from fuzz.documents import bounded
+from ib_mcp.openapi.errors import DocumentUnreadable
 from ib_mcp.openapi.load import Document, parse
 from ib_mcp.openapi.repair.document import Repaired, repair
 from ib_mcp.openapi.rules import RULES
@@ -301,6 +303,30 @@ def test_names_of_operations_stay_short_when_they_are_numbered() -> None:
     repaired = repair(Document(document({"/a": long})))
     ids = [one["operationId"] for one in repaired.document["paths"]["/a"].values()]
     assert ids == ["a" * 64, "a" * 62 + "_2", "a" * 62 + "_3"]
+
+
+def test_work_grows_with_the_document_and_not_with_its_square() -> None:
+    """Each took minutes once: names that are taken, references in a chain, references into the middle."""
+    count = 20_000
+    chain: dict[str, Any] = {f"s{n}": {"$ref": f"#/components/schemas/s{n + 1}"} for n in range(count)}
+    inside = {f"p{n}": {"$ref": f"#/components/schemas/o/properties/p{n + 1}"} for n in range(2000)}
+    parts = {"schemas": chain | {f"s{count}": TEXT, "o": {"type": "object", "properties": inside | {"p2000": TEXT}}}}
+    same = {f"/a{n}": {"get": {"operationId": "same", "responses": OK}} for n in range(count)}
+    odd = {"examples": {"?" * (n + 1): {"value": 1} for n in range(500)}}
+    with bounded():
+        repaired = repair(Document(document(same, components=parts | odd)))
+    ids = {item["get"]["operationId"] for item in repaired.document["paths"].values()}
+    assert len(ids) == count
+    assert "same_20000" in ids
+
+
+def test_a_document_that_grows_beyond_bounds_when_written_out_is_refused() -> None:
+    large = {"name": "p", "in": "query", "schema": TEXT | {"enum": ["x" * 1000 + str(n) for n in range(1000)]}}
+    use = {"parameters": [{"$ref": "#/components/parameters/p"}], "responses": OK}
+    with pytest.raises(DocumentUnreadable, match="written out"):
+        repair(
+            Document(document({f"/a{n}": {"get": use} for n in range(100)}, components={"parameters": {"p": large}}))
+        )
 
 
 def test_a_parameter_may_be_described_by_a_media_type() -> None:

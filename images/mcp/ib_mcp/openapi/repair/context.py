@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from ib_mcp.openapi.errors import DocumentUnreadable
+from ib_mcp.openapi.fetch import MOST_BYTES
 from ib_mcp.openapi.rules import Findings, Place
 
 SECTIONS = (
@@ -17,6 +20,24 @@ SECTIONS = (
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _PREFIX = "#/components/"
 MISSING: Any = object()
+
+
+class Names:
+    """Names of which each is given once: one that is taken gets a number, within ``longest`` characters."""
+
+    def __init__(self, taken: Iterable[str] = (), longest: int | None = None) -> None:
+        self._taken = set(taken)
+        self._longest = longest
+        self._numbers: dict[str, int] = {}
+
+    def give(self, name: str) -> str:
+        made = name
+        while made in self._taken:
+            number = self._numbers[name] = self._numbers.get(name, 1) + 1
+            after = f"_{number}"
+            made = name[: None if self._longest is None else self._longest - len(after)] + after
+        self._taken.add(made)
+        return made
 
 
 @dataclass(slots=True)
@@ -30,6 +51,10 @@ class Context:
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
     defaults: list[tuple[dict[str, Any], Place]] = field(default_factory=list)
     required: list[tuple[dict[str, Any], Place]] = field(default_factory=list)
+    _given: dict[str, Names] = field(default_factory=dict)
+    _leads_nowhere: dict[str, bool] = field(default_factory=dict)
+    _sizes: dict[str, int] = field(default_factory=dict)
+    _written_out: int = 0
 
     def note(self, rule: str, at: Place, detail: object = "") -> None:
         self.findings.note(rule, at, detail)
@@ -43,12 +68,12 @@ class Context:
     def name_components(self) -> None:
         """Give every component a name that is allowed."""
         for section in SECTIONS:
-            taken = {name for name in self.section(section) if _NAME.fullmatch(name)}
+            valid = {name for name in self.section(section) if _NAME.fullmatch(name)}
+            given = self._given[section] = Names(valid)
             for name in self.section(section):
                 new = name
-                if name not in taken:
-                    new = unique(re.sub(r"[^A-Za-z0-9._-]+", "_", name) or "unnamed", taken)
-                    taken.add(new)
+                if name not in valid:
+                    new = given.give(re.sub(r"[^A-Za-z0-9._-]+", "_", name) or "unnamed")
                     self.note("name-invalid", ("components", section, name), new)
                 self.names[section, name] = new
 
@@ -85,7 +110,13 @@ class Context:
         return value
 
     def resolved(self, node: Any, section: str) -> Any:
-        """``node``, or what its reference leads to in the end; MISSING when that is nothing."""
+        """``node``, or what its reference leads to in the end; MISSING when that is nothing.
+
+        DocumentUnreadable when all that was asked for so, which is written out each time, becomes too much.
+        """
+        if not isinstance(node, dict) or "$ref" not in node:
+            return node
+        written = node["$ref"]
         seen: set[str] = set()
         while isinstance(node, dict) and "$ref" in node:
             reference = node["$ref"]
@@ -96,7 +127,15 @@ class Context:
             if not self._is_component(steps, section):
                 return MISSING
             node = self.value(steps)
+        self._spend(written, node)
         return node
+
+    def _spend(self, reference: str, node: Any) -> None:
+        if reference not in self._sizes:
+            self._sizes[reference] = len(json.dumps(node))
+        self._written_out += self._sizes[reference]
+        if self._written_out > MOST_BYTES:
+            raise DocumentUnreadable("The document's parameters are too many once their references are written out.")
 
     def settle_moved(self, repair: Callable[[Any, Place], Any]) -> dict[str, Any]:
         """The targets of references into the middle of the document, repaired, as components."""
@@ -111,10 +150,8 @@ class Context:
     def _move(self, reference: str, section: str, at: Place) -> str:
         if reference not in self.moved:
             self.note("reference-inside", at, reference)
-            taken = {name for (kind, _), name in self.names.items() if kind == section}
-            taken |= {name for kind, name in self.moved.values() if kind == section}
             last = re.sub(r"[^A-Za-z0-9._-]+", "_", _steps(reference)[-1])
-            self.moved[reference] = section, unique(f"Shared_{last}", taken)
+            self.moved[reference] = section, self._given[section].give(f"Shared_{last}")
         return f"{_PREFIX}{section}/{self.moved[reference][1]}"
 
     def _is_component(self, steps: list[str], section: str) -> bool:
@@ -122,27 +159,25 @@ class Context:
 
     def _is_circle(self, reference: str, section: str) -> bool:
         """Whether references alone lead from ``reference`` back to one of their own."""
-        seen = {reference}
-        node = self.value(_steps(reference))
-        while isinstance(node, dict) and isinstance(node.get("$ref"), str):
-            if self.version != "3.0" and len(node) > 1:
-                return False
-            if node["$ref"] in seen:
-                return True
-            seen.add(node["$ref"])
-            if not self._is_component(_steps(node["$ref"]), section):
-                return False
-            node = self.value(_steps(node["$ref"]))
-        return False
-
-
-def unique(name: str, taken: set[str], longest: int | None = None) -> str:
-    """``name``, with a number after it when it is taken, in at most ``longest`` characters."""
-    number, made = 2, name
-    while made in taken:
-        after = f"_{number}"
-        made, number = name[: None if longest is None else longest - len(after)] + after, number + 1
-    return made
+        seen: dict[str, None] = {}
+        is_circle: bool | None = None
+        while is_circle is None:
+            if reference in self._leads_nowhere:
+                is_circle = self._leads_nowhere[reference]
+            elif reference in seen:
+                is_circle = True
+            elif not self._is_component(_steps(reference), section):
+                is_circle = False
+            else:
+                seen[reference] = None
+                node = self.value(_steps(reference))
+                is_end = not isinstance(node, dict) or not isinstance(node.get("$ref"), str)
+                if is_end or (self.version != "3.0" and len(node) > 1):
+                    is_circle = False
+                else:
+                    reference = node["$ref"]
+        self._leads_nowhere |= dict.fromkeys(seen, is_circle)
+        return is_circle
 
 
 def _steps(reference: str) -> list[str]:

@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from ib_mcp.openapi.repair import bodies, parameters, security
-from ib_mcp.openapi.repair.context import MISSING, Context, unique
+from ib_mcp.openapi.repair.context import MISSING, Context, Names
 from ib_mcp.openapi.repair.kinds import as_list, as_object, copied, of_kind, said
 from ib_mcp.openapi.rules import Place
 
@@ -48,7 +48,7 @@ def paths(node: Any, context: Context, schemes: frozenset[str]) -> dict[str, Any
     """The ``paths`` of a document."""
     made: dict[str, Any] = {}
     shapes: dict[str, str] = {}
-    ids: set[str] = set()
+    ids = Names(longest=_LONGEST_ID)
     for path, item in as_object(node, ("paths",), context).items():
         if path.startswith("x-"):
             made[path] = item
@@ -102,7 +102,7 @@ def _item(key: str, path: str, item: Any, context: Context) -> tuple[dict[str, A
     return made, operations
 
 
-def _operation(one: Operation, context: Context, schemes: frozenset[str], ids: set[str]) -> dict[str, Any]:
+def _operation(one: Operation, context: Context, schemes: frozenset[str], ids: Names) -> dict[str, Any]:
     node, at = one.node, one.at
     if not isinstance(node, dict):
         context.note("operation-empty", at, said(node))
@@ -148,7 +148,7 @@ def _own_first(
     return [*own, *((node, at) for node, at in inherited if key(node) not in given)]
 
 
-def _id(given: Any, one: Operation, context: Context, ids: set[str]) -> str:
+def _id(given: Any, one: Operation, context: Context, ids: Names) -> str:
     name = given if isinstance(given, str) and given.strip() else ""
     if not name:
         words = re.findall(r"[A-Za-z0-9]+", f"{one.method} {one.path}")
@@ -159,12 +159,10 @@ def _id(given: Any, one: Operation, context: Context, ids: set[str]) -> str:
         if allowed != name:
             context.note("operation-id-invalid", (*one.at, "operationId"), f"{name[:60]} as {allowed}")
             name = allowed
-    if name in ids:
-        numbered = unique(name, ids, _LONGEST_ID)
+    numbered = ids.give(name)
+    if numbered != name:
         context.note("operation-id-repeated", (*one.at, "operationId"), f"{name} as {numbered}")
-        name = numbered
-    ids.add(name)
-    return name
+    return numbered
 
 
 def servers(node: Any, at: Place, context: Context) -> list[dict[str, Any]]:

@@ -7,14 +7,16 @@ from typing import Any
 from ib_mcp.openapi.repair import values
 from ib_mcp.openapi.repair.context import MISSING, Context
 
+_MOST_PARTS = 500
+
 
 def required(schemas: dict[str, Any], context: Context) -> None:
     """Take names off ``required`` that no part of a schema describes."""
     for schema, at in context.required:
         known = _described(schema, schemas)
-        kept = [name for name in schema["required"] if name in known]
+        kept = [name for name in schema["required"] if known is None or name in known]
         for name in schema["required"]:
-            if name not in known:
+            if name not in kept:
                 context.note("required-unknown", (*at, "required"), name)
         if kept:
             schema["required"] = kept
@@ -22,8 +24,8 @@ def required(schemas: dict[str, Any], context: Context) -> None:
             del schema["required"]
 
 
-def _described(schema: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
-    """The names of the properties in ``schema`` and everything that it is composed of."""
+def _described(schema: dict[str, Any], schemas: dict[str, Any]) -> set[str] | None:
+    """The names of the properties in ``schema`` and everything that it is composed of; None for too many parts."""
     found: set[str] = set()
     seen: set[int] = set()
     waiting: list[Any] = [schema]
@@ -31,6 +33,8 @@ def _described(schema: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
         part = waiting.pop()
         if not isinstance(part, dict) or id(part) in seen:
             continue
+        if len(seen) == _MOST_PARTS:
+            return None
         seen.add(id(part))
         found |= part.get("properties", {}).keys()
         waiting += [one for key in ("allOf", "anyOf", "oneOf") for one in part.get(key, ())]
