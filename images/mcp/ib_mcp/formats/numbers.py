@@ -49,6 +49,11 @@ def plain(value: Decimal | None) -> int | float | str | None:
     return near if Decimal(repr(near)) == value else format(value, "f")
 
 
+def shown(value: Decimal) -> str:
+    """``value`` in a sentence: without an exponent and without zeros that say nothing."""
+    return format(value.normalize(), "f")
+
+
 def cents(value: Decimal | None) -> Decimal | None:
     """A sum of ours, rounded to two places."""
     return None if value is None else round(value, 2)

@@ -12,7 +12,8 @@ from ib_mcp.formats.numbers import decimal
 from ib_mcp.formats.text import untrusted
 from ib_mcp.tools.arguments import Account, Text
 from ib_mcp.tools.base import Answer, order_tool
-from ib_mcp.tools.order_facts import mode_of, order_in, seen_of, standing_order
+from ib_mcp.tools.modes import mode_of
+from ib_mcp.tools.order_facts import order_in, seen_of, standing_order
 from ib_mcp.tools.preview_order import ticketed
 from ib_mcp.trading import modification, preview
 from ib_mcp.trading.contract_rules import problems

@@ -13,23 +13,14 @@ from ib_mcp.formats.text import untrusted
 from ib_mcp.gather import gather
 from ib_mcp.market.contract import Contract
 from ib_mcp.portfolio import order as orders
+from ib_mcp.tools.modes import mode_of
 from ib_mcp.tools.order_market import if_told, market_of
 from ib_mcp.trading import contract_rules, modification, what_if
 from ib_mcp.trading.contract_rules import ContractRules
 from ib_mcp.trading.order import Algo, Order
 from ib_mcp.trading.preview import Seen
 from ib_mcp.trading.tickets import Ticket
-from ibkr.errors import IbError, InvalidRequest, UpstreamError, UpstreamTimeout
-
-
-async def mode_of(context: ToolContext, account: str) -> str:
-    """``paper``, ``live`` or ``unknown``: of the gateway that has the account."""
-    gateways = context.guard.each()
-    name = next((name for name in gateways if context.guard.lists(name, account)), next(iter(gateways)))
-    try:
-        return (await gateways[name].status()).mode
-    except IbError:
-        return "unknown"
+from ibkr.errors import InvalidRequest, UpstreamError, UpstreamTimeout
 
 
 async def rules_of(context: ToolContext, order: Order, order_id: str | None = None) -> ContractRules:
@@ -154,8 +145,9 @@ async def standing_order(context: ToolContext, account: str, order_id: str) -> d
             f"IBKR knows no order {order_id} in {account} in this session.",
             action="Take an order_id from get_account_orders.",
         )
-    if orders.state(body["order_status"]) == "finished":
-        raise InvalidRequest(f"Order {order_id} is {body['order_status']}.", action="Preview a new order.")
+    status = str(body["order_status"])
+    if orders.state(status) == "finished" or status in ("PendingCancel", "PreCancelled"):
+        raise InvalidRequest(f"Order {order_id} is {status}.", action="Preview a new order where one is wanted.")
     return body
 
 

@@ -1,23 +1,20 @@
-"""Reading tools about orders; all need the brokerage session."""
+"""The orders of an account; needs the brokerage session."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.bodies import objects
 from ib_mcp.formats.numbers import figure
 from ib_mcp.formats.tables import compact, cut, pick
-from ib_mcp.formats.text import untrusted
 from ib_mcp.formats.times import iso_compact, iso_ms
 from ib_mcp.portfolio import order as orders
 from ib_mcp.tools.arguments import Account, Cursor, Limit, Text
 from ib_mcp.tools.base import Answer, read_tool
+from ib_mcp.tools.modes import mode_of
 from ib_mcp.tools.row_contracts import Described, conids_of, described, left_out_note, readable, symbol_of, unreadable
 from ib_mcp.tools.row_filter import about, none_about
-from ibkr.errors import InvalidRequest, UpstreamError
 
 _ORDER = (
     "order_id",
@@ -74,7 +71,8 @@ async def get_account_orders(
         kept = about(symbol, kept, known)
     shown, more = cut(kept, cursor, limit)
     rows = compact(_ORDER, (_order(row, known) for row in shown), more, kept=2)
-    answer: Answer = {"account": chosen, "age_ms": reply.age_ms, "orders": rows}
+    mode = await mode_of(context, chosen)
+    answer: Answer = {"mode": mode, "account": chosen, "age_ms": reply.age_ms, "orders": rows}
     answer |= known.note | found.left_out | unreadable(broken, known)
     if symbol is not None and not kept:
         answer |= none_about(symbol, "orders" if status == "all" else "working orders")
@@ -115,62 +113,3 @@ def _order(row: dict[str, Any], known: Described) -> list[Any]:
         iso_ms(row.get("lastExecutionTime_r")) or iso_compact(row.get("lastExecutionTime")),
         pick(row, "acct", "account"),
     ]
-
-
-@read_tool("Order Monitoring")
-async def get_order_status(
-    context: ToolContext, order_id: Annotated[Text, Field(pattern=r"^\d{1,20}$")], account: Account = None
-) -> Answer:
-    """Where one order of today stands."""
-    chosen = None if account is None else await context.accounts.resolve(account)
-    try:
-        body = (await context.guard.call("get_order_status", account=chosen, path={"orderId": order_id})).object
-    except UpstreamError as error:
-        if error.status != 503:
-            raise
-        # IBKR's way to say that it has no such order, as for orders of other accounts and earlier sessions.
-        raise _unknown(order_id) from error
-    if body.get("error") or not body.get("order_status"):
-        raise _unknown(order_id)
-    known = await described(context, conids_of(body))
-    size, prices = orders.size(body), orders.prices(body)
-    figures = {
-        "quantity": size.quantity,
-        "filled": size.filled,
-        "cash_quantity": size.cash_quantity,
-        "cash_currency": size.cash_currency,
-        "filled_in": size.filled_in,
-        "currency": body.get("currency"),
-        "price_unit": known.unit(body),
-        "limit": prices.limit,
-        "stop": prices.stop,
-        "trail": prices.trail,
-        "average_price": figure(pick(body, "average_price")),
-        "time_in_force": body.get("tif"),
-        "account": body.get("account"),
-    }
-    if size.cash_quantity is None and size.quantity == 0:
-        # IBKR tells no cash quantity here.
-        figures |= {"quantity": None, "note": "The order may be for an amount of money: see get_account_orders."}
-    return {
-        "order_id": order_id,
-        "status": body["order_status"],
-        "state": orders.state(body["order_status"]),
-        "symbol": symbol_of(body, known),
-        "conid": figure(body.get("conid")),
-        "class": pick(body, "sec_type"),
-        "description": untrusted(pick(body, "order_status_description", "order_description")),
-        "order": untrusted(pick(body, "order_description_with_contract", "order_description")),
-        "side": orders.side(body.get("side")),
-        "type": body.get("order_type"),
-        **{name: value for name, value in figures.items() if value is not None},
-        "can_cancel": body.get("cannot_cancel_order") is not True,
-        **known.note,
-    }
-
-
-def _unknown(order_id: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"IBKR knows no order {order_id} of the selected account in this session.",
-        action="Take an order_id from get_account_orders.",
-    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ib_mcp.formats.numbers import shown
 from ib_mcp.formats.times import iso
 from ib_mcp.trading.contract_rules import ContractRules, is_fraction
 from ib_mcp.trading.order import Order
@@ -71,9 +72,9 @@ def _of_limit(order: Order, market: Market, reference: Decimal) -> Iterable[str]
         return
     if opposite is not None and (limit - opposite) * order.sign >= 0:
         beyond = "at or above the ask" if order.sign > 0 else "at or below the bid"
-        yield f"The limit {limit:f} is {beyond}, {opposite:f}: it would be filled at once."
+        yield f"The limit {shown(limit)} is {beyond}, {shown(opposite)}: it would be filled at once."
     if away := _far(limit, reference):
-        yield f"The limit {limit:f} is {away} the market, {reference:f}."
+        yield f"The limit {shown(limit)} is {away} the market, {shown(reference)}."
 
 
 def _of_stop(order: Order, reference: Decimal) -> Iterable[str]:
@@ -82,9 +83,9 @@ def _of_stop(order: Order, reference: Decimal) -> Iterable[str]:
     # A stop is triggered by a market that runs away, "if touched" by one that comes.
     runs = -1 if order.type.name in ("mit", "lit") else 1
     if (order.stop - reference) * order.sign * runs <= 0:
-        yield f"The market is at {reference:f}: the stop {order.stop:f} would be triggered at once."
+        yield f"The market is at {shown(reference)}: the stop {shown(order.stop)} would be triggered at once."
     elif away := _far(order.stop, reference):
-        yield f"The stop {order.stop:f} is {away} the market, {reference:f}."
+        yield f"The stop {shown(order.stop)} is {away} the market, {shown(reference)}."
 
 
 def _far(price: Decimal, reference: Decimal) -> str:
@@ -128,9 +129,9 @@ def of_position(order: Order, held: Decimal | None) -> Iterable[str]:
     after = held + order.sign * size
     if order.side == "SELL" and after < 0:
         what = "writes options" if order.contract.is_option else "sells short"
-        yield f"{size:f} are sold and {max(held, Decimal(0)):f} held: this {what} ({after:f} after it)."
+        yield f"{shown(size)} are sold and {shown(max(held, Decimal(0)))} held: this {what} ({shown(after)} after it)."
     elif order.side == "BUY" and held < 0 < after:
-        yield f"This turns a short position of {held:f} into a long one of {after:f}."
+        yield f"This turns a short position of {shown(held)} into a long one of {shown(after)}."
     if kind in ("OPT", "FOP") and order.side == "SELL" and after < 0:
         yield "Options that are written can lose more than they bring."
 
@@ -146,7 +147,7 @@ def of_order(order: Order, rules: ContractRules) -> Iterable[str]:
     step = rules.usual_step
     is_odd = order.quantity is not None and step is not None and step > 1 and order.quantity % step != 0
     if is_odd and order.contract.currency != "USD" and order.contract.kind == "STK" and step is not None:
-        yield f"IBKR counts {order.symbol} in steps of {step:f}; where lots are traded, another quantity is refused."
+        yield f"IBKR counts {order.symbol} in steps of {shown(step)}: another quantity may be refused."
     if order.tif == "GTC":
         yield "IBKR ends a GTC order with the quarter after the current one."
 

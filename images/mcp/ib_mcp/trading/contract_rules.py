@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any
+from typing import Any, get_args
 
 from ib_mcp.formats.bodies import listed_in, objects
 from ib_mcp.formats.numbers import decimal
 from ib_mcp.formats.text import untrusted
 from ib_mcp.trading.order import Order
-from ib_mcp.trading.order_types import BY_RULE
+from ib_mcp.trading.order_types import BY_RULE, Tif
 
 _ONE = Decimal(1)
 # IBKR's marks behind a time in force that are no types of orders.
@@ -133,7 +133,8 @@ def _tif_problems(order: Order, rules: ContractRules) -> Iterable[str]:
     if not rules.tifs:
         return
     if order.tif not in rules.tifs:
-        yield f"IBKR takes no {order.tif} for {order.symbol}; it takes {', '.join(rules.tifs)}."
+        known = [tif for tif in get_args(Tif) if tif in rules.tifs]
+        yield f"IBKR takes no {order.tif} for {order.symbol}; it takes {', '.join(known)}."
     elif rules.tifs[order.tif] and order.type.rule not in rules.tifs[order.tif]:
         fitting = _words(rules.tifs[order.tif])
         yield f"{order.tif} is not taken with a {order.type.words} order, only with {fitting}."

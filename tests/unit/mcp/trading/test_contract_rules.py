@@ -59,7 +59,7 @@ def test_what_the_rules_allow(order: Make, words: dict[str, Any]) -> None:
         ({"type": "market", "outside_hours": True}, "not taken outside regular hours; only limit, stop_limit are"),
         ({"type": "stop", "stop": 250, "tif": "IOC"}, "IOC is not taken with a stop order, only with market, limit"),
         ({"type": "market", "tif": "OPG"}, "OPG is not taken with a market order"),
-        ({"limit": 1, "tif": "PAX"}, "takes no PAX for AAPL; it takes IOC, GTC, OPG, DAY, OVT, OND"),
+        ({"limit": 1, "tif": "PAX"}, "takes no PAX for AAPL; it takes DAY, GTC, IOC, OPG, OVT, OND"),
         ({"type": "stop", "stop": 250, "quantity": "1.5"}, "in whole units of 1; give 1 or 2"),
         ({"type": "stop", "stop": 250, "quantity": "0.5"}, "the least is 1"),
         ({"type": "market", "quantity": "0.00005"}, "in steps of 0.0001; the least is 0.0001"),
