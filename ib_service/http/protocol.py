@@ -11,8 +11,9 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from ib_service.http.joined import Joined
 from ib_service.http.limits import Connections, Limits
 from ibkr.errors import IbError, InvalidRequest, PacingLimited
 
@@ -118,7 +119,10 @@ class BoundedHttp(HttpToolsProtocol):
             # Longer ones are no number that a body could have, and Python refuses to read them.
             if name == b"content-length" and len(value) > 18:
                 self._stop_parsing(400)
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            self._watch_answer(self.cycle)
         self._phase = "body"
         self._fed = 0
         if len(self.pipeline) > self.peers.limits.pipelined:
@@ -138,12 +142,19 @@ class BoundedHttp(HttpToolsProtocol):
             self._stop_timer()
         super().on_message_complete()
 
-    def on_response_complete(self) -> None:
-        # What nobody read of the request would be kept as long as the connection.
-        self.cycle.body = bytearray()
-        super().on_response_complete()
-        if self._is_spare:
-            self.transport.close()
+    def _watch_answer(self, cycle: RequestResponseCycle) -> None:
+        pieces = Joined(self.transport, self.loop)
+
+        def complete() -> None:
+            pieces.flush()
+            # What nobody read of the request would be kept as long as the connection.
+            cycle.body = bytearray()
+            self.on_response_complete()
+            if self._is_spare:
+                self.transport.close()
+
+        cycle.transport = pieces  # type: ignore[assignment]
+        cycle.on_response = complete
 
     def handle_websocket_upgrade(self) -> None:
         self._phase = "none"

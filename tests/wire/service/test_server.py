@@ -22,7 +22,8 @@ GET = b"GET /%s HTTP/1.1\r\nhost: a\r\n\r\n"
 
 
 class App:
-    """Answers ``/healthz`` at once, ``/large`` with 64 MiB, ``/body`` after the body, all else when ``go`` is set."""
+    """Answers ``/healthz`` at once, ``/large`` with 64 MiB, ``/body`` after the body, ``/echo`` with it, ``/stream`` in
+    two parts, the second when ``go`` is set, and all else when it is."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
@@ -32,15 +33,24 @@ class App:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         content = b"ok"
         self.asked += 1
-        if scope["path"] == "/body":
+        if scope["path"] in ("/body", "/echo"):
             message = await receive()
+            sent = message.get("body", b"")
             while message.get("more_body"):
                 message = await receive()
+                sent += message.get("body", b"")
+            content = sent if scope["path"] == "/echo" else content
             if message["type"] == "http.disconnect":
                 self.left.set()
                 return
         elif scope["path"] == "/large":
             content = b"a" * 64 * 1024 * 1024
+        elif scope["path"] == "/stream":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]})
+            await send({"type": "http.response.body", "body": b"one", "more_body": True})
+            await self.go.wait()
+            await send({"type": "http.response.body", "body": b"two"})
+            return
         elif scope["path"] != "/healthz":
             await self.go.wait()
         await send(
@@ -170,6 +180,28 @@ async def test_a_head_as_large_as_allowed_is_served_with_its_body_and_the_next_r
         assert await status(served) == 200
         await served.readexactly(2)
         assert await status(served) == 200
+
+
+async def test_requests_that_wait_for_their_turn_keep_their_bodies() -> None:
+    async with serving() as (_, connect):
+        asking = b"".join(
+            b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+            for body in (b"first", b"second", b"third")
+        )
+        served = await connect(asking)
+        for body in (b"first", b"second", b"third"):
+            assert await status(served) == 200
+            assert await served.readexactly(len(body)) == body
+
+
+async def test_the_beginning_of_a_stream_waits_for_nothing() -> None:
+    async with serving() as (app, connect):
+        served = await connect(GET % b"stream")
+        async with asyncio.timeout(10):
+            assert await status(served) == 200
+            assert await served.readexactly(3) == b"one"
+            app.go.set()
+            assert await served.readexactly(3) == b"two"
 
 
 async def test_a_queue_of_pipelined_requests_is_refused() -> None:
