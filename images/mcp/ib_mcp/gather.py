@@ -12,6 +12,10 @@ T = TypeVar("T")
 
 async def gather(jobs: Iterable[Awaitable[T]]) -> list[T]:
     """The results in the order of ``jobs``. The first failure ends the others and is raised as it is."""
+    jobs = list(jobs)
+    if len(jobs) < 2:
+        # Mostly there is nothing to ask, or one thing.
+        return [await job for job in jobs]
     results: dict[int, T] = {}
 
     async def run(place: int, job: Awaitable[T]) -> None:

@@ -62,7 +62,7 @@ def with_body(request: ApiRequest, content: bytes) -> ApiRequest:
         given, body = _read_object(content)
     _check_required(endpoint, dict(request.query), given)
     _check_limits(endpoint, dict(request.query), given)
-    return replace(request, body=body)
+    return request if body is None else replace(request, body=body)
 
 
 def _read_query(raw: bytes) -> tuple[tuple[str, str], ...]:

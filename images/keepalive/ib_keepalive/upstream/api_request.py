@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from urllib.parse import quote
 
+from ib_service.http.urls import query_of
 from ibkr.operation import Operation
 
 PREFIX = "/v1/api"
@@ -29,7 +29,7 @@ class ApiRequest:
     @property
     def target(self) -> str:
         """Path and query as sent to the gateway."""
-        query = "&".join(f"{quote(name, safe='')}={quote(value, safe=',:@')}" for name, value in self.query)
+        query = query_of(self.query)
         return f"{PREFIX}{self.path}?{query}" if query else PREFIX + self.path
 
     def argument(self, name: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from fastmcp.server.auth import TokenVerifier
 from starlette.routing import Route
@@ -54,6 +55,8 @@ class HashedBearer(TokenVerifier):
         return await self._issuer.find(token) if found is None and self._issuer else found
 
 
+# Making one takes as long as all the rest of the check.
+@lru_cache(maxsize=256)
 def _granted(shown: str, token: Token) -> GrantedToken:
     return GrantedToken.model_construct(
         token=shown,

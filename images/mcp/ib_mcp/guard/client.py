@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import anyio
 
 from ib_mcp.formats.numbers import parse_json
 from ib_mcp.guard.transport import Answer, NotSent, Send
+from ib_service.http.urls import query_of
 from ibkr import catalogue
 from ibkr.errors import (
     IbError,
@@ -252,7 +253,7 @@ class GuardClient:
         if body is not None:
             content = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
-        url = f"{self._base_url}{path}?{urlencode(query)}" if query else f"{self._base_url}{path}"
+        url = f"{self._base_url}{path}?{query_of(query.items())}" if query else f"{self._base_url}{path}"
         return await self._request(method, url, headers, content)
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fastmcp import FastMCP
-from fastmcp.tools.base import Tool, ToolResult
+from fastmcp.tools.base import Tool
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.streamable_http import check_accept_headers
 from mcp.shared.inbound import MCP_PARAM_HEADER_PREFIX
@@ -104,10 +104,13 @@ class FastPath:
         return Call(number, name, params.get("arguments") or {}, version, client)
 
     async def answer(self, call: Call, scope: Scope, send: Send) -> None:
-        result = _wire(await self._calls.answer(call.tool, call.arguments, self._calls.agents.of(scope, call.client)))
+        answer = await self._calls.answer(call.tool, call.arguments, self._calls.agents.of(scope, call.client))
+        # As ``CallToolResult`` is written.
+        result: dict[str, Any] = {"content": answer.content, "isError": answer.is_error}
         if call.is_modern:
             result |= {"resultType": "complete", "_meta": self._server_info}
-        content = to_json({"jsonrpc": "2.0", "id": call.id, "result": result})
+        message = {"jsonrpc": "2.0", "id": call.id, "result": result}
+        content = to_json(message, by_alias=True, exclude_none=True)
         headers = [(b"content-length", b"%d" % len(content)), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
@@ -149,11 +152,3 @@ def _takes_json(accept: bytes) -> bool:
 def _names_headers(tool: Tool) -> bool:
     """Whether arguments of the tool have to be repeated in headers, which the library compares."""
     return b'"x-mcp-header"' in to_json(tool.parameters)
-
-
-def _wire(answer: ToolResult) -> dict[str, Any]:
-    """As ``CallToolResult`` is written."""
-    return {
-        "content": [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in answer.content],
-        "isError": answer.is_error,
-    }

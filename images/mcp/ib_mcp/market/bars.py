@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from ib_mcp.formats.bodies import objects
 from ib_mcp.formats.numbers import decimal, figure, plain
@@ -29,8 +29,7 @@ _DELAY_S = 900
 _SATURDAY = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """``start`` in epoch seconds; the figures as answers show them."""
 
     start: float
@@ -42,7 +41,7 @@ class Bar:
 
     @property
     def figures(self) -> tuple[Any, ...]:
-        return self.open, self.high, self.low, self.close, self.volume
+        return self[1:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,8 @@ def parse(body: dict[str, Any]) -> Bars:
         if start is None:
             unreadable.append(bars[-1] if bars else None)
             continue
-        first, high, low, last = (figure(row.get(name)) for name in "ohlc")
+        # Figures come as floats, which stay as they are.
+        first, high, low, last = [v if type(v) is float else figure(v) for v in map(row.get, "ohlc")]
         bars.append(Bar(start, first, high, low, last, _volume(row.get("v"), factor)))
     # IBKR's examples with the factor 1 have parts of a unit: then the unit is a lot.
     lots = factor == 1 and any(isinstance(bar.volume, float) for bar in bars)
@@ -127,9 +127,14 @@ def _volume(value: Any, factor: Decimal) -> Any:
 
 def when(bar: Bar, size: str, schedule: Schedule | None) -> str | None:
     """The time of a bar within the day; of a longer one the exchange's date of its first session, if known."""
+    return times([bar], size, schedule)[0]
+
+
+def times(bars: Iterable[Bar], size: str, schedule: Schedule | None) -> list[str | None]:
+    """As ``when`` of each."""
     if is_intraday(size) or schedule is None:
-        return iso(bar.start)
-    return schedule.session_day(bar.start).isoformat()
+        return [iso(bar.start) for bar in bars]
+    return [schedule.session_day(bar.start).isoformat() for bar in bars]
 
 
 def is_unfinished(

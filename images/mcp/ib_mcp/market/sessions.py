@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -60,6 +60,10 @@ class Schedule:
         """When trading of ``day`` ends, None where the schedule does not hold it."""
         windows = self.extended if extended else self.regular
         return max((window.closes for window in windows if window.day == day), default=None)
+
+    def opens_after(self, day: date) -> float:
+        """From when on a session that opens is that of a later day than ``day``, in epoch seconds."""
+        return datetime.combine(day, time(_EVENING), self.zone).timestamp()
 
     def session_day(self, opened: float) -> date:
         """The exchange's date of the session that opened then."""

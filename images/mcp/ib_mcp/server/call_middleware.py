@@ -161,8 +161,6 @@ async def _refused(tool: str, scope: str) -> NoReturn:
 def _once(answer: ToolResult) -> ToolResult:
     """Without the structured copy of the text: every client shows a model the text where there is no copy, and some
     show it both."""
-    if isinstance(answer, InputRequiredToolResult):
-        return answer
-    return ToolResult.model_construct(
-        content=answer.content, structured_content=None, meta=answer.meta, is_error=answer.is_error
-    )
+    if not isinstance(answer, InputRequiredToolResult):
+        answer.structured_content = None
+    return answer

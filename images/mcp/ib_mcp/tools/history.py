@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -69,6 +69,9 @@ class History:
 
     def when(self, bar: Bar) -> str | None:
         return bars.when(bar, self.size, self.schedule)
+
+    def times(self, found: Sequence[Bar]) -> list[str | None]:
+        return bars.times(found, self.size, self.schedule)
 
 
 @read_tool("Market Data")
@@ -148,15 +151,13 @@ class _Question:
     def _meant(self, found: Sequence[Bar], schedule: Schedule | None, end: bars.End | None) -> list[Bar]:
         kept = list(found)
         if schedule is not None and end is not None and end.day is not None:
-            kept = [each for each in kept if schedule.session_day(each.start) <= end.day]
+            later = schedule.opens_after(end.day)
+            kept = [each for each in kept if each.start < later]
         since = self.span.since
         if since is not None:
-            first = datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()
-            kept = [
-                each
-                for each in kept
-                if (schedule.session_day(each.start) >= since if schedule else each.start >= first)
-            ]
+            midnight = datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()
+            first = schedule.opens_after(since - timedelta(days=1)) if schedule else midnight
+            kept = [each for each in kept if each.start >= first]
         return kept[-self.span.newest :] if self.span.newest else kept
 
     def is_unfinished(self, history: History) -> bool:
@@ -187,7 +188,7 @@ async def _one(
         answer["omitted"] = f"what is older: IBKR gives {bars.MOST_BARS} bars at most; 'more' as end has them"
     if not picture:
         has_more = bool(omitted) or not history.is_whole
-        rows = ((history.when(each), *each.figures) for each in shown)
+        rows = ((time, *each.figures) for time, each in zip(history.times(shown), shown, strict=True))
         return answer | {
             "bars": table((*columns, *prices), rows, more=iso(shown[0].start) if has_more else None),
         }
@@ -196,7 +197,9 @@ async def _one(
     answer |= {"first_open": shown[0].open, "last_close": shown[-1].close}
     about = f"{contract.symbol}  {contract.name}  {history.unit or contract.currency}"
     title = f"{about}  {history.size} bars  {history.when(shown[0])} to {history.when(shown[-1])}"
-    candles = [chart.Candle(_label(history.when(each)), *each.figures) for each in shown]
+    candles = [
+        chart.Candle(_label(time), *each.figures) for time, each in zip(history.times(shown), shown, strict=True)
+    ]
     return with_picture(answer, await anyio.to_thread.run_sync(chart.draw, title, candles))
 
 
@@ -269,7 +272,10 @@ async def _several(
     if not histories:
         raise next(iter(problems.values()))
     closes = {
-        history.contract.symbol: {history.when(each): each.close for each in history.bars} for history in histories
+        history.contract.symbol: dict(
+            zip(history.times(history.bars), (each.close for each in history.bars), strict=True)
+        )
+        for history in histories
     }
     labels = sorted({label for line in closes.values() for label in line if label is not None})
     shown = labels if picture else labels[-limit:]

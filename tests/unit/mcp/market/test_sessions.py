@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -69,3 +69,12 @@ def test_a_session_has_the_date_of_its_exchange(zone: str, opened: str, day: str
 @pytest.mark.parametrize("body", [{}, {"exchange_time_zone": None}, {"exchange_time_zone": "Moon/Sea"}])
 def test_without_a_zone_there_is_no_schedule(body: dict[str, Any]) -> None:
     assert sessions.parse(body) is None
+
+
+@pytest.mark.parametrize("zone", ["US/Eastern", "Europe/London", "Australia/Sydney", "Asia/Tokyo"])
+def test_a_day_ends_where_a_session_that_opens_is_that_of_a_later_day(zone: str) -> None:
+    found = schedule(zone)
+    for hour in range(0, 24 * 366, 5):
+        opened = at("2026-01-01T00:30") + 3600 * hour
+        day = found.session_day(opened)
+        assert found.opens_after(day - timedelta(days=1)) <= opened < found.opens_after(day)
