@@ -1,6 +1,9 @@
-"""The login port: the landing page that shows the session's state, and the gateway's sign-in pages."""
+"""The login port: the landing page that shows the session's state, orders to approve, the gateway's sign-in pages."""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
 
 import httpx
 from starlette.requests import Request
@@ -10,18 +13,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ib_keepalive.http import hosts
 from ib_keepalive.http.asgi import CallerGone
 from ib_keepalive.login import pages
+from ib_keepalive.login.approvals import ApprovalPage
 from ib_keepalive.login.forward import Forwarder
 from ib_keepalive.login.paths import METHODS, TAKE_OVER, is_sign_in_path
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
+from ib_keepalive.trading.service import Trading
 from ibkr.errors import IbError
 from ibkr.wording import WORDS
 
 __all__ = ["create_login"]
 
 
-def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper: Keeper) -> ASGIApp:
-    """The ASGI app."""
+def create_login(
+    settings: KeepaliveSettings,
+    client: httpx.AsyncClient,
+    keeper: Keeper,
+    trading: Trading | None = None,
+    wall: Callable[[], float] = time.time,
+) -> ASGIApp:
+    """The ASGI app; with ``trading`` orders that wait for a person are approved here too."""
+    approvals = None if trading is None else ApprovalPage(trading, lambda: keeper.status().mode, wall)
     forwarder = Forwarder(
         client,
         settings.gateway_origin or settings.gateway_url,
@@ -36,11 +48,14 @@ def create_login(settings: KeepaliveSettings, client: httpx.AsyncClient, keeper:
         path = request.scope["path"]
         if path == "/" and request.method in ("GET", "HEAD"):
             keeper.tracker.watch()
-            return _page(pages.landing(WORDS[keeper.status().state]), 200)
+            where = None if approvals is None else approvals.path
+            return _page(pages.landing(WORDS[keeper.status().state], approvals=where), 200)
         if path == "/login-status" and request.method == "GET":
             return JSONResponse(login_status(keeper), headers={"Cache-Control": "no-store"})
         if path == TAKE_OVER and request.method == "POST":
             return await _take_over(keeper)
+        if approvals is not None and approvals.serves(path):
+            return await approvals.answer(request)
         if path == "/favicon.ico" and request.method == "GET":
             return Response(pages.ICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
         if not is_sign_in_path(request.scope["raw_path"]) or request.method not in METHODS:
@@ -108,8 +123,10 @@ def _refuse(request: Request, names: tuple[str, ...]) -> Response | None:
     is_link = request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
     if not is_link or "origin" in request.headers:
         return _page(pages.problem("Another web page sent this", "Start again from this port's own page."), 403)
-    # A link from elsewhere leads to the landing page only: one into the sign-in could end it for somebody else's user.
-    return None if request.scope["path"] == "/" else RedirectResponse("/", 303)
+    # A link from elsewhere leads to pages that only show something: one into the sign-in could end it for somebody
+    # else's user.
+    path = request.scope["path"]
+    return None if path == "/" or ApprovalPage.serves(path) else RedirectResponse("/", 303)
 
 
 def _page(document: str, status: int) -> Response:
