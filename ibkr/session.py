@@ -156,6 +156,24 @@ class PacingStatus(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class TradingStatus(_Section):
+    """Whether orders may be placed. ``mode``: the owner's; ``effective_mode``: what is carried out of it at present.
+
+    ``problem``: what keeps trading off against the owner's wish. ``stopped``: by whom (``by``), why (``reason``) and
+    when (``at``, epoch s) it was stopped. ``unknown``: orders of which it is not known whether they stand at IBKR;
+    ``pending_approvals``: orders that wait for a person's word, given at ``approval_url``.
+    """
+
+    mode: str = "off"
+    effective_mode: str = "off"
+    problem: str | None = None
+    stopped: dict[str, Any] | None = None
+    unknown: int | None = None
+    pending_approvals: int | None = None
+    approval_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The body of ``GET /status``. Times are epoch seconds. Never an account number, user name or cookie."""
 
@@ -173,6 +191,7 @@ class Status:
     sign_in: SignInStatus = field(default_factory=SignInStatus)
     policy: PolicyStatus = field(default_factory=PolicyStatus)
     pacing: PacingStatus = field(default_factory=PacingStatus)
+    trading: TradingStatus = field(default_factory=TradingStatus)
     schema: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -201,6 +220,7 @@ class Status:
                 sign_in=SignInStatus.read(body.get("sign_in")),
                 policy=PolicyStatus.read(body.get("policy")),
                 pacing=PacingStatus.read(body.get("pacing")),
+                trading=TradingStatus.read(body.get("trading")),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"/status cannot be read: {error!r}") from error

@@ -21,10 +21,11 @@ from ib_keepalive.trading.routes import TradingRoutes
 from ib_keepalive.trading.service import Trading
 from ib_simulator.app import Simulator
 from ibkr import catalogue
-from support.guard import Guarded, Session, guarded_in_process
+from support.guard import Guarded, Session, guarded, guarded_in_process
 from support.inline import Inline
-from support.simulator import AAPL, PAPER
+from support.simulator import AAPL, IBM, PAPER, SPY
 
+STOCKS = {"AAPL": AAPL, "IBM": IBM, "SPY": SPY}
 APPROVER = "approver-secret-of-tests"
 QUESTIONS = 'questions = ["o163", "o354", "o383", "o451", "o403", "o10331", "o10151"]\n'
 PAPER_POLICY = f'mode = "paper"\napproval = "none"\n{QUESTIONS}'
@@ -39,9 +40,9 @@ class ToldFacts:
             is_paper=True,
             accounts=frozenset({PAPER}),
             base="USD",
-            instruments={AAPL: Instrument(AAPL, "AAPL", "STK", "USD")},
-            prices={AAPL: Price(0.0, Decimal(200), Decimal(200), Decimal(200))},
-            positions={AAPL: Decimal(1000)},
+            instruments={conid: Instrument(conid, symbol, "STK", "USD") for symbol, conid in STOCKS.items()},
+            prices={conid: Price(0.0, Decimal(200), Decimal(200), Decimal(200)) for conid in STOCKS.values()},
+            positions=dict.fromkeys(STOCKS.values(), Decimal(1000)),
             pending=(),
         )
     )
@@ -87,6 +88,11 @@ class Traded:
             f"/trading/tickets/{ticket}/submit", json={}, headers={"ib-caller": caller, **more}
         )
 
+    async def raw(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """A call of IBKR's own API below the account's path, or of any with a slash before it."""
+        where = path if path.startswith("/") else f"/iserver/account/{PAPER}/{path}"
+        return await self.client.request(method, f"/v1/api{where}", **more)
+
     async def watch(self) -> None:
         """Ask for the price, so that IBKR has no question about an order near it."""
         response = await self.g.get(f"/iserver/marketdata/snapshot?conids={AAPL}&fields=31")
@@ -109,12 +115,18 @@ def order(**changes: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def traded(
-    broker: Simulator, directory: Path, policy: str = PAPER_POLICY, session: Session | None = None
+    broker: Simulator,
+    directory: Path,
+    policy: str = PAPER_POLICY,
+    session: Session | None = None,
+    *,
+    on_sockets: bool = False,
 ) -> AsyncIterator[Traded]:
-    """``directory`` holds what outlives a restart, the policy too."""
+    """``directory`` holds what outlives a restart, the policy too. ``on_sockets``: in real time, with a real thread."""
     (directory / "policy.toml").write_text(policy)
     facts = ToldFacts()
-    async with guarded_in_process(broker.app, session, wall=broker.clock.now) as g:
+    before = guarded if on_sockets else guarded_in_process
+    async with before(broker.app, session, wall=broker.clock.now) as g:
         trading = Trading(
             PolicyFile(directory / "policy.toml"),
             directory,
@@ -122,8 +134,9 @@ async def traded(
             operations=catalogue.load(),
             facts=facts,
             wall=broker.clock.now,
-            approval_url=lambda ticket: f"https://localhost:5443/approve/{ticket}",
-            executor=Inline(),
+            status=g.session.status,
+            approval_url="https://localhost:5443/",
+            executor=None if on_sockets else Inline(),
         )
         g.guard.orders = TradingRoutes(trading, Token(APPROVER))
         await trading.open()

@@ -142,7 +142,7 @@ class Troubled:
         guard, pacer = self.keepalive.guard, self.keepalive._pacer
         if guard.busy or pacer.running or pacer.waiting:
             yield f"{guard.busy} requests are under way after everybody left"
-        _, memory = guard._sessions.observe()
+        _, memory = guard.sessions.observe()
         if memory.lines.in_use:
             yield f"{memory.lines.in_use} market-data lines are in use by nobody"
         if len(lines_of(self.broker.session.memory)) > 100:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -13,12 +14,15 @@ from starlette.types import ASGIApp
 
 from ib_keepalive.control import create_control
 from ib_keepalive.guard import Guard
+from ib_keepalive.guard.auth import Token
 from ib_keepalive.login import create_login
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.pacing.pacer import Pacer
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.trading.policy import PolicyFile, WriteSwitch
+from ib_keepalive.trading.routes import TradingRoutes
+from ib_keepalive.trading.service import Trading
 from ib_keepalive.upstream.connections import open_client, open_transport
 from ibkr import catalogue
 
@@ -27,7 +31,7 @@ class Keepalive:
     """``data``, ``login`` and ``control`` are ASGI apps; ``async with`` runs the keeper behind them.
 
     Build it inside a running event loop. ``transport`` stands in for the sockets to the gateway, ``wall`` for the
-    calendar's clock (epoch seconds).
+    calendar's clock (epoch seconds), ``executor`` for the thread that waits for the disk.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Keepalive:
         settings: KeepaliveSettings,
         transport: httpx.AsyncBaseTransport | None = None,
         wall: Callable[[], float] = time.time,
+        executor: Executor | None = None,
     ) -> None:
         self.metrics = Metrics()
         transport = transport or open_transport(settings)
@@ -56,15 +61,31 @@ class Keepalive:
             listed=self.keeper.tracker.note_list,
             wall=wall,
         )
+        self.trading = Trading(
+            self.policy,
+            settings.trading_dir,
+            guard=self.guard,
+            operations=catalogue.load(),
+            status=self.keeper.status,
+            wall=wall,
+            approval_url=settings.login_hint,
+            executor=executor,
+        )
+        approver = settings.approver_token_file
+        self.guard.orders = TradingRoutes(
+            self.trading, None if approver is None else Token(approver.read_text("utf-8").strip())
+        )
         self.data: ASGIApp = self.guard
         self.login: ASGIApp = create_login(settings, self._client, self.keeper)
-        self.control: ASGIApp = create_control(settings, self.keeper, self.metrics, alive=self.is_alive)
+        self.control: ASGIApp = create_control(settings, self.keeper, self.metrics, self.trading, alive=self.is_alive)
         self._task: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._stack.push_async_callback(self._client.aclose)
         await self._stack.enter_async_context(self.guard)
+        await self.trading.open()
+        self._stack.push_async_callback(self.trading.close)
         self._task = asyncio.create_task(self.keeper.run(), name="keeper")
         self._stack.push_async_callback(self._stop)
         return self

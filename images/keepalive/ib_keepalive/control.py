@@ -1,8 +1,9 @@
-"""The control port: status, policy, requests to open the session, metrics and probes; no token."""
+"""The control port: status, policy, requests to open the session, stopping trading, metrics and probes; no token."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,19 +18,24 @@ from ib_keepalive.http.asgi import CallerGone, read_body
 from ib_keepalive.metrics import CONTENT_TYPE, Metrics
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
+from ib_keepalive.trading.routes import read_cancel_orders, read_reason
+from ib_keepalive.trading.service import Trading
 from ib_service import strict_json
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden
 
+# Whoever reaches this port is the owner's.
+_OWNER = "owner"
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
 def create_control(
-    settings: KeepaliveSettings, keeper: Keeper, metrics: Metrics, *, alive: Callable[[], bool]
+    settings: KeepaliveSettings, keeper: Keeper, metrics: Metrics, trading: Trading, *, alive: Callable[[], bool]
 ) -> ASGIApp:
     """The ASGI app; ``alive`` says whether the keeper is at work."""
 
     async def status(_: Request) -> Response:
-        return JSONResponse(keeper.status().to_json(), headers=_UNCACHED)
+        seen = replace(keeper.status(), trading=await trading.brief())
+        return JSONResponse(seen.to_json(), headers=_UNCACHED)
 
     async def reauthenticate(request: Request) -> Response:
         wish = await _read_json(request)
@@ -46,6 +52,17 @@ def create_control(
         keeper.tracker.set_policy(await _read_json(request))
         return JSONResponse({"policy": keeper.status().to_json()["policy"]}, headers=_UNCACHED)
 
+    async def trading_status(_: Request) -> Response:
+        return JSONResponse(await trading.status(), headers=_UNCACHED)
+
+    async def stop(request: Request) -> Response:
+        wish = await _read_json(request)
+        done = await trading.stop(_OWNER, read_reason(wish), cancel_orders=read_cancel_orders(wish))
+        return JSONResponse(done, headers=_UNCACHED)
+
+    async def start(_: Request) -> Response:
+        return JSONResponse(await trading.start(_OWNER), headers=_UNCACHED)
+
     async def show_metrics(_: Request) -> Response:
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 
@@ -60,6 +77,9 @@ def create_control(
             Route("/status", status),
             Route("/policy", policy, methods=["PUT"]),
             Route("/reauthenticate", reauthenticate, methods=["POST"]),
+            Route("/trading/status", trading_status),
+            Route("/trading/stop", stop, methods=["POST"]),
+            Route("/trading/start", start, methods=["POST"]),
             Route("/metrics", show_metrics),
             Route("/livez", livez),
             Route("/readyz", readyz),

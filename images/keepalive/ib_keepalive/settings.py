@@ -64,6 +64,15 @@ class KeepaliveSettings(BaseSettings):
         None,
         description="The owner's policy (TOML), read again whenever it is needed; without it no trading",
     )
+    trading_dir: Path | None = Field(
+        None,
+        description="Directory for the ledger of orders, the stop and the audit, which outlive a restart there; "
+        "without it nothing is traded",
+    )
+    approver_token_file: Path | None = Field(
+        None,
+        description="File with the secret that proves a person's approval of an order; without it none can be given",
+    )
     auto_reopen: bool = Field(
         False, description="Whether the keeper re-opens a lost brokerage session by itself, until PUT /policy says more"
     )
@@ -86,6 +95,18 @@ class KeepaliveSettings(BaseSettings):
                 ssl.create_default_context(cafile=str(value))
             except OSError as error:
                 raise ValueError(f"{value} is not a readable PEM file with certificates") from error
+        return value
+
+    @field_validator("approver_token_file")
+    @classmethod
+    def _check_approver(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                secret = value.read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"{value} cannot be read") from error
+            if len(secret) < 8:
+                raise ValueError(f"{value} must hold a secret of at least 8 characters")
         return value
 
     @field_validator("gateway_url", "gateway_origin")

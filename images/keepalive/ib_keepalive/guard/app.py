@@ -40,7 +40,7 @@ from ib_keepalive.http.asgi import (
     unless_gone,
 )
 from ib_keepalive.metrics import Metrics
-from ib_keepalive.pacing.deadline import read_deadline
+from ib_keepalive.pacing.deadline import DEFAULT_TURN_S, read_deadline
 from ib_keepalive.pacing.pacer import Pacer
 from ib_keepalive.pacing.shared_call import Caller
 from ib_keepalive.settings import KeepaliveSettings
@@ -57,7 +57,9 @@ log = structlog.get_logger("ib_keepalive.guard")
 
 _API = PREFIX.encode() + b"/"
 _TRADING = b"/trading/"
-# An order may wait for others, and IBKR may ask several questions about it.
+# An order may wait for others, of which one may be left open by who was asked about it; and IBKR may ask several
+# questions.
+_ORDER_TURN_S = 20.0
 _ORDER_WITHIN_S = 30.0
 SIGN_IN_HEADER = b"ib-sign-in"
 _MOST_REMEMBERED = 2048
@@ -192,9 +194,8 @@ class Guard:
         if own in FROM_STATUS or own in OPENING:
             return await self._answer_session(own)
         request = await self._read_request(scope, receive, headers, raw_path)
-        now = asyncio.get_running_loop().time()
-        deadline = read_deadline(headers.get(b"ib-deadline-ms"), now, request.endpoint.answers_within_s)
-        caller = Caller(_caller(scope, headers), deadline)
+        is_order = self.orders is not None and self.orders.serves(request.endpoint)
+        caller = _read_caller(scope, headers, request.endpoint.answers_within_s, is_order=is_order)
         sign_in = read_sign_in(headers.get(SIGN_IN_HEADER))
         if self.orders is not None and self.orders.serves(request.endpoint):
             refused = self.refuse(request.endpoint, sign_in)
@@ -214,8 +215,7 @@ class Guard:
     ) -> HttpReply:
         method: str = scope["method"]
         content = b"" if method == "GET" else await read_body(receive, headers.get(b"content-length"))
-        deadline = read_deadline(headers.get(b"ib-deadline-ms"), asyncio.get_running_loop().time(), _ORDER_WITHIN_S)
-        caller = Caller(_caller(scope, headers), deadline)
+        caller = _read_caller(scope, headers, _ORDER_WITHIN_S, is_order=True)
         sign_in = read_sign_in(headers.get(SIGN_IN_HEADER))
         refused = refuse_sign_in(sign_in, self.sessions.observe()[0].sign_in)
         if refused is not None:
@@ -313,10 +313,13 @@ class Guard:
         return replace(reply, headers=(*reply.headers, number))
 
 
-def _caller(scope: Scope, headers: Headers) -> str:
-    """Whom a request is for, in the fair queue: by its own word, else by its address."""
+def _read_caller(scope: Scope, headers: Headers, usual_s: float, *, is_order: bool) -> Caller:
+    """Whom a request is for, in the fair queue: by its own word, else by its address; and how long it waits."""
     name = headers.get(b"ib-caller", b"")[:_LONGEST_CALLER]
-    return name.decode("latin-1") if name else str((scope.get("client") or ("",))[0])
+    who = name.decode("latin-1") if name else str((scope.get("client") or ("",))[0])
+    turn_s = _ORDER_TURN_S if is_order else DEFAULT_TURN_S
+    now = asyncio.get_running_loop().time()
+    return Caller(who, read_deadline(headers.get(b"ib-deadline-ms"), now, usual_s, turn_s))
 
 
 async def _refuse_other(scope: Scope, receive: Receive, send: Send) -> None:

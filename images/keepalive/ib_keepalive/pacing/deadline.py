@@ -21,10 +21,10 @@ class Deadline:
     answer_by: float
 
 
-def read_deadline(header: bytes | None, now: float, usual_s: float) -> Deadline:
-    """From ``ib-deadline-ms``; without it a turn within 8 s and ``usual_s`` for the answer."""
+def read_deadline(header: bytes | None, now: float, usual_s: float, turn_s: float = DEFAULT_TURN_S) -> Deadline:
+    """From ``ib-deadline-ms``; without it a turn within ``turn_s`` and ``usual_s`` for the answer."""
     if header is None:
-        return Deadline(now + DEFAULT_TURN_S, now + DEFAULT_TURN_S + usual_s)
+        return Deadline(now + turn_s, now + turn_s + usual_s)
     if not header.isdigit() or len(header) > 9:
         raise InvalidRequest("The header ib-deadline-ms is not a number of milliseconds.")
     whole = min(int(header) / 1000, _LONGEST_S)

@@ -20,6 +20,7 @@ Work = Callable[[sqlite3.Connection], T]
 
 # How long an earlier process may still hold the file.
 _BUSY_S = 2.0
+_NOWHERE = "No directory is set for the ledger and the audit (IB_KEEPALIVE_TRADING_DIR)."
 
 
 class NotWritten(OperationForbidden):
@@ -39,14 +40,16 @@ class Database:
         self._version = version
         self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._connection: sqlite3.Connection | None = None
-        self.problem: str | None = "The order ledger is not open yet."
+        self.problem: str | None = "The order ledger is not open yet." if path is not None else _NOWHERE
 
     async def open(self) -> None:
         """Open the file or make it; ``problem`` tells whether that went well."""
-        await self._call(self._open)
+        if self._path is not None:
+            await self._call(self._open)
 
     async def close(self) -> None:
-        await self._call(self._close)
+        if self._path is not None:
+            await self._call(self._close)
         self._executor.shutdown(wait=True)
 
     async def change(self, work: Work[T], *, synced: bool = True) -> T:
@@ -71,9 +74,7 @@ class Database:
         return await asyncio.shield(done)
 
     def _open(self) -> None:
-        if self._path is None:
-            self.problem = "No directory is set for the ledger and the audit (IB_KEEPALIVE_TRADING_DIR)."
-            return
+        assert self._path is not None
         try:
             connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
@@ -143,7 +144,8 @@ class Database:
         return result
 
     def _opened_again(self) -> sqlite3.Connection:
-        self._open()
+        if self._path is not None:
+            self._open()
         if self._connection is None:
             raise NotWritten(self.problem or "")
         return self._connection

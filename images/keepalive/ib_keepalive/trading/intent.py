@@ -58,8 +58,8 @@ class OrderIntent:
 
     @property
     def client_order_ids(self) -> tuple[str, ...]:
-        """The ``cOID`` of each order that has one; the children of a bracket have none."""
-        return tuple(order["cOID"] for order in self.orders if "cOID" in order)
+        """The ``cOID`` of each new order that has one; the children of a bracket have none."""
+        return tuple(order["cOID"] for order in self.orders if "cOID" in order) if self.kind == "place" else ()
 
     def with_client_order_ids(self, make: Callable[[], str]) -> OrderIntent:
         """The same with a ``cOID`` for each order that may have one: by it an order is found again."""

@@ -17,6 +17,7 @@ from ib_keepalive.pacing.shared_call import Caller
 from ib_keepalive.trading.audit import Audit
 from ib_keepalive.trading.desk import Desk, FactsReader
 from ib_keepalive.trading.exchange import Exchange
+from ib_keepalive.trading.fact_finder import FactFinder
 from ib_keepalive.trading.flow import OrderFlow
 from ib_keepalive.trading.ledger import Entry, Ledger
 from ib_keepalive.trading.look_up import LookUp
@@ -30,15 +31,17 @@ from ib_keepalive.upstream.api_request import ApiRequest
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, OperationForbidden
 from ibkr.operation import Operation
+from ibkr.session import Status, TradingStatus
 
 _ORDERS = frozenset({"place_orders", "modify_order", "cancel_order", "answer_order_question"})
 _CANCEL_WITHIN_S = 30.0
 
 
 class Trading:
-    """``async with`` opens the ledger and looks up what was left unknown. ``facts`` reads what the limits have to know.
+    """``open`` it before use. ``directory`` holds ledger, stop and audit; without one nothing is traded.
 
-    ``directory`` holds ledger, kill switch and audit; without one nothing is traded. ``executor``: see ``Database``.
+    ``status``: the keeper's view. ``approval_url``: where people approve orders, or how they come there. ``facts``
+    reads what the limits have to know, by default of IBKR; ``executor``: see ``Database``.
     """
 
     def __init__(
@@ -48,11 +51,13 @@ class Trading:
         *,
         guard: Guard,
         operations: Catalogue,
-        facts: FactsReader,
+        status: Callable[[], Status],
         wall: Callable[[], float],
-        approval_url: Callable[[str], str | None] = lambda _: None,
+        approval_url: str | None = None,
+        facts: FactsReader | None = None,
         executor: Executor | None = None,
     ) -> None:
+        self._approval_url = approval_url
         self._operations = operations
         self._reads = reads = guard.reads
         self._sessions = sessions = guard.sessions
@@ -75,11 +80,14 @@ class Trading:
             self.standing,
             self.ledger,
             self.flow,
-            facts,
+            facts
+            or FactFinder(
+                operations, reads, guard.snapshots, sessions, status, wall, sent_since=self.ledger.sent_since
+            ),
             sign_in=lambda: sessions.observe()[0].sign_in,
             session=lambda: guard.refuse(operations["place_orders"]),
             wall=wall,
-            approval_url=approval_url,
+            approval_url=self._approval_at,
         )
         self._raw = RawOrders(self.desk, self.flow, self.standing)
         self._what_if = WhatIf(operations, reads, guard.snapshots, guard.client, sessions, self.flow.turns)
@@ -114,16 +122,34 @@ class Trading:
     async def status(self) -> dict[str, Any]:
         """What is permitted and what was done, for whoever may call the data port."""
         policy = self.standing.policy()
-        more: dict[str, Any] = {"today": None, "unknown": None, "pending_approvals": None}
-        if self.ledger.problem is None:
-            usage = await self.ledger.usage()
-            more = {
-                "today": {"orders": usage.orders_per_day, "notional": usage.notional_per_day},
-                "unknown": len(await self.ledger.unknown()),
-                "pending_approvals": len(await self.ledger.pending_tickets()),
-            }
-        shown = policy.limits.model_dump(mode="json")
-        return {**self.standing.to_json(), "questions": list(policy.questions), "limits": shown, **more}
+        usage = None if self.ledger.problem is not None else await self.ledger.usage()
+        today = None if usage is None else {"orders": usage.orders_per_day, "notional": usage.notional_per_day}
+        return {
+            **self.standing.to_json(),
+            "questions": list(policy.questions),
+            "limits": policy.limits.model_dump(mode="json"),
+            "today": today,
+            **await self._counts(),
+        }
+
+    async def brief(self) -> TradingStatus:
+        """What the owner and the operator have to see, without accounts and amounts."""
+        seen = self.standing.to_json()
+        del seen["approval"]
+        return TradingStatus(**{**seen, **await self._counts()}, approval_url=self._approval_url)
+
+    async def _counts(self) -> dict[str, int | None]:
+        if self.ledger.problem is not None:
+            return {"unknown": None, "pending_approvals": None}
+        return {
+            "unknown": len(await self.ledger.unknown()),
+            "pending_approvals": len(await self.ledger.pending_tickets()),
+        }
+
+    def _approval_at(self, ticket: str) -> str | None:
+        """The page of one order, where there are pages with addresses."""
+        url = self._approval_url
+        return f"{url.rstrip('/')}/approvals/{ticket}" if url is not None and url.startswith("http") else url
 
     async def approvals(self) -> list[dict[str, Any]]:
         """Tickets that wait for a person, with all that the person has to see."""
