@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator
 from random import Random
 
-import httpx
 import pytest
 
-from gateway.browser import finish, give_password, signed_in, signed_out
-from gateway.rig import Rig, assembled, until
+from gateway.browser import signed_in
+from gateway.rig import Rig, assembled
 
 TICKLE = "/v1/api/tickle"
 LOGOUT = "/v1/api/logout"
@@ -36,27 +35,6 @@ async def test_nightly_resets_cost_no_login(rig: Rig) -> None:
     assert rig.broker.requests(LOGOUT) == []
     assert rig.broker.requests(TICKLE, of_the_gateway=True) == []
     rig.broker.do("timing", opening=0)
-
-
-async def test_a_sign_in_as_another_user_is_seen_at_once(rig: Rig) -> None:
-    await signed_in(rig)
-    await until(lambda: rig.status()["mode"] == "paper")
-    before = rig.status()["sign_in"]["number"]
-    try:
-        async with httpx.AsyncClient(base_url=rig.running.login_url, follow_redirects=True) as browser:
-            second_step = await give_password(browser, "live")
-            rig.broker.do("approve")
-            await finish(browser, second_step)
-            assert rig.status()["sign_in"]["number"] > before
-            assert rig.status()["mode"] != "paper"
-        # The brokerage session is opened and the account data load first.
-        await until(lambda: rig.status()["mode"] == "live", 15)
-        await rig.reaches("authenticated")
-        listed = str(await rig.call("list_accounts"))
-        assert "'U7420002'" in listed
-        assert "'DU" not in listed
-    finally:
-        await signed_out(rig)
 
 
 @pytest.fixture
