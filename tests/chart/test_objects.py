@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from chart.conftest import CHART, REPOSITORY, VALUES, Object, Render, containers, one, pods
-from ib_keepalive.trading.policy import parse
+from ib_keepalive.trading.policy import Policy, parse
+
+Helm = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(params=VALUES, ids=lambda path: path.stem)
@@ -146,6 +148,122 @@ def test_what_the_owner_permits_changes_without_the_gateway_pod(render: Render) 
     assert volume["configMap"]["name"] == files[0]["metadata"]["name"]
     # A file mounted by subPath would never change.
     assert "subPath" not in mount
+
+
+OWN = "--set=keepalive.token.existingSecret=guard,trading.approver.existingSecret=approver"
+
+
+def _gateway_pod(objects: list[Object]) -> Object:
+    found: Object = one(objects, "StatefulSet", "-gateway")["spec"]["template"]
+    return found
+
+
+def _policy(objects: list[Object]) -> Policy:
+    return parse(one(objects, "ConfigMap", "-trading")["data"]["policy.toml"].encode())
+
+
+def test_the_policy_of_every_example_is_understood(objects: list[Object]) -> None:
+    assert _policy(objects).problem is None
+
+
+def test_nothing_is_traded_unless_the_owner_says_so(render: Render) -> None:
+    own = (OWN, "--set=mcp.token.existingSecret=agents")
+    plain = render(*own)
+    assert (_policy(plain).mode, _policy(plain).writes) == ("off", False)
+    text = json.dumps([item for item in plain if item["kind"] in ("StatefulSet", "Deployment")])
+    for name in ("IB_KEEPALIVE_TRADING_DIR", "IB_KEEPALIVE_APPROVER", "IB_MCP_TRADING", "IB_MCP_APPROVER"):
+        assert name not in text
+    assert not [item for item in plain if item["kind"] == "PersistentVolumeClaim"]
+    assert render(*own, "--set", "trading.mode=false") == plain, "YAML reads a bare off as false"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "trading.limits.notional=5",
+        "trading.limits.symbols={AAPL,MSFT}",
+        "trading.limits.ordersPerDay=1000000",
+        "trading.mode=preview",
+        "trading.mode=live,trading.live.accounts={U1234567}",
+        "trading.approval=page",
+        "trading.questions={o354}",
+    ],
+)
+def test_a_new_limit_or_mode_leaves_the_gateway_pod_alone(render: Render, change: str) -> None:
+    before = render(OWN, "--set", "trading.mode=paper")
+    after = render(OWN, "--set", "trading.mode=paper", "--set", change)
+
+    assert _gateway_pod(before) == _gateway_pod(after)
+    assert _policy(before) != _policy(after)
+    assert _policy(after).problem is None
+
+
+def test_every_value_of_the_policy_reaches_the_guard(render: Render) -> None:
+    policy = _policy(render("--values", CHART / "ci/everything-values.yaml"))
+
+    assert (policy.problem, policy.writes, policy.mode, policy.approval) == (None, True, "live", "none")
+    assert (policy.questions, policy.live.accounts, policy.live.without_approval) == (("o354",), ("U1234567",), True)
+    told = policy.limits.model_dump()
+    assert told.pop("notional_per_day") is None
+    assert all(told.values()), told
+    assert (policy.limits.notional, policy.limits.price_age_s, policy.limits.symbols) == (
+        5000.5,
+        900,
+        ("AAPL", "BRK B"),
+    )
+
+
+def test_where_agents_trade_the_ledger_is_kept_and_approvals_have_a_secret(render: Render) -> None:
+    objects = render("--set", "trading.mode=paper,keepalive.token.existingSecret=guard")
+    claim = one(objects, "PersistentVolumeClaim", "-trading")
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    secret = one(objects, "Secret", "-approver")
+    spec = _gateway_pod(objects)["spec"]
+    keepalive = next(container for container in spec["initContainers"] if container["name"] == "keepalive")
+    given = {each["name"]: each.get("value") for each in keepalive["env"]}
+    mounts = {each["mountPath"]: each["name"] for each in keepalive["volumeMounts"]}
+    volumes = {each["name"]: each for each in spec["volumes"]}
+    kept = volumes[mounts[given["IB_KEEPALIVE_TRADING_DIR"]]]
+    assert kept["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    approver = Path(given["IB_KEEPALIVE_APPROVER_TOKEN_FILE"])
+    proof = volumes[mounts[str(approver.parent)]]["secret"]
+    assert proof["secretName"] == secret["metadata"]["name"]
+    assert [(item["key"], item["path"]) for item in proof["items"]] == [("token", approver.name)]
+    (server,) = one(objects, "Deployment", "-mcp")["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each for each in server["env"]}
+    assert environment["IB_MCP_TRADING"]["value"] == "true"
+    named = environment["IB_MCP_APPROVER_TOKEN"]["valueFrom"]["secretKeyRef"]
+    assert named == {"name": secret["metadata"]["name"], "key": "token"}
+
+
+def test_without_storage_the_ledger_lasts_as_long_as_the_pod_and_the_notes_warn(helm: Helm, render: Render) -> None:
+    options = ("--set", "trading.mode=paper,trading.storage.enabled=false")
+    objects = render(*options)
+    assert not [item for item in objects if item["kind"] == "PersistentVolumeClaim"]
+    (volume,) = [each for each in _gateway_pod(objects)["spec"]["volumes"] if each["name"] == "orders"]
+    assert "emptyDir" in volume
+    notes = helm("install", "demo", CHART, "--dry-run=client", "--namespace", "home", *options).stdout
+    assert "WARNING: trading.storage.enabled is false" in notes
+
+
+def test_trading_changes_no_network_policy(render: Render) -> None:
+    def policies(*options: str) -> list[Object]:
+        return [item for item in render(*options) if item["kind"] == "NetworkPolicy"]
+
+    assert policies("--set", "trading.mode=paper") == policies()
+
+
+def test_an_order_of_another_release_is_approved_by_that_ones_secret(render: Render) -> None:
+    (server,) = one(render("--values", CHART / "ci/everything-values.yaml"), "Deployment", "-mcp")["spec"]["template"][
+        "spec"
+    ]["containers"]
+    environment = {each["name"]: each for each in server["env"]}
+    (guard,) = json.loads(environment["IB_MCP_EXTRA_GUARDS"]["value"])
+    variable = guard["approver_token"].removeprefix("$(").removesuffix(")")
+    named = environment[variable]["valueFrom"]["secretKeyRef"]
+    assert named == {"name": "live-ib-mcp-approver", "key": "token"}
+    names = [each["name"] for each in server["env"]]
+    assert names.index(variable) < names.index("IB_MCP_EXTRA_GUARDS"), "only what stands before is put in"
 
 
 def test_no_service_or_policy_names_a_port_of_a_sidecar(objects: list[Object]) -> None:

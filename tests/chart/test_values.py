@@ -54,6 +54,15 @@ def test_helm_finds_nothing_to_complain_about(helm: Helm, values: Path) -> None:
         "simulator.enabled=null",
         "mcp.token.existingSecretKey=null",
         "operator.supervisedFrom=elsewhere",
+        "trading.mode=papper",
+        "trading.limit.notional=5",
+        "trading.limits.notional=0",
+        "trading.limits.notional=much",
+        "trading.limits.ordersPerDay=1.5",
+        "trading.limits.accounts={All}",
+        "trading.limits.sides={HOLD}",
+        "trading.questions={*}",
+        "trading.approval=maybe",
     ],
 )
 def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str) -> None:
@@ -85,6 +94,12 @@ def test_a_wrong_value_is_refused_by_name(helm: Helm, setting: str) -> None:
         ("operator.supervisedFrom=elsewhere/its-operator", "set operator.enabled to false"),
         ("keepalive.compete=true,operator.reauth.enabled=false", "set operator.reauth.enabled"),
         ("brokerageSession.enabled=false,operator.paused=true", "set brokerageSession.enabled"),
+        ("trading.mode=live", "name the accounts that may trade live"),
+        (
+            "trading.mode=live,trading.approval=none,trading.live.accounts={U1234567}",
+            "set trading.live.withoutApproval",
+        ),
+        ("trading.mode=paper,gateway.brokerageLogin=nobody", "trading.mode to off"),
     ],
 )
 def test_an_impossible_combination_is_refused_with_its_cure(helm: Helm, settings: str, cure: str) -> None:
@@ -188,6 +203,8 @@ OTHER = {
     "size": "77Mi",
     "cpu": "77m",
     "memory": "77Mi",
+    "mode": "preview",
+    "approval": "page",
 }
 # What must be on for a value to matter, besides everything that can be on together.
 NEEDS = {
@@ -209,6 +226,7 @@ NEEDS = {
         ("mcp", "issuer", "users"): ["robin"],
     },
     "openapi": {("mcp", "openapi", "spec"): "/unusual"},
+    "trading": {("trading", "mode"): "paper"},
     "configMapKey": {("mcp", "openapi", "configMap"): "other"},
 }
 
@@ -235,6 +253,7 @@ def test_every_value_changes_what_is_installed(helm: Helm, tmp_path: Path) -> No
         ("mcp", "replicas"): 2,
         ("keepalive", "token", "existingSecret"): "guard",
         ("mcp", "token", "existingSecret"): "agents",
+        ("trading", "approver", "existingSecret"): "approver",
         ("mcp", "ingress", "enabled"): True,
         ("mcp", "ingress", "host"): "in.example.com",
         ("mcp", "ingress", "tls", "secretName"): "certificate",

@@ -144,9 +144,46 @@ where the owner's Secret cannot be seen. */}}
 {{- define "ib-mcp.tokenChecksums" -}}
 {{- $root := first . -}}
 {{- range $component := rest . }}
-{{- $values := ternary $root.Values.keepalive $root.Values.mcp (eq $component "guard") }}
-{{- with include "ib-mcp.tokenValue" (list $root $component $values.token) }}
+{{- $token := get (dict "guard" $root.Values.keepalive.token "mcp" $root.Values.mcp.token "approver" $root.Values.trading.approver) $component }}
+{{- with include "ib-mcp.tokenValue" (list $root $component $token) }}
 checksum/{{ $component }}-token: {{ sha256sum . | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Whether agents may trade or preview: true, or empty. YAML reads a bare off as false. */}}
+{{- define "ib-mcp.trades" -}}
+{{- if not (has .Values.trading.mode (list "off" false)) }}true{{ end -}}
+{{- end -}}
+
+{{/* Whether the MCP server offers the tools of orders, for this gateway or another release's: true, or empty. */}}
+{{- define "ib-mcp.offersOrders" -}}
+{{- $offers := include "ib-mcp.trades" . -}}
+{{- range .Values.mcp.extraGateways }}{{ if .approverSecret }}{{ $offers = "true" }}{{ end }}{{ end -}}
+{{- $offers -}}
+{{- end -}}
+
+{{/* The claim of the ledger of orders. */}}
+{{- define "ib-mcp.tradingClaim" -}}
+{{- default (include "ib-mcp.name" (list . "trading")) .Values.trading.storage.existingClaim -}}
+{{- end -}}
+
+{{/* The owner's policy in TOML: JSON's texts, numbers and lists are TOML's too. A limit that is null or empty is left out. */}}
+{{- define "ib-mcp.tradingPolicy" -}}
+{{- $trading := .Values.trading -}}
+writes = {{ .Values.allowWrites }}
+mode = {{ ternary $trading.mode "off" (eq (include "ib-mcp.trades" .) "true") | quote }}
+approval = {{ $trading.approval | quote }}
+questions = {{ default list $trading.questions | toJson }}
+
+[live]
+accounts = {{ default list $trading.live.accounts | toJson }}
+without_approval = {{ $trading.live.withoutApproval }}
+
+[limits]
+{{- range $key, $value := $trading.limits }}
+{{- if or (kindIs "bool" $value) $value }}
+{{ $key | trimSuffix "Seconds" | snakecase }}{{ ternary "_s" "" (hasSuffix "Seconds" $key) }} = {{ toJson $value }}
 {{- end }}
 {{- end }}
 {{- end -}}
