@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
@@ -20,6 +20,10 @@ from ibkr.wording import Tone
 Answer = Literal["approve", "refuse"]
 
 TITLE = "Orders to approve"
+NOTICES = {"approved": "Approved: the agent can submit it now.", "refused": "Refused: it will not be sent."}
+"""After a decision."""
+
+GONE = "That order waits no more: it was decided, or its time is over."
 _FIELDS = {
     "side": "Side",
     "quantity": "Quantity",
@@ -82,13 +86,19 @@ def main(
 ) -> tuple[str, Tone]:
     """The page's content, and its tone. ``approvals`` are those of the guard; ``mode`` paper, live or unknown.
 
-    ``keys`` and ``more_fields`` (HTML) go into each form.
+    ``keys`` and ``more_fields`` (HTML) go into each form. An item's own ``mode`` comes before ``mode``.
     """
     said = f'<p role="status">{escape(notice)}</p>' if notice else ""
     items = "".join(_approval(item, paths, keys, mode, now, more_fields) for item in approvals)
     none = "" if items else "<p>No order waits for you.</p>"
     back = f'<p class="detail"><a href="{escape(paths.back)}">{escape(paths.back_label)}</a></p>'
     return f"{said}{none}{items}{back}", "act" if items else "good"
+
+
+def first(approvals: Iterable[Mapping[str, Any]], ticket: str) -> tuple[list[Mapping[str, Any]], bool]:
+    """The same with that of ``ticket`` first, and whether it is not among them."""
+    ordered = sorted(approvals, key=lambda item: item.get("ticket") != ticket)
+    return ordered, bool(ticket) and (not ordered or ordered[0].get("ticket") != ticket)
 
 
 def refresh(seconds: int = 10) -> str:
@@ -102,6 +112,7 @@ def _approval(
     ticket = str(item.get("ticket", ""))
     summary = item.get("summary")
     summary = summary if isinstance(summary, Mapping) else {}
+    mode = str(item.get("mode") or mode)
     left = max(0, round(float(item.get("decide_by") or now) - now))
     kind = "Change of order " + str(item.get("order_id")) if item.get("kind") == "modify" else "New order"
     facts = [

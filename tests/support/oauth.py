@@ -50,21 +50,17 @@ async def _status(request: Request) -> JSONResponse:
 
 @asynccontextmanager
 async def serving(
-    store: Path, front: Callable[[ASGIApp], ASGIApp] = lambda app: app, **given: Any
+    store: Path, front: Callable[[ASGIApp], ASGIApp] = lambda app: app, guard: ASGIApp | None = None, **given: Any
 ) -> AsyncIterator[str]:
-    """The origin of a server that keeps its grants in ``store``, seen through ``front``."""
-    guard = Starlette(routes=[Route("/v1/api/portfolio/accounts", _accounts), Route("/status", _status)])
+    """The origin of a server that keeps its grants in ``store``, seen through ``front``; its guard knows two accounts
+    unless another one is given.
+    """
+    guard = guard or Starlette(routes=[Route("/v1/api/portfolio/accounts", _accounts), Route("/status", _status)])
     later = _Later()
     later.app = guard
     async with serve(later) as origin:
-        settings = HttpSettings(
-            guard_url="http://guard.test",
-            guard_token="g",
-            public_url=origin,
-            passphrase=PASSPHRASE,
-            oauth_store=store,
-            **given,
-        )
+        usual: dict[str, Any] = {"guard_url": "http://guard.test", "guard_token": "g", "passphrase": PASSPHRASE}
+        settings = HttpSettings(public_url=origin, oauth_store=store, **(usual | given))
         async with router.connect(settings, httpx.ASGITransport(guard)) as client:
             app = create_app(settings, create_server(settings, client), client)
             async with app.router.lifespan_context(app):

@@ -135,7 +135,7 @@ async def traded(
             facts=facts,
             wall=broker.clock.now,
             status=g.session.status,
-            approval_url="https://localhost:5443/",
+            approval_url="https://localhost:5443/approvals",
             executor=None if on_sockets else Inline(),
         )
         g.guard.orders = TradingRoutes(trading, Token(APPROVER))

@@ -68,7 +68,7 @@ class Keepalive:
             operations=catalogue.load(),
             status=self.keeper.status,
             wall=wall,
-            approval_url=settings.login_hint,
+            approval_url=settings.approvals_at,
             executor=executor,
         )
         approver = settings.approver_token_file
@@ -76,7 +76,7 @@ class Keepalive:
             self.trading, None if approver is None else Token(approver.read_text("utf-8").strip())
         )
         self.data: ASGIApp = self.guard
-        self.login: ASGIApp = create_login(settings, self._client, self.keeper)
+        self.login: ASGIApp = create_login(settings, self._client, self.keeper, self.trading, wall)
         self.control: ASGIApp = create_control(settings, self.keeper, self.metrics, self.trading, alive=self.is_alive)
         self._task: asyncio.Task[None] | None = None
         self._stack = AsyncExitStack()

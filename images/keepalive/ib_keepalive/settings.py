@@ -73,12 +73,24 @@ class KeepaliveSettings(BaseSettings):
         None,
         description="File with the secret that proves a person's approval of an order; without it none can be given",
     )
+    approval_url: str | None = Field(
+        None,
+        description="URL of the page where people approve orders, or how they come there; "
+        "default: LOGIN_HINT/approvals",
+    )
     auto_reopen: bool = Field(
         False, description="Whether the keeper re-opens a lost brokerage session by itself, until PUT /policy says more"
     )
     reopen_after_s: float = Field(
         0, ge=0, description="How long the keeper leaves a lost session to others (an operator) before it re-opens it"
     )
+
+    @property
+    def approvals_at(self) -> str | None:
+        """Where people approve orders, as they are told."""
+        if self.approval_url is not None or self.login_hint is None:
+            return self.approval_url
+        return f"{self.login_hint.rstrip('/')}/approvals"
 
     @field_validator("control_names", "login_names", mode="before")
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import httpx
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ib_keepalive.http import hosts
 from ib_keepalive.http.asgi import CallerGone
 from ib_keepalive.login import pages
+from ib_keepalive.login.approvals import PATH as APPROVALS
 from ib_keepalive.login.approvals import ApprovalPage
 from ib_keepalive.login.forward import Forwarder
 from ib_keepalive.login.paths import METHODS, TAKE_OVER, is_sign_in_path
@@ -29,11 +29,11 @@ def create_login(
     settings: KeepaliveSettings,
     client: httpx.AsyncClient,
     keeper: Keeper,
-    trading: Trading | None = None,
-    wall: Callable[[], float] = time.time,
+    trading: Trading,
+    wall: Callable[[], float],
 ) -> ASGIApp:
-    """The ASGI app; with ``trading`` orders that wait for a person are approved here too."""
-    approvals = None if trading is None else ApprovalPage(trading, lambda: keeper.status().mode, wall)
+    """The ASGI app."""
+    approvals = ApprovalPage(trading, lambda: keeper.status().mode, wall)
     forwarder = Forwarder(
         client,
         settings.gateway_origin or settings.gateway_url,
@@ -48,13 +48,13 @@ def create_login(
         path = request.scope["path"]
         if path == "/" and request.method in ("GET", "HEAD"):
             keeper.tracker.watch()
-            where = None if approvals is None else approvals.path
+            where = None if trading.standing.policy().mode in ("off", "preview") else APPROVALS
             return _page(pages.landing(WORDS[keeper.status().state], approvals=where), 200)
         if path == "/login-status" and request.method == "GET":
             return JSONResponse(login_status(keeper), headers={"Cache-Control": "no-store"})
         if path == TAKE_OVER and request.method == "POST":
             return await _take_over(keeper)
-        if approvals is not None and approvals.serves(path):
+        if path == APPROVALS:
             return await approvals.answer(request)
         if path == "/favicon.ico" and request.method == "GET":
             return Response(pages.ICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
@@ -125,8 +125,7 @@ def _refuse(request: Request, names: tuple[str, ...]) -> Response | None:
         return _page(pages.problem("Another web page sent this", "Start again from this port's own page."), 403)
     # A link from elsewhere leads to pages that only show something: one into the sign-in could end it for somebody
     # else's user.
-    path = request.scope["path"]
-    return None if path == "/" or ApprovalPage.serves(path) else RedirectResponse("/", 303)
+    return None if request.scope["path"] in ("/", APPROVALS) else RedirectResponse("/", 303)
 
 
 def _page(document: str, status: int) -> Response:

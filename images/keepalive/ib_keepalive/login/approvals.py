@@ -20,23 +20,16 @@ PATH = "/approvals"
 _PATHS = Paths(listed=PATH, back="/", back_label="The session's state")
 _TICKET = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BY = "the owner, on the login port"
-_NOTICES = {"approved": "Approved: the agent can submit it now.", "refused": "Refused: it will not be sent."}
 
 
 class ApprovalPage:
     """``mode`` is that of the sign-in: paper, live or unknown."""
-
-    path = PATH
 
     def __init__(self, trading: Trading, mode: Callable[[], str], wall: Callable[[], float]) -> None:
         self._trading = trading
         self._mode = mode
         self._wall = wall
         self._keys = FormKeys()
-
-    @staticmethod
-    def serves(path: str) -> bool:
-        return path == PATH or path.startswith(f"{PATH}/")
 
     async def answer(self, request: Request) -> Response:
         """The page, or what a decision leads to. CallerGone when the browser left."""
@@ -50,14 +43,11 @@ class ApprovalPage:
         return _problem("This cannot be done here", "Open the page again.", 405)
 
     async def _show(self, request: Request) -> Response:
-        named = request.scope["path"].removeprefix(PATH).strip("/")
-        waiting = await self._trading.approvals()
-        notice = _NOTICES.get(request.query_params.get("done", ""), "")
-        if named:
-            # The one that a notice led to comes first.
-            waiting.sort(key=lambda item: item["ticket"] != named)
-            if not any(item["ticket"] == named for item in waiting):
-                notice = "That order waits no more: it was decided, or its time is over."
+        named = request.query_params.get("ticket", "")
+        notice = approval_page.NOTICES.get(request.query_params.get("done", ""), "")
+        waiting, is_gone = approval_page.first(await self._trading.approvals(), named)
+        if is_gone:
+            notice = approval_page.GONE
         mode = self._mode()
         content, tone = approval_page.main(waiting, _PATHS, self._keys, mode=mode, now=self._wall(), notice=notice)
         document = approval_page.document(content, tone, head=approval_page.refresh())

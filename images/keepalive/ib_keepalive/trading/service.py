@@ -147,9 +147,8 @@ class Trading:
         }
 
     def _approval_at(self, ticket: str) -> str | None:
-        """The page of one order, where there are pages with addresses."""
-        url = self._approval_url
-        return f"{url.rstrip('/')}/approvals/{ticket}" if url is not None and url.startswith("http") else url
+        """The page, or how people come there, with that order first."""
+        return None if self._approval_url is None else f"{self._approval_url}?ticket={ticket}"
 
     async def approvals(self) -> list[dict[str, Any]]:
         """Tickets that wait for a person, with all that the person has to see."""

@@ -59,6 +59,19 @@ class Desk:
         found = await self._guard.trading("GET", "/approvals", gateway=gateway or None, as_approver=True)
         return next((row for row in objects(found.get("approvals")) if row.get("ticket") == own), None)
 
+    async def approvals(self) -> list[Body]:
+        """Everything that waits for a person, of every gateway; ``mode`` is that of the gateway's sign-in."""
+        guards = self._guard.each()
+
+        async def at(name: str) -> list[Body]:
+            found = await guards[name].trading("GET", "/approvals", as_approver=True)
+            items = objects(found.get("approvals"))
+            mode = (await guards[name].status()).mode if items else "unknown"
+            prefix = f"{name}{_AT}" if len(guards) > 1 else ""
+            return [item | {"mode": mode, "ticket": f"{prefix}{item.get('ticket')}"} for item in items]
+
+        return [item for items in await gather(map(at, guards)) for item in items]
+
     async def stop(self, reason: str, *, cancel_orders: bool) -> Body:
         """Stop at every gateway. ``stopped`` is false unless all did; of several, ``gateways`` tells what each said."""
         body = {"reason": reason, "cancel_orders": cancel_orders}

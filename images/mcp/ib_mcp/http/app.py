@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ib_mcp.agent_log import AGENTS
 from ib_mcp.guard.client import Guard
 from ib_mcp.guard.desk import Desk
+from ib_mcp.http.approvals import ApprovalPage
 from ib_mcp.http.elicitation import Elicitation
 from ib_mcp.http.error_bodies import ErrorBodies
 from ib_mcp.http.fast_path import Call, FastPath, version_of
@@ -36,6 +37,7 @@ from ib_mcp.http.under_prefix import UnderPrefix
 from ib_mcp.http.ways_in import WaysIn
 from ib_mcp.oauth.place import MCP
 from ib_mcp.oauth.routes import PAGES, OAuthPaths, for_people, for_programs, resource_documents
+from ib_mcp.oauth.sign_in import APPROVALS
 from ib_mcp.server.agents import Agents
 from ib_mcp.server.call_middleware import CallMiddleware
 from ib_mcp.settings import HttpSettings
@@ -84,6 +86,9 @@ def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = No
         if guard is not None:
             owners = OwnersPage(guard, AGENTS, oauth, ways.sign_in, ways.folder)
             app.router.routes.append(Route("/", owners.handle, methods=["GET", "POST"]))
+            if settings.trading and settings.approver_token is not None:
+                approvals = ApprovalPage(guard, oauth.place, ways.sign_in)
+                app.router.routes.append(Route(APPROVALS, approvals.handle, methods=["GET", "POST"]))
         app.add_middleware(OAuthPaths, routes=for_programs(oauth))
     elif place is not None and place.issuers:
         app.add_middleware(OAuthPaths, routes=resource_documents(place))

@@ -80,11 +80,7 @@ class OwnersPage:
         return back
 
     def _closed(self, problem: Problem | None = None) -> Response:
-        form = f'<form method=post action="{escape(self._home)}">{self._sign_in.fields}</form>'
-        main = pages.alert(problem.text if problem else "") + form
-        if problem is None:
-            return pages.response(_CLOSED, main, leads_elsewhere=True)
-        return pages.response(_CLOSED, main, status=problem.status, headers=problem.headers, leads_elsewhere=True)
+        return self._sign_in.page(_CLOSED, self._home, problem)
 
 
 class LocalPage:

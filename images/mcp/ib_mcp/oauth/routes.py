@@ -20,8 +20,8 @@ from ib_mcp.oauth.client_documents import ClientUnknown
 from ib_mcp.oauth.consent import Accounts, ConsentPage
 from ib_mcp.oauth.place import MCP, Place
 from ib_mcp.oauth.provider import OwnerOAuth
+from ib_mcp.oauth.sign_in import APPROVALS, SignIn
 from ib_mcp.oauth.sign_in import PATH as SIGN_IN
-from ib_mcp.oauth.sign_in import SignIn
 from ib_mcp.oauth.store import StoreFailed
 
 _LARGEST_BODY = 64 * 1024
@@ -30,7 +30,7 @@ _WITHIN_S = 60.0
 _FRESH = {"Cache-Control": "public, max-age=300"}
 
 
-PAGES = frozenset({"/", "/authorize", "/consent", SIGN_IN})
+PAGES = frozenset({"/", "/authorize", "/consent", SIGN_IN, APPROVALS})
 
 
 class OAuthPaths:

@@ -20,7 +20,8 @@ from ib_mcp.oauth.place import Place
 from ib_mcp.oauth.store import Store
 
 PATH = "/sign-in"
-_BACK = re.compile(r"/|/consent\?request=[A-Za-z0-9_-]{1,100}")
+APPROVALS = "/approvals"
+_BACK = re.compile(r"/|/approvals|/consent\?request=[A-Za-z0-9_-]{1,100}")
 _UNDER_WAY_S = 600
 _FRESH = {"Cache-Control": "no-store"}
 
@@ -70,6 +71,14 @@ class SignIn:
             name = escape(self._provider.name)
             parts.append(f"<p><button class={kind} name=answer value=provider>Sign in at {name}</button></p>")
         return "".join(parts)
+
+    def page(self, title: str, action: str, problem: Problem | None = None) -> Response:
+        """What is shown to who has not signed in; the form goes to ``action``."""
+        form = f'<form method=post action="{escape(action)}">{self.fields}</form>'
+        main = pages.alert(problem.text if problem else "") + form
+        if problem is None:
+            return pages.response(title, main, leads_elsewhere=True)
+        return pages.response(title, main, status=problem.status, headers=problem.headers, leads_elsewhere=True)
 
     async def answer(self, request: Request, given: dict[str, str], back: str) -> Response | Problem:
         """To the form: on to ``back`` (a path of this server) when it is the owner, or to the provider."""

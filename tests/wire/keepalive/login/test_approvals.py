@@ -52,17 +52,9 @@ class Waiting:
 @asynccontextmanager
 async def waiting(directory: Path, **summary: Any) -> AsyncIterator[Waiting]:
     async with traded(simulated(), directory, ASKING) as t, serve(t.broker.app) as gateway_url:
-        keepalive = Keepalive(
-            KeepaliveSettings(gateway_url=gateway_url, token="token-of-tests"), wall=t.broker.clock.now
-        )
-        async with keepalive:
-            app = create_login(
-                KeepaliveSettings(gateway_url=gateway_url, token="token-of-tests"),
-                keepalive._client,
-                keepalive.keeper,
-                t.trading,
-                t.broker.clock.now,
-            )
+        settings = KeepaliveSettings(gateway_url=gateway_url, token="token-of-tests")
+        async with Keepalive(settings, wall=t.broker.clock.now) as keepalive, httpx.AsyncClient() as unused:
+            app = create_login(settings, unused, keepalive.keeper, t.trading, t.broker.clock.now)
             ticket = await t.ticket(summary=SUMMARY | summary)
             assert (await t.submit(ticket)).json()["outcome"] == "approval_needed"
             yield Waiting(t, app, ticket)
@@ -137,7 +129,7 @@ async def test_no_other_page_can_frame_it(tmp_path: Path) -> None:
 async def test_words_that_say_something_else_than_what_is_sent_are_told(tmp_path: Path) -> None:
     words = "<b>SELL</b> nothing"
     async with waiting(tmp_path, account="DU0000000", is_paper=False, words=words) as w, browsing(w.app) as client:
-        page = (await client.get(f"/approvals/{w.ticket}")).text
+        page = (await client.get(f"/approvals?ticket={w.ticket}")).text
         assert "another account: DU0000000" in page
         assert "<b>" not in page
         assert "&lt;b&gt;SELL" in page
@@ -146,7 +138,7 @@ async def test_words_that_say_something_else_than_what_is_sent_are_told(tmp_path
 async def test_what_was_decided_or_never_asked_waits_no_more(tmp_path: Path) -> None:
     async with waiting(tmp_path) as w, browsing(w.app) as client:
         form = form_of((await client.get("/approvals")).text, w.ticket)
-        assert "waits no more" in (await client.get("/approvals/AAAAAAAAAAAAAAAAAAAAAA")).text
+        assert "waits no more" in (await client.get("/approvals?ticket=AAAAAAAAAAAAAAAAAAAAAA")).text
         await client.post("/approvals", data=form | {"answer": "refuse"})
         again = await client.post("/approvals", data=form | {"answer": "approve"})
         assert (again.status_code, "refused before" in again.text) == (400, True)
