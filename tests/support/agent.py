@@ -7,10 +7,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 from fastmcp import Client, FastMCP
+from starlette.types import ASGIApp
 
 from ib_keepalive.app import Keepalive
 from ib_keepalive.settings import KeepaliveSettings
@@ -20,7 +22,9 @@ from ib_mcp.settings import McpSettings
 from ib_simulator.app import Simulator
 from ibkr.session import Opener, SessionState
 from support.answers import body_of
+from support.inline import Inline
 from support.serve import InProcess
+from support.trading import APPROVER, PAPER_POLICY
 
 GUARD, GUARD_TOKEN = "http://guard.test", "guard-token-of-tests"
 
@@ -76,8 +80,15 @@ async def agent(
     prepare: Callable[[Simulator], None] | None = None,
     allow_writes: bool = False,
     brokerage_login: Opener = "gateway",
+    trading: Path | None = None,
+    policy: str = PAPER_POLICY,
+    before_gateway: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> AsyncIterator[Agent]:
-    """An agent of a session in this state, as soon as the keeper has seen it."""
+    """An agent of a session in this state, as soon as the keeper has seen it.
+
+    ``trading``: a folder for the guard's orders, which are permitted by ``policy`` then. ``before_gateway`` may put
+    something before the simulator.
+    """
     loop = asyncio.get_running_loop()
     started = loop.time()
     # A Tuesday at noon in New York, moving with the loop's clock.
@@ -95,12 +106,23 @@ async def agent(
     )
     if allow_writes:
         settings = {"allow_writes": True} | (settings or {})
-    keepalive = Keepalive(kept, InProcess(simulator.app), wall=simulator.clock.now)
+    if trading is not None:
+        kept = kept.model_copy(update=trading_in(trading, policy))
+        settings = {"trading": True, "approver_token": APPROVER} | (settings or {})
+    keepalive = Keepalive(kept, InProcess(before_gateway(simulator.app)), wall=simulator.clock.now, executor=Inline())
     async with keepalive, connected(InProcess(keepalive.data), settings, simulator.clock.now) as (server, client):
         async with asyncio.timeout(60):
             while keepalive.keeper.status().state is SessionState.STARTING:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
         yield Agent(client, server, simulator)
+
+
+def trading_in(folder: Path, policy: str) -> dict[str, Path]:
+    """The keepalive's settings for orders, with the files that they name."""
+    file, approver = folder / "policy.toml", folder / "approver"
+    file.write_text(policy)
+    approver.write_text(APPROVER)
+    return {"trading_file": file, "trading_dir": folder, "approver_token_file": approver}
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import anyio
@@ -17,7 +18,6 @@ from ib_mcp.portfolio import order as orders
 from ib_mcp.tools.arguments import Account, Text
 from ib_mcp.tools.base import Answer, read_tool
 from ib_mcp.tools.modes import mode_of
-from ib_mcp.tools.order_market import if_told
 from ib_mcp.tools.row_contracts import conids_of, described, symbol_of
 from ib_mcp.trading import outcomes
 from ibkr.errors import IbError, InvalidRequest, UpstreamError
@@ -25,6 +25,7 @@ from ibkr.errors import IbError, InvalidRequest, UpstreamError
 _FILLS = ("time", "quantity", "price", "commission")
 # IBKR tells executions once in five seconds.
 _FILLS_WITHIN_S = 6.0
+_NO_FILLS = "IBKR tells executions once in 5 s; ask again then."
 
 
 @read_tool("Order Monitoring")
@@ -45,9 +46,9 @@ async def get_order_status(
             return {"mode": await mode_of(context, chosen), "account": chosen, **record}
     body = await _status(context, number, chosen)
     found = await _told(context, number, body)
-    fills = await _fills(context, number, chosen) if found.get("filled") else None
+    fills = {"fills": await _fills(context, number, chosen)} if found.get("filled") else {}
     mode = {"mode": await mode_of(context, chosen or str(body.get("account") or ""))}
-    return mode | record | found | ({"fills": fills} if fills else {})
+    return mode | record | found | fills
 
 
 async def _status(context: ToolContext, order_id: str, account: str | None) -> dict[str, Any]:
@@ -103,12 +104,12 @@ async def _told(context: ToolContext, order_id: str, body: dict[str, Any]) -> An
     }
 
 
-async def _fills(context: ToolContext, order_id: str, account: str | None) -> Answer | None:
-    """Executions of the order today; none where IBKR does not tell them in time."""
-    reply = None
-    with anyio.move_on_after(_FILLS_WITHIN_S):
-        reply = await if_told(context.guard.call("list_trades", account=account))
-    rows = [] if reply is None else [row for row in reply.rows if str(row.get("order_id")) == order_id]
+async def _fills(context: ToolContext, order_id: str, account: str | None) -> Answer | str:
+    """Executions of the order today, or that IBKR does not tell them now."""
+    found: list[dict[str, Any]] = []
+    with suppress(IbError), anyio.move_on_after(_FILLS_WITHIN_S):
+        found = (await context.guard.call("list_trades", account=account)).rows
+    rows = [row for row in found if str(row.get("order_id")) == order_id]
     shown = (
         (
             iso_ms(row.get("trade_time_r")) or iso_compact(row.get("trade_time")),
@@ -118,7 +119,7 @@ async def _fills(context: ToolContext, order_id: str, account: str | None) -> An
         )
         for row in rows
     )
-    return table(_FILLS, shown) if rows else None
+    return table(_FILLS, shown) if rows else _NO_FILLS
 
 
 async def _record(context: ToolContext, account: str, own_id: str) -> Answer:
