@@ -30,6 +30,7 @@ from ib_mcp.http.approvals import ApprovalPage
 from ib_mcp.http.elicitation import Elicitation
 from ib_mcp.http.error_bodies import ErrorBodies
 from ib_mcp.http.fast_path import Call, FastPath, version_of
+from ib_mcp.http.host_origin import HostOrigin
 from ib_mcp.http.owners_accounts import accounts_of
 from ib_mcp.http.status_page import LocalPage, OwnersPage
 from ib_mcp.http.step_up import StepUp
@@ -55,11 +56,11 @@ def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = No
     ways = WaysIn.of(settings)
     place, oauth = ways.place, ways.oauth
     server.auth = ways.bearer
-    shared: dict[str, Any] = {"path": _PATH, "stateless_http": True, "host_origin_protection": True}
+    # HostOrigin makes this check, in front of all ways.
+    shared: dict[str, Any] = {"path": _PATH, "stateless_http": True, "host_origin_protection": False}
     own = [] if place is None else [place.origin]
     origins = [*settings.allowed_origins, *own]
-    hosts = [*settings.allowed_hosts, *(urlsplit(origin).hostname for origin in own)]
-    shared |= {"allowed_hosts": hosts, "allowed_origins": origins}
+    hosts = [*settings.allowed_hosts, *filter(None, (urlsplit(origin).hostname for origin in own))]
     plain = server.http_app(**shared, json_response=True)
     (endpoint,) = (route.endpoint for route in plain.routes if isinstance(route, Route) and route.path == _PATH)
     # Behind the checks of Host, Origin and token, which are the same for all ways.
@@ -80,6 +81,7 @@ def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = No
         challenge = None if metadata_url is None else AnyHttpUrl(metadata_url)
         asked = RequireAuthMiddleware(_Unread(), server.auth.required_scopes, challenge)
         app.router.routes.append(Route(_PATH, asked, methods=["GET", "HEAD"]))
+    app.add_middleware(HostOrigin, allowed_hosts=hosts, allowed_origins=origins)
     app.add_middleware(ErrorBodies, pages=PAGES)
     if oauth is not None and ways.sign_in is not None:
         app.router.routes.extend(for_people(oauth, ways.sign_in, partial(accounts_of, guard)))
@@ -150,7 +152,7 @@ class ByCall:
         async def read() -> Message:
             return messages.popleft() if messages else await receive()
 
-        version = version_of(scope["headers"])
+        version = version_of(dict(reversed(scope["headers"])))
         await (self._plain if version in HANDSHAKE_PROTOCOL_VERSIONS else self._app)(scope, read, send)
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:

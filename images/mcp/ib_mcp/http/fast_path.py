@@ -6,7 +6,7 @@ an earlier call goes on to it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -35,12 +35,11 @@ _METHOD = "tools/call"
 _MESSAGE = {"jsonrpc", "id", "method", "params"}
 _PARAMS = frozenset({"name", "arguments", "_meta"})
 _VERSION, _METHOD_NAMED, _TOOL_NAMED = b"mcp-protocol-version", b"mcp-method", b"mcp-name"
-_ROUTING = frozenset({_VERSION, _METHOD_NAMED, _TOOL_NAMED})
 _OF_ARGUMENTS = MCP_PARAM_HEADER_PREFIX.lower().encode()
 # What the library takes a request for that names no version.
 _UNNAMED = "2025-03-26"
 
-Headers = Sequence[tuple[bytes, bytes]]
+Headers = Mapping[bytes, bytes]
 
 
 class Call(NamedTuple):
@@ -70,9 +69,12 @@ class FastPath:
 
     def read(self, scope: Scope, content: bytes) -> Call | None:
         """The call in a request with this body; None for what the library has to answer."""
-        headers: Headers = scope["headers"]
+        headers = dict(scope["headers"])
         version = version_of(headers)
-        if version is None or not self._may_call(scope) or not _is_usual(headers):
+        # With a header that comes twice it is the library's business which of them counts.
+        if version is None or len(headers) < len(scope["headers"]) or not self._may_call(scope):
+            return None
+        if not _is_usual(headers):
             return None
         try:
             asked = from_json(content)
@@ -94,8 +96,7 @@ class FastPath:
             return None
         if version in MODERN_PROTOCOL_VERSIONS:
             meta = params["_meta"]
-            repeated = {_VERSION: version.encode(), _METHOD_NAMED: _METHOD.encode(), _TOOL_NAMED: name.encode()}
-            if sorted(header for header in headers if header[0] in _ROUTING) != sorted(repeated.items()):
+            if headers.get(_METHOD_NAMED) != _METHOD.encode() or headers.get(_TOOL_NAMED) != name.encode():
                 return None
             if meta.get(PROTOCOL_VERSION_META_KEY) != version or CLIENT_CAPABILITIES_META_KEY not in meta:
                 return None
@@ -125,23 +126,15 @@ class FastPath:
 
 def version_of(headers: Headers) -> str | None:
     """The protocol version of a request as the library tells it; None for one that it does not know."""
-    named = next((value for name, value in headers if name == _VERSION), None)
+    named = headers.get(_VERSION)
     version = _UNNAMED if named is None else named.decode("latin-1")
     return version if version in HANDSHAKE_PROTOCOL_VERSIONS or version in MODERN_PROTOCOL_VERSIONS else None
 
 
 def _is_usual(headers: Headers) -> bool:
     """Whether the headers are those of a request that the library accepts, as far as they do not repeat the body."""
-    kinds: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name in (b"accept", b"content-type"):
-            if name in kinds:
-                return False
-            kinds[name] = value
-        elif name.startswith(_OF_ARGUMENTS):
-            return False
-    is_json = kinds.get(b"content-type", b"").split(b";")[0].strip().lower() == b"application/json"
-    return is_json and _takes_json(kinds.get(b"accept", b""))
+    is_json = headers.get(b"content-type", b"").split(b";")[0].strip().lower() == b"application/json"
+    return is_json and _takes_json(headers.get(b"accept", b"")) and _OF_ARGUMENTS not in b" ".join(headers)
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from math import isfinite
 from typing import Any, NamedTuple
 
 from ib_mcp.formats.bodies import objects
@@ -20,6 +19,7 @@ from ibkr.field_values import Timing, availability
 
 # Below this every whole float is the number that it was written as.
 _EXACT = 2**53
+_LATEST_MS = 10**14
 PRICES = ("open", "high", "low", "close", "volume")
 # IBKR's bars of bid and ask: averages and extremes of two prices, not of one.
 BID_ASK = ("average_bid", "highest_ask", "lowest_bid", "average_ask", "volume")
@@ -93,7 +93,9 @@ def parse(body: dict[str, Any]) -> Bars:
     bars: list[Bar] = []
     unreadable: list[Bar | None] = []
     for row in objects(body.get("data")):
-        start = _start(row)
+        sent = row.get("t")
+        # Bars come by the hundred with plain integers.
+        start = sent / 1000 if type(sent) is int and 0 < sent < _LATEST_MS else _start(sent)
         if start is None:
             unreadable.append(bars[-1] if bars else None)
             continue
@@ -107,16 +109,14 @@ def parse(body: dict[str, Any]) -> Bars:
     return Bars(bars, timing, lots, unreadable if bars else [])
 
 
-def _start(bar: dict[str, Any]) -> float | None:
-    # Bars come by the hundred with plain integers.
-    value = bar.get("t")
-    known = value if type(value) is int else decimal(value)
-    return float(known) / 1000 if known is not None and 0 < known < 10**14 else None
+def _start(value: Any) -> float | None:
+    known = decimal(value)
+    return float(known) / 1000 if known is not None and 0 < known < _LATEST_MS else None
 
 
 def _volume(value: Any, factor: Decimal) -> Any:
     # Reading text as a number takes three times as long.
-    known = Decimal(repr(value)) if isinstance(value, float) and isfinite(value) else decimal(value)
+    known = Decimal(repr(value)) if type(value) is float and 0 <= value < _EXACT else decimal(value)
     # IBKR writes -1 for an unknown one.
     if known is None or known < 0:
         return None

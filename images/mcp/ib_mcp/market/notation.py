@@ -7,6 +7,7 @@ they are tried, and the first under which IBKR lists something is meant. docs/to
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ib_mcp.market import derivative_notation, exchanges
 from ib_mcp.market.contract import MONTHS
@@ -31,6 +32,8 @@ _INDEX_NAMES = {
 }
 # A stock's ticker of more digits is unknown to the markets where tickers are numbers.
 _LONGEST_TICKER = 6
+# What is longer is not remembered.
+_USUAL = 100
 _ROUTES = frozenset({"SMART", "OVERNIGHT", "IBEOS", "IDEALPRO", "PAXOS", "ZEROHASH"})
 
 _EXCHANGE = r"(?:@(?P<exchange>[A-Z][A-Z0-9.]{1,15}))?"
@@ -51,6 +54,11 @@ _WORDS = re.compile(r"[^\W\d_][^\W\d_ .,&'+/()-]+(?:[ .,&'+/()-]+[^\W\d_]*)*")
 def parse(text: str) -> tuple[Wanted, ...]:
     """What ``text`` may name, in the order of trying; InvalidRequest when it has none of the forms."""
     words = " ".join(text.upper().replace("\u2019", "'").split())
+    return _read(words) if len(words) <= _USUAL else _read.__wrapped__(words)
+
+
+@lru_cache(maxsize=4096)
+def _read(words: str) -> tuple[Wanted, ...]:
     if found := _BY_CONID.fullmatch(words):
         return (Conid(int(found["conid"])),)
     read = _marked(words) or _number(words) or _identifier(words) or _pair(words) or derivative_notation.read(words)
@@ -58,7 +66,7 @@ def parse(text: str) -> tuple[Wanted, ...]:
     if not read and len(words) <= 60 and _WORDS.fullmatch(words):
         read = (Words(words),)
     if not read:
-        raise InvalidRequest(f"{text[:60]!r} names no instrument.", action=f"Write it like {EXAMPLES}.")
+        raise InvalidRequest(f"{words[:60]!r} names no instrument.", action=f"Write it like {EXAMPLES}.")
     return read
 
 

@@ -99,6 +99,7 @@ def intraday(span: Span) -> str:
     return span.bar if is_intraday(span.bar) or not shorter else shorter[-1]
 
 
+@cache
 def _steps(period: str) -> tuple[str, list[str]]:
     """The bar that is usual for a period, and all that IBKR takes."""
     smallest, largest, usual = next(step[1:] for step in reversed(_STEPS) if seconds(step[0]) <= seconds(period))

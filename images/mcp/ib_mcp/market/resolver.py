@@ -93,7 +93,7 @@ class Contracts:
         _remember(self._found, {text: found[text] for text in new if text in found and found[text].lasting})
         known = await self.known(place.conids[0] for place in found.values())
         contracts = {
-            text: _as_asked(replace(known[found[text].conids[0]], also=found[text].also), wanted[text][0])
+            text: _as_asked(_beside(known[found[text].conids[0]], found[text].also), wanted[text][0])
             for text in wanted
             if text in found and found[text].conids[0] in known
         }
@@ -232,6 +232,11 @@ def _remember(memory: dict[K, V], more: dict[K, V]) -> None:
     if len(memory) > _MOST_REMEMBERED:
         memory.clear()
     memory.update(more)
+
+
+def _beside(contract: Contract, also: tuple[str, ...]) -> Contract:
+    """With the others that the same words could have meant."""
+    return contract if contract.also == also else replace(contract, also=also)
 
 
 def _as_asked(contract: Contract, want: Wanted) -> Contract:

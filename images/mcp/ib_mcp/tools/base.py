@@ -182,7 +182,7 @@ def result(answer: Answer, *, is_error: bool = False) -> ToolResult:
     """The same JSON as text and as structured content."""
     text = to_json(answer).decode()
     return ToolResult.model_construct(
-        content=[mcp_types.TextContent.model_construct(type="text", text=text)],
+        content=[mcp_types.TextContent(type="text", text=text)],
         structured_content=answer,
         meta=None,
         is_error=is_error,

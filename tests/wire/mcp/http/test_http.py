@@ -382,6 +382,17 @@ def _seen(response: httpx.Response) -> tuple[int, str | None, Any]:
     return response.status_code, kind, response.json() if is_json else response.content
 
 
+async def test_a_host_and_origin_that_were_let_in_once_let_nobody_else_in() -> None:
+    asked = question("tools/call", name="list_accounts")
+    foreign = ({"host": "evil.example"}, {"origin": "http://evil.example"}, {"host": "127.0.0.1:1", "origin": "null"})
+    async with serving() as client:
+        for _ in range(2):
+            assert (await client.post("/mcp", **asked)).status_code == 200
+            for headers in foreign:
+                refused = await client.post("/mcp", headers=asked["headers"] | headers, content=asked["content"])
+                assert refused.status_code == (403 if "origin" in headers else 421)
+
+
 @pytest.mark.parametrize("wire", [MODERN, HANDSHAKE])
 async def test_a_plain_call_reaches_the_library_on_neither_wire(wire: str, monkeypatch: pytest.MonkeyPatch):
     async def unused(*_: object) -> None:
