@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import Random
 from urllib.parse import urlencode
@@ -28,132 +26,21 @@ from ib_simulator.world.accounts import UserKey
 from ibkr import catalogue
 from ibkr.errors import IbError
 from support.commotion import DEADLINES_S, INSTRUMENTS, PATIENT_S, STARVES_S, Findings
-from support.serve import InProcess
+from support.placed_gateway import ALL_TROUBLES, MOST_WAIT_S, Placed, sent
 from support.simulated import stocks_of
-from support.troubled import TROUBLES, USERS, Troubled
+from support.troubled import USERS
 
 # Two users, and one of them at two gateways.
 GATEWAYS: dict[str, UserKey] = {"default": "paper", "live": "live", "second": "paper"}
 _TOKEN = "token-of-tests"
-_TROUBLES = (*TROUBLES, "signed_out", "signed_out", "gone", "silent", "silent", "restart")
 _SYMBOLS = ("AAPL", "IBM", "MSFT", "SPY", "NVDA")
 # After so long of peace a gateway's accounts and state are seen by everybody.
 _SETTLES_S = 90.0
 # A sign-in is heard of with the next question; so long its accounts may be missing.
 _LISTED_WITHIN_S = 10.0
 _SEEN_WITHIN_S = 60.0
-_MOST_WAIT_S = 3.05
 # What a gateway in peace may refuse with; a short deadline may end before its answer.
 _ALLOWED = frozenset({"pacing_limited"})
-
-# Requests of the present question: name of the gateway, path, loop second.
-_sent: ContextVar[list[tuple[str, str, float]] | None] = ContextVar("sent", default=None)
-
-
-class Way(httpx.AsyncBaseTransport):
-    """From the MCP server to one keepalive. ``mode``: open, gone (takes no connection) or silent."""
-
-    def __init__(self, gateway: Placed) -> None:
-        self._gateway = gateway
-        self.mode = "open"
-        self._changed = asyncio.Event()
-
-    def become(self, mode: str) -> None:
-        """Break what is under way, unless it only waits in silence from now on."""
-        was, self.mode = self.mode, mode
-        if mode != "silent" or was == "silent":
-            self._changed.set()
-            self._changed = asyncio.Event()
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        changed = self._changed
-        if (sent := _sent.get()) is not None:
-            sent.append((self._gateway.name, request.url.path, asyncio.get_running_loop().time()))
-        if self.mode == "gone":
-            raise httpx.ConnectError("gone", request=request)
-        answer = asyncio.ensure_future(self._ask(request))
-        cut = asyncio.ensure_future(changed.wait())
-        try:
-            await asyncio.wait({answer, cut}, return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
-                return answer.result()
-            raise httpx.ReadError("cut", request=request)
-        finally:
-            for task in (answer, cut):
-                task.cancel()
-            await asyncio.gather(answer, cut, return_exceptions=True)
-
-    async def _ask(self, request: httpx.Request) -> httpx.Response:
-        if self.mode != "silent":
-            response = await InProcess(self._gateway.keepalive.data).handle_async_request(request)
-            if self.mode != "silent":
-                return response
-        await asyncio.Event().wait()
-        raise AssertionError
-
-
-class Placed(Troubled):
-    """A gateway with a name, and the way to its keepalive."""
-
-    def __init__(self, random: Random, name: str, user: UserKey) -> None:
-        super().__init__(random, user, login=f"https://{name}.test/")
-        self.name = name
-        self.login = f"https://{name}.test/"
-        self.way = Way(self)
-        # In the present spell, waits that touch each other as one.
-        self._waits: list[tuple[float, float]] = []
-        self.signed_out_since: float | None = None
-        self._stack = AsyncExitStack()
-
-    async def start(self) -> None:
-        await self._stack.enter_async_context(self.keepalive)
-
-    async def stop(self) -> None:
-        await self._stack.aclose()
-
-    @property
-    def calm_s(self) -> float:
-        """For how long nothing has happened to it."""
-        return self._loop.time() - max(self.well_since, self.signed_in_at) if self.is_well else 0.0
-
-    async def suffer(self, trouble: str) -> None:
-        self._waits = []
-        if trouble == "signed_out":
-            self.signed_out_since = self._loop.time()
-        await super().suffer(trouble)
-        self.signed_out_since = None
-
-    def note_wait(self, since: float, until: float) -> bool:
-        """Whether those who waited for this one in its present spell waited for three seconds at most."""
-        touching = [wait for wait in self._waits if wait[0] <= until and since <= wait[1]]
-        whole = (
-            (min(since, *(wait[0] for wait in touching)), max(until, *(wait[1] for wait in touching)))
-            if touching
-            else (since, until)
-        )
-        self._waits = [wait for wait in self._waits if wait not in touching] + [whole]
-        return sum(end - begin for begin, end in self._waits) <= _MOST_WAIT_S
-
-    async def _do(self, trouble: str) -> None:
-        match trouble:
-            case "gone" | "silent":
-                self.way.become(trouble)
-                if self.random.random() < 0.2:
-                    self.sign_in(self.random.choice(USERS))
-                await asyncio.sleep(self.random.uniform(5, 300))
-                self.way.become("open")
-            case "restart":
-                self.way.become("gone")
-                await self.stop()
-                self.renew()
-                await self.start()
-                self.way.become("open")
-                await asyncio.sleep(20)
-            case "errors":
-                self.is_well = False
-                await super()._do(trouble)
-            case _:
-                await super()._do(trouble)
 
 
 @dataclass(frozen=True)
@@ -218,7 +105,7 @@ class GatewaysInCommotion:
         await gateway.start()
         while self._loop.time() < self._ends - 60:
             await asyncio.sleep(self._random.uniform(60, 1200))
-            trouble = self._random.choice(_TROUBLES)
+            trouble = self._random.choice(ALL_TROUBLES)
             self.findings.troubles[trouble] += 1
             await gateway.suffer(trouble)
         await asyncio.sleep(max(0.0, self._ends - self._loop.time()) + 180)
@@ -275,8 +162,8 @@ class GatewaysInCommotion:
         )
 
     async def _ask(self, question: Question, deadline_s: float) -> IbError | None:
-        asked_at, sent = self._loop.time(), []
-        marks = _sent.set(sent), gateway_choice.named.set(question.gateway)
+        asked_at, requests = self._loop.time(), []
+        marks = sent.set(requests), gateway_choice.named.set(question.gateway)
         reply, error = None, None
         with gateway_choice.collected() as names:
             try:
@@ -292,11 +179,11 @@ class GatewaysInCommotion:
                 error.code = "upstream_timeout"
             except IbError as refused:
                 error = refused
-        _sent.reset(marks[0])
+        sent.reset(marks[0])
         gateway_choice.named.reset(marks[1])
         if self._loop.time() - asked_at > deadline_s + 0.5:
             self._note(question, f"took {self._loop.time() - asked_at:.1f} s of {deadline_s} s")
-        self._check_waiting(question, asked_at, sent)
+        self._check_waiting(question, asked_at, requests)
         if reply is not None:
             self.findings.answers[question.operation] += 1
             self._check_reply(question, reply, names)
@@ -382,7 +269,7 @@ class GatewaysInCommotion:
         is_denied = error.code == "invalid_request" or "invalid" in error.message.lower()
         if is_denied and any(now - each.signed_in_at > _LISTED_WITHIN_S for each in able):
             self._note(question, f"its account is denied: {said}")
-        others = [each for each in self._gateways.values() if each.calm_s < now - asked_at + _SETTLES_S]
+        others = [each for each in able if each.calm_s < now - asked_at + _SETTLES_S]
         is_excused = (error.code == "upstream_timeout" and deadline_s < PATIENT_S) or (
             # The one that was asked may have got into trouble a moment ago.
             error.code in ("upstream_timeout", "upstream_error") and others
@@ -405,21 +292,21 @@ class GatewaysInCommotion:
         ):
             self._note(question, f"no sign-in link of its gateway: {said} {error.login}")
 
-    def _check_waiting(self, question: Question, asked_at: float, sent: list[tuple[str, str, float]]) -> None:
+    def _check_waiting(self, question: Question, asked_at: float, requests: list[tuple[str, str, float]]) -> None:
         """One gateway in trouble holds up questions to the others for three seconds, once in a spell."""
         if not self._in_peace(question, asked_at):
             return
         address = "/v1/api" + question.address.partition("?")[0]
-        began = next((at for _, path, at in sent if path == address), self._loop.time())
+        began = next((at for _, path, at in requests if path == address), self._loop.time())
         waited_s = began - asked_at
-        if waited_s > _MOST_WAIT_S:
-            self._note(question, f"waited {waited_s:.2f} s before it was asked, {sent}")
+        if waited_s > MOST_WAIT_S:
+            self._note(question, f"waited {waited_s:.2f} s before it was asked, {requests}")
         elif waited_s > 0.3:
             in_trouble = [each for each in self._gateways.values() if each.calm_s < waited_s + _SETTLES_S]
             # It may have been any of them, so all of them count it.
             within = [each.note_wait(asked_at, began) for each in in_trouble]
             if not any(within):
-                self._note(question, f"waited {waited_s:.2f} s again for one that is silent, {sent}")
+                self._note(question, f"waited {waited_s:.2f} s again for one that is silent, {requests}")
 
 
 class _ByHost(httpx.AsyncBaseTransport):

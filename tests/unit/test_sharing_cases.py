@@ -105,6 +105,7 @@ CASES = {
     "after a sleep of the machine the old is fresh": (
         f"{SESSION}/test_observation::test_a_machine_that_slept_forgets_what_it_saw_and_looks_at_once",
         f"{SESSION}/test_observation::test_a_machine_that_slept_looks_at_waking_without_being_asked",
+        "unit/keepalive/guard/test_session_memory::test_after_a_sleep_of_the_machine_nothing_is_remembered",
     ),
     "one operation's refusal closes everything": (
         f"{GUARD}/test_slowness::test_a_429_of_one_operation_closes_that_one_as_soon_as_others_are_seen_to_be_answered",

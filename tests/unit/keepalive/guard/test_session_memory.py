@@ -67,9 +67,12 @@ async def test_after_a_sleep_of_the_machine_nothing_is_remembered():
     keeper = Keeper()
     sessions = keeper.sessions()
     _, before = sessions.observe()
+    before.cache.put("rare", CachedResponse(ROWS["get_performance"], b"[1]", 200, 0.0))
     keeper.ahead += 8 * 3600
     keeper.status = replace(OPEN, state_since=OPEN.state_since + 8 * 3600)
-    assert sessions.observe()[1] is not before
+    _, after = sessions.observe()
+    assert after is not before
+    assert after.cache.get("rare", 1.0) is None
 
 
 async def test_learning_the_mode_is_no_other_session():
