@@ -136,6 +136,7 @@ async def traded(
             wall=broker.clock.now,
             status=g.session.status,
             approval_url="https://localhost:5443/approvals",
+            metrics=g.metrics,
             executor=None if on_sockets else Inline(),
         )
         g.guard.orders = TradingRoutes(trading, Token(APPROVER))

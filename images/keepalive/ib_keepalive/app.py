@@ -69,6 +69,7 @@ class Keepalive:
             status=self.keeper.status,
             wall=wall,
             approval_url=settings.approvals_at,
+            metrics=self.metrics,
             executor=executor,
         )
         approver = settings.approver_token_file

@@ -53,6 +53,9 @@ class Metrics:
         self.pacing_queue_depth = Gauge("ibmcp_pacing_queue_depth", "Calls waiting for their turn", registry=registry)
         self.answers = Counter("ibmcp_answers", "Answers given to callers", ["source"], registry=registry)
         self.orders = Counter("ibmcp_orders", "Orders by what became of them", ["outcome"], registry=registry)
+        self.order_refusals = Counter(
+            "ibmcp_order_refusals", "Orders and previews that a limit refused", ["limit"], registry=registry
+        )
         self.stream_topics = Gauge("ibmcp_stream_topics", "Streaming topics subscribed upstream", registry=registry)
         self.show_state(SessionState.STARTING)
 

@@ -18,6 +18,7 @@ from ib_keepalive.trading.ledger import Entry, Ledger, digest_of
 from ib_keepalive.trading.limits import LimitResult
 from ib_keepalive.trading.outcome import OrderState, Outcome, Question
 from ib_keepalive.trading.policy import Policy
+from ib_keepalive.trading.record import OrderRecord
 from ib_keepalive.trading.standing import Standing
 from ib_keepalive.trading.tickets import Ticket, make_ticket, refuse_ticket
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden, SessionReopening
@@ -59,6 +60,7 @@ class Desk:
         standing: Standing,
         ledger: Ledger,
         flow: OrderFlow,
+        record: OrderRecord,
         facts: FactsReader,
         sign_in: Callable[[], int],
         session: Callable[[], IbError | None],
@@ -68,6 +70,7 @@ class Desk:
         self._standing = standing
         self._ledger = ledger
         self._flow = flow
+        self._record = record
         self._facts = facts
         self._sign_in = sign_in
         self._session = session
@@ -92,8 +95,10 @@ class Desk:
         ticket = None if refused else make_ticket(intent, summary, sign_in=sign_in, now=now)
         if ticket is not None:
             await self._ledger.keep_ticket(ticket, synced=False)
+        name = None if ticket is None else ticket.ticket
+        await self._ledger.aside(lambda: self._record.previewed(intent, results, name))
         return {
-            "ticket": None if ticket is None else ticket.ticket,
+            "ticket": name,
             "expires_at": None if ticket is None else ticket.expires_at,
             "expires_in_s": None if ticket is None else ticket.expires_at - now,
             "client_order_ids": list(intent.client_order_ids),
@@ -164,7 +169,7 @@ class Desk:
                 raise other_order(known)
         sign_in = self._sign_in()
         policy = self._standing.policy()
-        self._raise_refusal(intent, policy)
+        await self._raise_refusal(intent)
         self._raise_session()
         facts = await self._facts.gather(intent, policy, caller)
         read_at, left = asyncio.get_running_loop().time(), self._left
@@ -173,16 +178,16 @@ class Desk:
         async def approve() -> float | None:
             nonlocal facts
             policy = self._standing.policy()
-            self._raise_refusal(intent, policy)
+            await self._raise_refusal(intent)
             if left != self._left or asyncio.get_running_loop().time() - read_at > _FACTS_S:
                 facts = await self._facts.gather(intent, policy, caller)
-            await self._check(intent, policy, facts)
+            results = await self._check(intent, policy, facts)
+            await self._ledger.aside(lambda: self._record.permitted(intent, results, ticket))
             return limits.notional(policy, intent, facts) if intent.kind in ("place", "modify") else None
 
         def may_leave() -> None:
-            self._raise_refusal(intent, self._standing.policy())
             self._raise_session()
-            refused = still()
+            refused = self._refusal(intent) or still()
             if refused is None and self._sign_in() != sign_in:
                 refused = SessionReopening("Somebody signed in anew, and nothing was sent.", action="Ask again.")
             if refused is not None:
@@ -211,10 +216,7 @@ class Desk:
                 raise InvalidRequest(f"It was {ticket.decision} before, by {ticket.decided_by}.")
             return {"decision": ticket.decision, "by": ticket.decided_by}
         decided = ticket.decided(approve=approve, by=by[:100], now=self._wall())
-        audit = self._standing.audit
-        await self._ledger.aside(
-            lambda: audit.write(decided.decision, ticket=ticket_id, by=decided.decided_by, **_shown(ticket.intent))
-        )
+        await self._ledger.aside(lambda: self._record.decided(ticket.intent, ticket_id, decided.decision, by[:100]))
         await self._ledger.keep_ticket(decided, synced=True)
         return {"decision": decided.decision, "by": decided.decided_by}
 
@@ -224,10 +226,9 @@ class Desk:
             return _outcome("declined", f"{ticket.decided_by} refused it.", ticket)
         if self._standing.policy().approval == "none" or ticket.decision == "approved":
             return None
-        refused = self._standing.refuse_placing()
-        if refused is not None:
-            raise refused
+        await self._raise_refusal(ticket.intent)
         if ticket.decision == "none":
+            await self._ledger.aside(lambda: self._record.asked(ticket.intent, ticket.ticket))
             await self._ledger.keep_ticket(ticket.asking(self._wall()), synced=True)
         outcome = _outcome("approval_needed", "A person has to approve it; submit the same ticket again then.", ticket)
         return Outcome(outcome.outcome, outcome.message, outcome.orders, None, self._approval_url(ticket.ticket))
@@ -235,12 +236,15 @@ class Desk:
     def _refuse_ticket(self, ticket: Ticket | None, caller: str | None) -> IbError | None:
         return refuse_ticket(ticket, caller=caller, sign_in=self._sign_in(), now=self._wall())
 
-    def _raise_refusal(self, intent: OrderIntent, policy: Policy) -> None:
-        if intent.kind in ("cancel", "cancel_all"):
-            # It only makes less of what is there, and stopping must not keep it.
-            return
-        refused = self._standing.refuse_placing()
+    def _refusal(self, intent: OrderIntent) -> IbError | None:
+        """Why nothing is placed now; a cancellation only makes less of what is there, and stopping must not keep it."""
+        return None if intent.kind in ("cancel", "cancel_all") else self._standing.refuse_placing()
+
+    async def _raise_refusal(self, intent: OrderIntent) -> None:
+        refused = self._refusal(intent)
         if refused is not None:
+            limit = self._standing.hindrance()
+            await self._ledger.aside(lambda: self._record.refused(intent, limit, refused.message))
             raise refused
 
     def _raise_session(self) -> None:
@@ -248,11 +252,11 @@ class Desk:
         if refused is not None:
             raise refused
 
-    async def _check(self, intent: OrderIntent, policy: Policy, facts: Facts) -> None:
-        usage = await self._ledger.usage()
-        refused = [result for result in limits.check(policy, intent, facts, usage) if not result.passed]
+    async def _check(self, intent: OrderIntent, policy: Policy, facts: Facts) -> list[LimitResult]:
+        results = limits.check(policy, intent, facts, await self._ledger.usage())
+        refused = [result for result in results if not result.passed]
         if refused:
-            await self._note_refusal(intent, refused)
+            await self._ledger.aside(lambda: self._record.beyond(intent, refused))
             raise OperationForbidden(
                 " ".join(result.sentence for result in refused),
                 action="Stay within the owner's limits, or ask the owner.",
@@ -260,16 +264,12 @@ class Desk:
         twin = await self._twin(intent)
         if twin is not None:
             raise twin
+        return results
 
     async def _results(self, policy: Policy, intent: OrderIntent, caller: Caller) -> list[LimitResult]:
         facts = await self._facts.gather(intent, policy, caller)
         usage = Usage() if self._ledger.problem else await self._ledger.usage()
         return limits.check(policy, intent, facts, usage)
-
-    async def _note_refusal(self, intent: OrderIntent, refused: list[LimitResult]) -> None:
-        audit = self._standing.audit
-        names = [result.limit for result in refused]
-        await self._ledger.aside(lambda: audit.write("refused", synced=False, limits=names, **_shown(intent)))
 
     async def _twin(self, intent: OrderIntent) -> IbError | None:
         """An order alike is refused while it is not known whether the one before it stands."""
@@ -302,14 +302,3 @@ def new_client_order_id() -> str:
 
 def _outcome(name: Any, message: str, ticket: Ticket) -> Outcome:
     return Outcome(name, message, tuple(OrderState(o.get("cOID"), None, None) for o in ticket.intent.orders))
-
-
-def _shown(intent: OrderIntent) -> dict[str, Any]:
-    """Who wants what, for the audit."""
-    return {
-        "caller": intent.caller,
-        "kind": intent.kind,
-        "account": intent.account,
-        "order_id": intent.order_id,
-        "orders": [dict(order) for order in intent.orders],
-    }

@@ -181,7 +181,7 @@ class _Check:
             found = find()
         except Unknown as unknown:
             found = f"whether the order is one cannot be told: {unknown}"
-        return LimitResult(limit, False, found is not None, found is None, f"{limit} is not permitted: {found}.")
+        return result(limit, False, found is not None, found is None, f"not permitted, and {found}")
 
     def _short_sale(self) -> str | None:
         for conid, amount in self._sold().items():

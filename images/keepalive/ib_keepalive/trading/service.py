@@ -12,6 +12,7 @@ from typing import Any
 from ib_keepalive.guard import Guard
 from ib_keepalive.guard.memory.session_memory import SessionMemory
 from ib_keepalive.http.asgi import HttpReply
+from ib_keepalive.metrics import Metrics
 from ib_keepalive.pacing.deadline import Deadline
 from ib_keepalive.pacing.shared_call import Caller
 from ib_keepalive.trading.audit import Audit
@@ -21,9 +22,9 @@ from ib_keepalive.trading.fact_finder import FactFinder
 from ib_keepalive.trading.flow import OrderFlow
 from ib_keepalive.trading.ledger import Entry, Ledger
 from ib_keepalive.trading.look_up import LookUp
-from ib_keepalive.trading.outcome import Outcome
 from ib_keepalive.trading.policy import PolicyFile
 from ib_keepalive.trading.raw import RawOrders
+from ib_keepalive.trading.record import OrderRecord
 from ib_keepalive.trading.standing import Standing
 from ib_keepalive.trading.stop import KillSwitch
 from ib_keepalive.trading.what_if import WhatIf
@@ -54,6 +55,7 @@ class Trading:
         status: Callable[[], Status],
         wall: Callable[[], float],
         approval_url: str | None = None,
+        metrics: Metrics | None = None,
         facts: FactsReader | None = None,
         executor: Executor | None = None,
     ) -> None:
@@ -61,25 +63,27 @@ class Trading:
         self._operations = operations
         self._reads = reads = guard.reads
         self._sessions = sessions = guard.sessions
-        self._audit = Audit(directory, wall)
+        audit = Audit(directory, wall)
+        self._record = OrderRecord(audit, metrics or Metrics())
         self.ledger = Ledger(directory, wall, executor)
         self.switch = KillSwitch(directory, wall)
-        self.standing = Standing(policy, self.switch, self._audit, lambda: self.ledger.problem)
-        self._look_up = LookUp(operations, reads, sessions, self.ledger, wall=wall, found=self._note_end)
+        self.standing = Standing(policy, self.switch, audit, lambda: self.ledger.problem)
+        self._look_up = LookUp(operations, reads, sessions, self.ledger, wall=wall, found=self._record.ended)
         self.flow = OrderFlow(
             operations,
             reads,
             Exchange(guard.client, sessions, SessionMemory.note_trade),
             sessions,
             self.ledger,
-            sent=self._note_sent,
-            ended=self._note_end,
+            sent=self._record.sent,
+            ended=self._record.ended,
             unknown=self._look_up.soon,
         )
         self.desk = Desk(
             self.standing,
             self.ledger,
             self.flow,
+            self._record,
             facts
             or FactFinder(
                 operations, reads, guard.snapshots, sessions, status, wall, sent_since=self.ledger.sent_since
@@ -179,14 +183,14 @@ class Trading:
     async def stop(self, by: str, reason: str, *, cancel_orders: bool) -> dict[str, Any]:
         """Stop at once, and cancel every working order where that is wanted."""
         stopped = await self.ledger.aside(lambda: self.switch.stop(by, reason))
-        self._audit_quietly("stopped", by=by, reason=reason, cancel_orders=cancel_orders)
+        await self.ledger.aside(lambda: self._record.stopped(by, reason, cancel_orders=cancel_orders))
         cancelled = await self._cancel_everything(by) if cancel_orders else []
         return {"stopped": asdict(stopped), "cancelled": cancelled}
 
     async def start(self, by: str) -> dict[str, Any]:
         """Take a stop away."""
         await self.ledger.aside(self.switch.start)
-        self._audit_quietly("started", by=by)
+        await self.ledger.aside(lambda: self._record.started(by))
         return await self.status()
 
     async def _cancel_everything(self, by: str) -> list[dict[str, Any]]:
@@ -203,32 +207,6 @@ class Trading:
             except IbError as error:
                 done.append({"account": account, **error.envelope()})
         return done
-
-    def _audit_quietly(self, event: str, **fields: Any) -> None:
-        """Stopping must not fail because it cannot be written down."""
-        try:
-            self._audit.write(event, **fields)
-        except IbError:
-            return
-
-    def _note_sent(self, entry: Entry) -> None:
-        self._audit.write("sent", **_told(entry))
-
-    def _note_end(self, entry: Entry, outcome: Outcome) -> None:
-        self._audit.write("outcome", synced=False, **_told(entry), **{**outcome.to_json(), "orders": None})
-
-
-def _told(entry: Entry) -> dict[str, Any]:
-    return {
-        "entry": entry.id,
-        "caller": entry.caller,
-        "kind": entry.kind,
-        "account": entry.account,
-        "order_id": entry.order_id,
-        "client_order_ids": list(entry.client_order_ids),
-        "ticket": entry.ticket,
-        "sent": list(entry.orders),
-    }
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -63,6 +63,12 @@ class Standing:
         problem = self.problem()
         return None if problem is None else OperationForbidden(problem, action="Tell the owner.")
 
+    def hindrance(self) -> str:
+        """What ``refuse_placing`` is about, in one word."""
+        if self.policy().mode in ("off", "preview"):
+            return "mode"
+        return "stopped" if self.stopped() is not None else "unwritable"
+
     def to_json(self) -> dict[str, Any]:
         """The part that is the same for everybody who may ask."""
         policy, stopped = self.policy(), self.stopped()

@@ -134,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
     log.add_argument("--file", metavar="FILE", type=Path, help="this audit.jsonl; - reads standard input")
     log.add_argument("--since", metavar="WHEN", help="15m, 12h, 7d ago, or a date in UTC")
     for name, about in (
-        ("event", "asked, refused, approved, declined, sent, outcome, stopped or started"),
+        ("event", "previewed, refused, asked, decided, permitted, sent, outcome, stopped or started"),
         ("account", "of this account"),
         ("caller", "that this agent wanted"),
         ("outcome", "that ended so: filled, working, rejected, outcome_unknown ..."),

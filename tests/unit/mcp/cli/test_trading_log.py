@@ -12,13 +12,13 @@ from ib_mcp.cli.trading.words import line
 
 SENT = {
     "at": 1_800_000_000.0, "event": "sent", "caller": "claude", "account": "U1234567", "kind": "place",
-    "sent": [{"conid": 265598, "side": "BUY", "quantity": 5, "orderType": "LMT", "price": 100.5, "tif": "DAY"}],
+    "orders": [{"conid": 265598, "side": "BUY", "quantity": 5, "orderType": "LMT", "price": 100.5, "tif": "DAY"}],
 }  # fmt: skip
 FILLED = {**SENT, "at": 1_800_000_060.0, "event": "outcome", "outcome": "filled", "order_ids": ["77"]}
 REFUSED = {
     "at": 1_800_100_000.0, "event": "refused", "caller": "cursor", "account": "U7654321", "kind": "place",
     "orders": [{"conidex": "8314@NYSE", "side": "SELL", "cashQty": 900, "orderType": "MKT", "tif": "DAY"}],
-    "limits": [{"limit": "symbols", "sentence": "symbols: the policy permits AAPL, not IBM."}],
+    "limits": [{"limit": "symbols", "passed": False, "sentence": "symbols: the policy permits AAPL, not IBM."}],
 }  # fmt: skip
 STOPPED = {"at": 1_800_100_001.0, "event": "stopped", "by": "owner", "reason": "holiday"}
 

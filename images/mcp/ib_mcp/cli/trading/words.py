@@ -14,7 +14,7 @@ def line(event: dict[str, Any]) -> str:
     at = event.get("at")
     when = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ}" if isinstance(at, (int, float)) else "?"
     who = str(event.get("caller") or event.get("by") or "")
-    orders = event.get("sent") or event.get("orders") or ()
+    orders = event.get("orders") or ()
     words = "; ".join(_order(order) for order in orders if isinstance(order, dict))
     if not words and event.get("order_id"):
         words = f"order {event['order_id']}"
@@ -34,7 +34,8 @@ def _order(order: dict[str, Any]) -> str:
 
 def _ending(event: dict[str, Any]) -> str:
     limits, ids = event.get("limits"), event.get("order_ids")
-    sentences = [each.get("sentence") for each in limits if isinstance(each, dict)] if isinstance(limits, list) else []
+    results = [each for each in limits if isinstance(each, dict)] if isinstance(limits, list) else []
+    sentences = [each.get("sentence") for each in results if each.get("passed") is False]
     named = f"IBKR's order {', '.join(map(str, ids))}" if isinstance(ids, list) and ids else ""
     told = (event.get("outcome"), event.get("decision"), named, event.get("message"), event.get("reason"), *sentences)
     return "  ".join(str(part) for part in told if part)
