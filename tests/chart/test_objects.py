@@ -400,7 +400,7 @@ OAUTH = "mcp.oauth.enabled=true,mcp.publicUrl=https://ibkr.example.net,mcp.oauth
 def test_all_paths_of_oauth_pass_ingress_and_route_and_the_grants_outlive_the_pod(render: Render) -> None:
     found = render("--values", CHART / "ci/everything-values.yaml", "--set", f"{OAUTH},mcp.replicas=1",
                    "--set", "mcp.autoscaling.enabled=false,mcp.podDisruptionBudget.enabled=false")  # fmt: skip
-    paths = ["/mcp", "/.well-known", "/authorize", "/consent", "/token", "/register", "/revoke"]
+    paths = ["/mcp", "/.well-known", "/authorize", "/consent", "/sign-in", "/token", "/register", "/revoke"]
     for rule in one(found, "Ingress", "-mcp")["spec"]["rules"]:
         assert set(paths) <= {path["path"] for path in rule["http"]["paths"]}
     (route,) = one(found, "HTTPRoute", "-mcp")["spec"]["rules"]
@@ -413,6 +413,30 @@ def test_all_paths_of_oauth_pass_ingress_and_route_and_the_grants_outlive_the_po
     assert volumes["oauth"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
 
 
+def test_with_a_database_there_are_several_pods_and_no_volume(render: Render) -> None:
+    found = render("--set", f"{OAUTH},mcp.replicas=2,mcp.oauth.database.existingSecret=pg,networkPolicy.enabled=true")
+    deployment = one(found, "Deployment", "-mcp")["spec"]
+    assert (deployment["replicas"], deployment.get("strategy")) == (2, None)
+    (container,) = deployment["template"]["spec"]["containers"]
+    variables = {each["name"]: each for each in container["env"]}
+    assert variables["IB_MCP_OAUTH_DATABASE"]["valueFrom"]["secretKeyRef"] == {"name": "pg", "key": "url"}
+    assert "IB_MCP_OAUTH_STORE" not in variables
+    assert "oauth" not in [volume["name"] for volume in deployment["template"]["spec"]["volumes"]]
+    assert not [
+        each for each in found if each["kind"] == "PersistentVolumeClaim" and "oauth" in each["metadata"]["name"]
+    ]
+    egress = one(found, "NetworkPolicy", "-mcp")["spec"]["egress"]
+    assert {"ports": [{"port": 5432}]} in egress
+
+
+def test_under_a_path_all_of_it_passes_there_and_metadata_at_the_root_too(render: Render) -> None:
+    found = render("--values", CHART / "ci/oauth-ingress-nginx-values.yaml",
+                   "--set", "mcp.publicUrl=https://home.example.net/ibkr")  # fmt: skip
+    (rule,) = one(found, "Ingress", "-mcp")["spec"]["rules"]
+    paths = {path["path"] for path in rule["http"]["paths"]}
+    assert {"/ibkr/mcp", "/ibkr/consent", "/ibkr/sign-in", "/ibkr/.well-known", "/.well-known"} <= paths
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
@@ -420,6 +444,11 @@ def test_all_paths_of_oauth_pass_ingress_and_route_and_the_grants_outlive_the_po
         (f"{OAUTH},mcp.autoscaling.enabled=true", "mcp.autoscaling.enabled"),
         ("mcp.oauth.enabled=true,mcp.publicUrl=https://a.example", "mcp.oauth.existingSecret"),
         (f"{OAUTH},mcp.publicUrl=http://a.example", "publicUrl"),
+        (f"{OAUTH},mcp.publicUrl=https://a.example/x?y", "publicUrl"),
+        (f"{OAUTH},mcp.oauth.signIn.clientId=ib-mcp", "mcp.issuer.url"),
+        ("mcp.external.proxies={10.42.0.0/24}", "mcp.external.users"),
+        ("mcp.external.users={robin}", "mcp.external.proxies"),
+        ("mcp.external.users={robin},mcp.external.proxies={0.0.0.0/0}", "proxies"),
         ("mcp.issuer.url=https://id.example,mcp.publicUrl=https://a.example", "mcp.issuer.users"),
     ],
 )

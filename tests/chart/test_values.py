@@ -220,6 +220,17 @@ NEEDS = {
         ("mcp", "oauth", "enabled"): True,
         ("mcp", "oauth", "existingSecret"): "owner",
     },
+    "signIn": {
+        ("mcp", "issuer", "url"): "https://id.example.com",
+        ("mcp", "issuer", "users"): ["robin"],
+        ("mcp", "oauth", "signIn", "clientId"): "server",
+        ("mcp", "oauth", "signIn", "existingSecret"): "client",
+    },
+    "database": {("mcp", "oauth", "database", "existingSecret"): "database"},
+    "external": {
+        ("mcp", "external", "proxies"): ["10.0.0.1"],
+        ("mcp", "external", "users"): ["robin"],
+    },
     "issuer": {
         ("mcp", "publicUrl"): "https://in.example.com",
         ("mcp", "issuer", "url"): "https://id.example.com",

@@ -60,7 +60,7 @@ async def serving(
     later.app = guard
     async with serve(later) as origin:
         usual: dict[str, Any] = {"guard_url": "http://guard.test", "guard_token": "g", "passphrase": PASSPHRASE}
-        settings = HttpSettings(public_url=origin, oauth_store=store, **(usual | given))
+        settings = HttpSettings(**(usual | {"public_url": origin, "oauth_store": store} | given))
         async with router.connect(settings, httpx.ASGITransport(guard)) as client:
             app = create_app(settings, create_server(settings, client), client)
             async with app.router.lifespan_context(app):

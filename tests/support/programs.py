@@ -26,6 +26,7 @@ GATEWAY_JAR = "dist/ibgroup.web.core.iblink.router.clientportal.gw.jar"
 GATEWAY_JAR_SHA256 = "95b0a0b20a6b1c2013d5f7f737d4ecf03afac6f71a28ace41fcfdb608ce0e97f"
 
 NODE_VERSION = "22.23.3"
+KEYCLOAK_VERSION = "26.7.3"
 # Dependencies of the tools are resolved as they stood on this day, so that a later release changes nothing here.
 RESOLVED_AS_OF = "2026-11-22"
 
@@ -110,6 +111,27 @@ def npm_package(package: str) -> Path:
         _npm(["install", "--prefix", str(folder), *options, package], folder)
 
     return _kept(f"{label}-{key}", install)
+
+
+def keycloak() -> Path:
+    """Folder of Keycloak, unpacked; Unavailable without Maven."""
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise Unavailable("Maven is not installed")
+    artifact = f"org.keycloak:keycloak-quarkus-dist:{KEYCLOAK_VERSION}"
+
+    def install(folder: Path) -> None:
+        copied = f"-Dartifact={artifact}:zip"
+        command = [maven, "-q", "dependency:copy", copied, f"-DoutputDirectory={folder}", "-Dtransitive=false"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False, cwd=folder)
+        if done.returncode:
+            raise Unavailable(f"Maven does not fetch {artifact}")
+        (archive,) = folder.glob("*.zip")
+        shutil.unpack_archive(archive, folder)
+        archive.unlink()
+        (folder / f"keycloak-{KEYCLOAK_VERSION}/bin/kc.sh").chmod(0o755)
+
+    return _kept(f"keycloak-{KEYCLOAK_VERSION}", install) / f"keycloak-{KEYCLOAK_VERSION}"
 
 
 def _fetch_gateway(folder: Path) -> None:

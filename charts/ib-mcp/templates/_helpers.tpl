@@ -195,12 +195,19 @@ without_approval = {{ $trading.live.withoutApproval }}
 
 {{/* Every path of the MCP server that agents and browsers use, as a JSON list. Health and metrics stay inside the cluster. */}}
 {{- define "ib-mcp.publicPaths" -}}
-{{- $paths := list "/mcp" -}}
-{{- if and .Values.mcp.issuer.url (not .Values.mcp.oauth.enabled) -}}
+{{- $prefix := (urlParse .Values.mcp.publicUrl).path | trimSuffix "/" -}}
+{{- $paths := list (printf "%s/mcp" $prefix) -}}
+{{- if or .Values.mcp.issuer.url .Values.mcp.oauth.enabled -}}
+{{- /* At the host's root, wherever the rest lies. */ -}}
 {{- $paths = append $paths "/.well-known" -}}
 {{- end -}}
 {{- if .Values.mcp.oauth.enabled -}}
-{{- $paths = concat $paths (list "/.well-known" "/authorize" "/consent" "/token" "/register" "/revoke") -}}
+{{- range list "/authorize" "/consent" "/sign-in" "/token" "/register" "/revoke" -}}
+{{- $paths = append $paths (printf "%s%s" $prefix .) -}}
+{{- end -}}
+{{- if $prefix -}}
+{{- $paths = append $paths (printf "%s/.well-known" $prefix) -}}
+{{- end -}}
 {{- end -}}
 {{- $paths | toJson -}}
 {{- end -}}

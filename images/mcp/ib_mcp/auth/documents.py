@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
+from urllib.parse import quote_plus
 
 import aiohttp
 
@@ -24,8 +26,12 @@ async def fetch_json(url: str, token: str | None = None) -> Any:
 
 async def post_form(url: str, form: dict[str, str], secret: tuple[str, str] | None = None) -> Any:
     """What ``url`` answers to ``form`` of the client with this id and secret. NotTold when it refuses."""
-    auth = aiohttp.BasicAuth(*secret) if secret else None
-    return await _ask("POST", url, data=form, auth=auth, headers={"Accept": "application/json"})
+    headers = {"Accept": "application/json"}
+    if secret is not None:
+        # As RFC 6749 has it, each part is encoded as in a form first.
+        shown = base64.b64encode(":".join(map(quote_plus, secret)).encode()).decode()
+        headers["Authorization"] = f"Basic {shown}"
+    return await _ask("POST", url, data=form, headers=headers)
 
 
 async def _ask(method: str, url: str, **given: Any) -> Any:

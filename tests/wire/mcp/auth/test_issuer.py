@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,14 +14,13 @@ from joserfc.jwk import KeySet, RSAKey
 
 from ib_mcp.auth.failures import TokensUnavailable
 from ib_mcp.auth.issuer import Issuer, IssuerKeys, People
-from support import programs
+from support import oidc_provider, programs
 from support.api_server import free_port
 from wire.mcp.http.test_http import StubGuard, answered, application, question
 
 URL, RESOURCE = "https://id.example", "https://ibkr.example.net/mcp"
 NOW = 1795539600.0
 KEY, OTHER = RSAKey.generate_key(parameters={"kid": "one"}), RSAKey.generate_key(parameters={"kid": "two"})
-OIDC_PROVIDER = "oidc-provider@9.13.3"
 
 
 class Provider:
@@ -120,51 +117,26 @@ async def test_a_provider_that_is_down_is_no_wrong_token() -> None:
     assert await issuer.find(signed()) is not None
 
 
-SCRIPT = """
-import { Provider } from 'oidc-provider';
-const [port, resource] = process.argv.slice(2);
-const at = `http://127.0.0.1:${port}`;
-const provider = new Provider(at, {
-  clients: [{ client_id: 'agent', client_secret: 'of-the-agent', grant_types: ['client_credentials'],
-    redirect_uris: [], response_types: [] }],
-  scopes: ['ibkr:read', 'ibkr:write'],
-  features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false },
-    resourceIndicators: { enabled: true, defaultResource: () => resource, useGrantedResource: () => true,
-      getResourceServerInfo: () => ({ scope: 'ibkr:read ibkr:write', audience: resource,
-        accessTokenFormat: 'jwt' }) } },
-  extraTokenClaims: () => ({ preferred_username: 'robin' }),
-});
-provider.listen(Number(port), '127.0.0.1', () => console.log('listening'));
-"""
+AGENT = {
+    "client_id": "agent",
+    "client_secret": "of-the-agent",
+    "grant_types": ["client_credentials"],
+    "redirect_uris": [],
+    "response_types": [],
+}
 
 
-async def test_a_token_of_a_real_provider_is_taken(tmp_path: Path) -> None:
+async def test_a_token_of_a_real_provider_is_taken() -> None:
     try:
-        package = programs.npm_package(OIDC_PROVIDER)
-        node = programs.node()
-    except programs.Unavailable as reason:
-        pytest.skip(str(reason))
-    script = package / "run.mjs"
-    script.write_text(SCRIPT)
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        str(node), str(script), str(port), RESOURCE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    issuer = f"http://127.0.0.1:{port}"
-    try:
-        async with asyncio.timeout(60):
-            assert process.stdout
-            while b"listening" not in (line := await process.stdout.readline()):
-                assert line, "it ended"
+        async with oidc_provider.serving(free_port(), RESOURCE, AGENT) as issuer:
             async with httpx.AsyncClient(auth=("agent", "of-the-agent")) as web:
                 form = {"grant_type": "client_credentials", "resource": RESOURCE, "scope": "ibkr:read"}
                 token = (await web.post(f"{issuer}/token", data=form)).json()["access_token"]
             settings = {"public_url": "https://ibkr.example.net", "issuer": issuer, "token": None}
             await _calls(settings | {"issuer_users": "robin"}, lambda status: status == 200, token)
             await _calls(settings | {"issuer_users": "somebody-else"}, lambda status: status == 401, token)
-    finally:
-        process.kill()
-        await process.wait()
+    except programs.Unavailable as reason:
+        pytest.skip(str(reason))
 
 
 async def _calls(settings: dict[str, Any], good: Callable[[int], bool], token: str) -> None:
