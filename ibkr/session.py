@@ -161,7 +161,8 @@ class TradingStatus(_Section):
 
     ``problem``: what keeps trading off against the owner's wish. ``stopped``: by whom (``by``), why (``reason``) and
     when (``at``, epoch s) it was stopped. ``unknown``: orders of which it is not known whether they stand at IBKR;
-    ``pending_approvals``: orders that wait for a person's word, given at ``approval_url``.
+    ``pending_approvals``: orders that wait for a person's word, given at ``approval_url``; the newest since
+    ``approval_asked_at`` (epoch s).
     """
 
     mode: str = "off"
@@ -170,6 +171,7 @@ class TradingStatus(_Section):
     stopped: dict[str, Any] | None = None
     unknown: int | None = None
     pending_approvals: int | None = None
+    approval_asked_at: float | None = None
     approval_url: str | None = None
 
 

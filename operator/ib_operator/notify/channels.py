@@ -22,7 +22,19 @@ from ib_operator.decision.policy import Channel
 _TIMEOUT_S = 10.0
 _NO_URL = "the key url of its Secret is no http or https URL"
 _TOKEN = re.compile(r"[!-~]+")
+# What ntfy's short form of actions takes without quoting.
+_PAGE = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&()*+=%\[\]-]+")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+_SAID = {
+    "needed": "needs you",
+    "reminder": "still needs you",
+    "recovered": "is signed in again",
+    "approval": "has an order for you",
+}
+# Of ntfy: what the phone shows beside the title.
+_TAGS = {"recovered": "white_check_mark", "approval": "ballot_box_with_check"}
 
 
 class Misconfigured(Exception):
@@ -31,7 +43,8 @@ class Misconfigured(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """``kind``: needed, reminder or recovered. ``login`` is what to do to sign in, ``deadline`` and ``at`` RFC 3339.
+    """``kind``: needed, reminder, recovered or approval. ``login`` is what to do to sign in, ``approval`` where orders
+    are approved, ``deadline`` and ``at`` RFC 3339.
 
     It holds nothing about the account.
     """
@@ -45,11 +58,11 @@ class Notification:
     login: str | None
     deadline: str | None
     at: str
+    approval: str | None = None
 
     @property
     def title(self) -> str:
-        said = {"needed": "needs you", "reminder": "still needs you", "recovered": "is signed in again"}[self.kind]
-        return f"ib-mcp: {self.namespace}/{self.name} {said}"
+        return f"ib-mcp: {self.namespace}/{self.name} {_SAID[self.kind]}"
 
 
 async def send(
@@ -68,7 +81,8 @@ async def send(
             headers = {
                 "Title": notification.title,
                 "Priority": "default" if notification.kind == "recovered" else "high",
-                "Tags": "white_check_mark" if notification.kind == "recovered" else "key",
+                "Tags": _TAGS.get(notification.kind, "key"),
+                **_buttons(notification.approval),
             }
             if token := _read(folder, channel, "token"):
                 if not _TOKEN.fullmatch(token):
@@ -77,6 +91,13 @@ async def send(
             await _post(client, url, notification.message.encode(), headers)
         case "apprise":
             await _apprise(url, notification)
+
+
+def _buttons(page: str | None) -> dict[str, str]:
+    """Both open the page, which alone takes a decision; none where there is no address."""
+    if page is None or not _PAGE.fullmatch(page):
+        return {}
+    return {"Click": page, "Actions": f"view, Approve, {page}; view, Refuse, {page}"}
 
 
 def signature(key: str, body: bytes, wall: float) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
 
 from ib_operator.background import TryLater
-from ib_operator.decision.policy import Channel
 from ib_operator.decision.reminders import Due
 from ib_operator.decision.spans import utc
 from ib_operator.decision.states import ROWS
@@ -17,12 +16,11 @@ from ib_operator.kubernetes import bodies
 from ib_operator.kubernetes.api import ApiError
 from ib_operator.kubernetes.objects import BrokerageSession, Key
 from ib_operator.notify import channels
+from ib_operator.notify.approvals import ApprovalNotices
+from ib_operator.notify.sender import Sender
 from ib_operator.services import Services
 
 log = structlog.get_logger("ib_operator.notify.reporter")
-
-# Seconds before each new try of a message at a channel; the last one again and again.
-_WAITS_S = (2.0, 10.0, 30.0, 60.0)
 
 
 class Reporter:
@@ -33,15 +31,13 @@ class Reporter:
         self._services = services
         self._delivered = delivered
         self._problems: tuple[str, ...] = ()
-        self._sending: set[str] = set()
-        self._failures: dict[str, int] = {}
-        self._retry_at: dict[str, float] = {}
-        self._troubles: dict[str, str] = {}
+        self._sender = Sender(key, services)
+        self._approvals = ApprovalNotices(key, services)
         self._stuck: tuple[str, ...] = ()
 
     def trouble(self, channel: str) -> str:
         """Why the last try at a channel failed."""
-        return self._troubles.get(channel, "no answer yet")
+        return self._sender.trouble(channel)
 
     def publish(self, report: bodies.Report) -> None:
         session, decision, observation = report.session, report.decision, report.observation
@@ -59,6 +55,7 @@ class Reporter:
         self._tell_stuck(session, report)
         if decision.notification is not None:
             self._send_all(report, session, decision.notification)
+        self._approvals.tell(report, session)
 
     def post_event(self, event: Mapping[str, Any]) -> None:
         async def post() -> None:
@@ -101,38 +98,6 @@ class Reporter:
             deadline=None if deadline is None else utc(deadline),
             at=utc(report.observation.wall),
         )
-        now = asyncio.get_running_loop().time()
         for channel in session.policy.channels:
-            is_free = channel.name not in self._sending and now >= self._retry_at.get(channel.name, now)
-            if channel.name in message.channels and is_free:
-                self._send(channel, notification, message)
-
-    def _send(self, channel: Channel, notification: channels.Notification, message: Due) -> None:
-        services, name = self._services, channel.name
-        self._sending.add(name)
-
-        def failed(why: str) -> None:
-            self._sending.discard(name)
-            number = self._failures.get(name, 0)
-            wait_s = _WAITS_S[min(number, len(_WAITS_S) - 1)]
-            self._failures[name] = number + 1
-            self._retry_at[name] = asyncio.get_running_loop().time() + wait_s
-            services.metrics.notifications.labels(channel.kind, "failed").inc()
-            if self._troubles.get(name) != why:
-                log.error("a message is not delivered", gateway="/".join(self._key), channel=name, why=why)
-            self._troubles[name] = why
-
-        async def deliver() -> None:
-            try:
-                await channels.send(services.channels, services.channels_dir, channel, notification, services.wall())
-            except (TryLater, channels.Misconfigured) as problem:
-                failed(str(problem))
-                return
-            self._sending.discard(name)
-            self._failures.pop(name, None)
-            self._retry_at.pop(name, None)
-            self._troubles.pop(name, None)
-            services.metrics.notifications.labels(channel.kind, "delivered").inc()
-            self._delivered(message, name)
-
-        services.jobs.submit(f"message to {name}", deliver, failed)
+            if channel.name in message.channels:
+                self._sender.send(channel, notification, partial(self._delivered, message, channel.name))

@@ -8,6 +8,7 @@ import hmac
 import json
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ib_operator.background import TryLater
 from ib_operator.decision.policy import Channel
 from ib_operator.notify import channels
 from ib_operator.notify.channels import Notification
+from ibkr.session import Status, TradingStatus
 from support.operator import HINT, NOON, eventually, operating, says, session_body
 
 pytestmark = pytest.mark.looptime
@@ -356,3 +358,69 @@ async def test_a_token_that_no_header_can_carry_is_said(secrets: Path, token: st
     async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200))) as client:
         with pytest.raises(channels.Misconfigured, match="token"):
             await channels.send(client, secrets, Channel("home", "ntfy", "home"), _NOTIFICATION, NOON)
+
+
+def _waiting(count: int, asked_at: float, page: str | None = "https://mcp.test/approvals") -> Status:
+    trading = TradingStatus(
+        mode="paper",
+        effective_mode="paper",
+        unknown=0,
+        pending_approvals=count,
+        approval_asked_at=asked_at if count else None,
+        approval_url=page,
+    )
+    return says("authenticated", trading=asdict(trading))
+
+
+async def test_the_owner_is_told_once_of_each_order_that_waits(secrets: Path) -> None:
+    async with operating(_waiting(0, 0), channels=secrets, notifications=[_WEBHOOK]) as operated:
+        await asyncio.sleep(60)
+        operated.sidecar.status = _waiting(1, NOON + 60)
+        await asyncio.sleep(300)
+        operated.sidecar.status = _waiting(1, NOON + 360)
+        await asyncio.sleep(300)
+        operated.sidecar.status = _waiting(0, 0)
+        await asyncio.sleep(300)
+    bodies = [json.loads(request.content) for request in operated.notifications]
+    assert [(body["kind"], body["approval"]) for body in bodies] == [("approval", "https://mcp.test/approvals")] * 2
+    assert bodies[0]["message"] == "An order waits for your approval: https://mcp.test/approvals"
+
+
+async def test_an_order_that_waits_is_told_by_each_channel_though_one_was_down(secrets: Path) -> None:
+    tries: list[str] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        tries.append(request.url.host)
+        return httpx.Response(503 if tries.count("hooks.test") == 1 and request.url.host == "hooks.test" else 200)
+
+    hooks = httpx.MockTransport(answer)
+    status = _waiting(2, NOON)
+    async with operating(status, channels=secrets, hooks=hooks, notifications=[_WEBHOOK, _NTFY]) as operated:
+        await asyncio.sleep(120)
+        assert sorted(tries) == ["hooks.test", "hooks.test", "ntfy.test"]
+        assert operated.operator.jobs.under_way == 0
+
+
+async def test_ntfy_has_buttons_that_open_the_page_of_approvals(secrets: Path) -> None:
+    async with operating(_waiting(1, NOON), channels=secrets, notifications=[_NTFY]) as operated:
+        await eventually(lambda: bool(operated.notifications))
+    headers = operated.notifications[0].headers
+    assert headers["title"] == "ib-mcp: ns1/demo has an order for you"
+    assert headers["actions"] == "view, Approve, https://mcp.test/approvals; view, Refuse, https://mcp.test/approvals"
+    assert headers["click"] == "https://mcp.test/approvals"
+    assert (headers["priority"], headers["tags"]) == ("high", "ballot_box_with_check")
+
+
+@pytest.mark.parametrize("page", [None, f"{HINT}/approvals", "https://mcp.test/a, b; view, Pay, https://evil.test"])
+async def test_what_is_no_address_makes_no_button(secrets: Path, page: str | None) -> None:
+    async with operating(_waiting(1, NOON, page), channels=secrets, notifications=[_NTFY]) as operated:
+        await eventually(lambda: bool(operated.notifications))
+    assert "actions" not in operated.notifications[0].headers
+    assert (page or "approval") in operated.notifications[0].content.decode()
+
+
+async def test_quiet_hours_are_quiet_about_orders_too(secrets: Path) -> None:
+    quiet = {"start": "11:30", "end": "12:30", "timeZone": "America/New_York"}
+    async with operating(_waiting(1, NOON), channels=secrets, notifications=[_NTFY], quietHours=quiet) as operated:
+        await asyncio.sleep(1200)
+        assert operated.notifications == []

@@ -140,7 +140,12 @@ class Trading:
         """What the owner and the operator have to see, without accounts and amounts."""
         seen = self.standing.to_json()
         del seen["approval"]
-        return TradingStatus(**{**seen, **await self._counts()}, approval_url=self._approval_url)
+        asked = [] if self.ledger.problem is not None else await self.ledger.pending_tickets()
+        return TradingStatus(
+            **{**seen, **await self._counts()},
+            approval_asked_at=max((ticket.asked_at or 0.0 for ticket in asked), default=None),
+            approval_url=self._approval_url,
+        )
 
     async def _counts(self) -> dict[str, int | None]:
         if self.ledger.problem is not None:
