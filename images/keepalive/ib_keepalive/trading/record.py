@@ -10,7 +10,7 @@ import structlog
 
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.trading.audit import Audit
-from ib_keepalive.trading.intent import OrderIntent
+from ib_keepalive.trading.intent import ALL_ORDERS, OrderIntent
 from ib_keepalive.trading.ledger import Entry
 from ib_keepalive.trading.limit_result import LimitResult
 from ib_keepalive.trading.outcome import Outcome
@@ -64,7 +64,7 @@ class OrderRecord:
     def ended(self, entry: Entry, outcome: Outcome) -> None:
         """What became of it, or that this is not known."""
         self._metrics.orders.labels(outcome.outcome).inc()
-        ids = [order.order_id for order in outcome.orders if order.order_id is not None]
+        ids = [order.order_id for order in outcome.orders if order.order_id not in (None, ALL_ORDERS)]
         question = None if outcome.question is None else outcome.question.to_json()
         told = {"outcome": outcome.outcome, "order_ids": ids, "message": outcome.message, "question": question}
         self._quietly("outcome", synced=False, **_sent(entry), **told)

@@ -155,7 +155,7 @@ def parts(
     )
     keeper = keepalive(ports[1:4], stack.guard_token, stack.gateway_url, record)
     if trading is not None:
-        server = replace(server, settings={**server.settings, **_offering(trading)})
+        server = replace(server, settings={**server.settings, **_offering(trading, stack.mcp_token)})
         keeper = replace(keeper, settings={**keeper.settings, **_trading(trading)})
     if stack.simulator_control_url is None:
         return [server, keeper]
@@ -177,8 +177,13 @@ def parts(
     return [server, keeper, simulator]
 
 
-def _offering(trading: TradingFiles) -> dict[str, str]:
-    return {"IB_MCP_TRADING": "true", "IB_MCP_APPROVER_TOKEN": trading.approver.read_text("ascii").strip()}
+def _offering(trading: TradingFiles, token: str) -> dict[str, str]:
+    return {
+        "IB_MCP_TRADING": "true",
+        "IB_MCP_APPROVER_TOKEN": trading.approver.read_text("ascii").strip(),
+        # Without scopes a token only reads.
+        "IB_MCP_TOKEN": f"{token} ibkr:read ibkr:trade",
+    }
 
 
 def _trading(trading: TradingFiles) -> dict[str, str]:

@@ -7,7 +7,7 @@ import http.client
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -140,7 +140,9 @@ def stop_lines(body: dict[str, Any], *, cancelled: bool) -> Iterator[str]:
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else f"{value}"
+    if isinstance(value, (int, float)):
+        return f"{value:,.10g}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _time(seconds: object) -> str:
