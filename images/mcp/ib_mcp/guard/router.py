@@ -29,6 +29,8 @@ from ibkr.errors import (
 )
 from ibkr.session import Status
 
+# However often it arrives, an order is cancelled once: with this any gateway of the account may be tried.
+_CANCELS = "cancel_order"
 # With these another gateway may still answer.
 _ELSEWHERE = (LoginRequired, Maintenance, SessionCompeting, SessionReopening, UpstreamUnreachable, UpstreamTimeout)
 
@@ -111,6 +113,8 @@ class GuardRouter:
         about = [account] if account is not None else accounts_in(path, query, body)
         if wanted is not None:
             candidates = [await self._checked(wanted, about)]
+        elif self._catalogue[operation].effect == "trade" and operation != _CANCELS:
+            candidates = [await self._desk_of(about, operation)]
         else:
             candidates = await (self._owners(about) if about else self._usable(operation))
         refused: list[IbError] = []
@@ -138,7 +142,7 @@ class GuardRouter:
     ) -> dict[str, Any]:
         chosen = self._wanted() if gateway is None else self._named(gateway)
         if chosen is None:
-            chosen = (await (self._owners([account]) if account else self._usable()))[0]
+            chosen = await self._desk_of([account], path) if account else (await self._usable())[0]
         elif account is not None:
             chosen = await self._checked(chosen, [account])
         found = await chosen.client.trading(
@@ -202,6 +206,15 @@ class GuardRouter:
             return found
         ranks = await gather(each.rank("sso") for each in found)
         return [each for _, each in sorted(zip(ranks, found, strict=True), key=_rank)]
+
+    async def _desk_of(self, accounts: list[str], what: str) -> Gateway:
+        """The gateway by which orders of these accounts go, open or not: only there it is known what became of them."""
+        if not accounts:
+            raise InvalidRequest(
+                f"{what} has to name its gateway.", action=f"Give gateway, one of: {', '.join(self._gateways)}."
+            )
+        owners = await self._owners(accounts)
+        return next(each for each in self._gateways.values() if each in owners)
 
     async def _stranger(self, account: str) -> list[Gateway]:
         """For an account that no gateway lists, such as a group of them: who may know it."""

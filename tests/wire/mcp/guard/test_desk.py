@@ -12,6 +12,9 @@ import pytest
 from ib_mcp.guard import gateway_choice, router
 from ib_mcp.guard.desk import Desk
 from ib_mcp.settings import McpSettings
+from ibkr.errors import InvalidRequest
+from ibkr.session import SessionState
+from support.guard import status_of
 
 pytestmark = pytest.mark.looptime
 SETTINGS = McpSettings(
@@ -19,6 +22,40 @@ SETTINGS = McpSettings(
     guard_token="secret",
     extra_guards=[{"name": "live", "url": "http://live.test", "token": "secret"}],
 )
+
+
+async def test_orders_of_an_account_at_two_gateways_go_by_the_first_of_them_even_while_the_other_is_open() -> None:
+    """Each guard remembers its own orders: what became of one is not known to the other, which would send it again."""
+    asked: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if path == "/status":
+            is_open = request.url.host == "live.test"
+            state = SessionState.AUTHENTICATED if is_open else SessionState.HUNG
+            return httpx.Response(200, json=status_of(state).to_json())
+        if path.endswith("/portfolio/accounts"):
+            return httpx.Response(200, json=[{"accountId": "U1"}])
+        asked.append((request.url.host.partition(".")[0], path.rpartition("/")[2]))
+        return httpx.Response(200, json={"orders": []})
+
+    async with router.connect(SETTINGS, httpx.MockTransport(answer)) as guard:
+        await guard.call("list_portfolio_accounts")
+        await guard.call("get_ledger", path={"accountId": "U1"})
+        await Desk(guard).orders("U1")
+        await Desk(guard).ticket("U1", [{}], {})
+        await guard.call("place_orders", path={"accountId": "U1"}, body={"orders": []})
+        with gateway_choice.at("live"):
+            await Desk(guard).orders("U1")
+        with pytest.raises(InvalidRequest, match="has to name its gateway"):
+            await guard.call("answer_order_question", path={"replyId": "1"}, body={"confirmed": True})
+    assert asked == [
+        ("live", "ledger"),
+        ("default", "orders"),
+        ("default", "tickets"),
+        ("default", "orders"),
+        ("live", "orders"),
+    ]
 
 
 async def test_trading_stops_at_every_gateway_and_it_is_told_where_it_did_not() -> None:
