@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 # What a query holds as it is; IBKR's gateway wants these marks so.
 _KEPT = ",:@"
@@ -19,3 +19,12 @@ def query_of(pairs: Iterable[tuple[str, str]]) -> str:
 def _encoded(text: str) -> str:
     # The library takes a dozen calls to find out that nothing is to be done.
     return text if _PLAIN.fullmatch(text) else quote(text, safe=_KEPT)
+
+
+def pairs_of(query: bytes, most: int) -> list[tuple[str, str]]:
+    """Names and values of a URL's query, in their order. ValueError for more than ``most``, and for what is no text."""
+    text = query.decode("ascii")
+    if "%" in text or "+" in text or text.count("&") >= most:
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=most)
+    parts = [part.partition("=") for part in text.split("&") if part]
+    return [(name, value) for name, _, value in parts]

@@ -14,13 +14,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ib_keepalive.http import hosts
-from ib_keepalive.http.asgi import CallerGone, read_body
+from ib_keepalive.http.asgi import read_body
 from ib_keepalive.metrics import CONTENT_TYPE, Metrics
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.trading.routes import read_cancel_orders, read_reason
 from ib_keepalive.trading.service import Trading
 from ib_service import strict_json
+from ib_service.http.caller_gone import CallerGone
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden
 
 # Whoever reaches this port is the owner's.

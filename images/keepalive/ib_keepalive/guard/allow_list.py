@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl
 
 from ib_keepalive.upstream.api_request import PREFIX, ApiRequest
 from ib_service import strict_json
+from ib_service.http.urls import pairs_of
 from ibkr.catalogue import Catalogue
 from ibkr.errors import InvalidRequest, OperationUnknown
 from ibkr.operation import Operation
@@ -67,9 +67,7 @@ def with_body(request: ApiRequest, content: bytes) -> ApiRequest:
 
 def _read_query(raw: bytes) -> tuple[tuple[str, str], ...]:
     try:
-        pairs = parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_QUERY_FIELDS
-        )
+        pairs = pairs_of(raw, _MOST_QUERY_FIELDS)
     except (ValueError, UnicodeError):
         raise InvalidRequest("The query cannot be read.") from None
     names = [name for name, _ in pairs]

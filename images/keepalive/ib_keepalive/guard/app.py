@@ -28,7 +28,6 @@ from ib_keepalive.guard.snapshots.batches import OPERATION as SNAPSHOT
 from ib_keepalive.guard.snapshots.reader import SnapshotReader
 from ib_keepalive.guard.writer import Writer
 from ib_keepalive.http.asgi import (
-    CallerGone,
     HttpReply,
     Receive,
     Scope,
@@ -37,7 +36,6 @@ from ib_keepalive.http.asgi import (
     json_reply,
     read_body,
     send_reply,
-    unless_gone,
 )
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.pacing.deadline import DEFAULT_TURN_S, read_deadline
@@ -47,6 +45,7 @@ from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.upstream.api_request import PREFIX, ApiRequest
 from ib_keepalive.upstream.client import GatewayClient
 from ib_keepalive.upstream.paced_client import PacedClient
+from ib_service.http.caller_gone import CallerGone, unless_gone
 from ibkr import catalogue
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, LoginRequired, OperationUnknown, UpstreamError
@@ -231,7 +230,9 @@ class Guard:
 
     def refuse(self, endpoint: Operation, sign_in: int | None = None) -> IbError | None:
         """Why the present session does not serve ``endpoint``, or is not of the sign-in that is meant."""
-        seen, _ = self.sessions.observe()
+        return self._refuse(self.sessions.observe()[0], endpoint, sign_in)
+
+    def _refuse(self, seen: Glance, endpoint: Operation, sign_in: int | None) -> IbError | None:
         refused = refuse_sign_in(sign_in, seen.sign_in)
         if refused is None and not seen.is_open:
             refused = refuse_session(endpoint, self._status(), now=self._wall())
@@ -240,10 +241,10 @@ class Guard:
     async def _answer_request(
         self, receive: Receive, request: ApiRequest, caller: Caller, sign_in: int | None
     ) -> HttpReply:
-        refused = self.refuse(request.endpoint, sign_in)
+        seen, memory = self.sessions.observe()
+        refused = self._refuse(seen, request.endpoint, sign_in)
         if refused is not None:
             raise refused
-        _, memory = self.sessions.observe()
         if request.endpoint.id == SNAPSHOT:
             prices = await unless_gone(receive, self.snapshots.read(request, memory, caller))
             self.sessions.check(memory)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ib_service.http.caller_gone import CallerGone
 from ibkr.errors import IbError, InvalidRequest
 
 T = TypeVar("T")
@@ -21,10 +22,6 @@ _BODY_WITHIN_S = 10.0
 # Digits of a Content-Length; Python reads no number of some thousands.
 _LONGEST_LENGTH = 18
 _PREPARED = [(b"cache-control", b"no-store")]
-
-
-class CallerGone(Exception):
-    """The caller closed the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,38 +72,6 @@ async def read_body(receive: Receive, announced: bytes | None) -> bytes:
                     return content
     except TimeoutError:
         raise InvalidRequest(f"The request's body did not arrive within {_BODY_WITHIN_S:g} s.", status=408) from None
-
-
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``, which is cancelled when the caller goes away. CallerGone then."""
-    clock = asyncio.get_running_loop().time
-    gone = asyncio.ensure_future(_gone(receive))
-    is_over = False
-
-    def leave(_: object) -> None:
-        # Who leaves just when the work ends is told by a callback that comes after this function's end.
-        if not is_over:
-            # A time limit that ends now: the only cancellation of asyncio that cannot be mistaken for another one.
-            stay.reschedule(clock())
-
-    try:
-        async with asyncio.timeout(None) as stay:
-            gone.add_done_callback(leave)
-            try:
-                return await work
-            finally:
-                is_over = True
-                gone.remove_done_callback(leave)
-                gone.cancel()
-    except TimeoutError:
-        if stay.expired():
-            raise CallerGone from None
-        raise
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _too_large() -> InvalidRequest:

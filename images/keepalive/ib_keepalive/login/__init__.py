@@ -10,7 +10,6 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ib_keepalive.http import hosts
-from ib_keepalive.http.asgi import CallerGone
 from ib_keepalive.login import pages
 from ib_keepalive.login.approvals import PATH as APPROVALS
 from ib_keepalive.login.approvals import ApprovalPage
@@ -19,6 +18,7 @@ from ib_keepalive.login.paths import METHODS, TAKE_OVER, is_sign_in_path
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
 from ib_keepalive.trading.service import Trading
+from ib_service.http.caller_gone import CallerGone
 from ibkr.errors import IbError
 from ibkr.wording import WORDS
 

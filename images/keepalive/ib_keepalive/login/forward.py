@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from ib_keepalive.http.asgi import CallerGone, unless_gone
 from ib_keepalive.login.paths import SIGN_IN_ENDS, is_sign_in_path
+from ib_service.http.caller_gone import CallerGone, unless_gone
 from ibkr.errors import InvalidRequest, UpstreamTimeout, UpstreamUnreachable
 
 _LARGEST_REQUEST = 256 * 1024

@@ -45,6 +45,7 @@ class Pacer:
         self._journal = UsageJournal(journal, self._pacing, wall)
         self._penalty_box = PenaltyBox()
         self._metrics = metrics
+        metrics.pacing_queue_depth.set_function(lambda: self.waiting)
         self._waiters: dict[Ticket, tuple[SharedCall, asyncio.Future[None]]] = {}
         self._reserved: tuple[str, float, tuple[CountedCall, ...]] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -232,7 +233,6 @@ class Pacer:
             # One that was cancelled in this very moment gives its place back itself.
             if not waiter.done():
                 waiter.set_result(None)
-        self._metrics.pacing_queue_depth.set(self._queue.waiting)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

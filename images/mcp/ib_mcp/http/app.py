@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import anyio
 from fastmcp import FastMCP
 from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
@@ -29,7 +28,7 @@ from ib_mcp.guard.desk import Desk
 from ib_mcp.http.approvals import ApprovalPage
 from ib_mcp.http.elicitation import Elicitation
 from ib_mcp.http.error_bodies import ErrorBodies
-from ib_mcp.http.fast_path import Call, FastPath, version_of
+from ib_mcp.http.fast_path import FastPath, version_of
 from ib_mcp.http.host_origin import HostOrigin
 from ib_mcp.http.owners_accounts import accounts_of
 from ib_mcp.http.status_page import LocalPage, OwnersPage
@@ -43,6 +42,7 @@ from ib_mcp.server.agents import Agents
 from ib_mcp.server.call_middleware import CallMiddleware
 from ib_mcp.settings import HttpSettings
 from ib_service.http.addresses import is_loopback
+from ib_service.http.caller_gone import CallerGone, unless_gone
 
 _PATH = MCP
 # Of the MCP library.
@@ -146,7 +146,9 @@ class ByCall:
             await self._fast.answer(call, scope, send)
             return
         if call is not None and self._is_quick:
-            await self._answer(call, scope, receive, send)
+            with contextlib.suppress(CallerGone):
+                # On the modern wire a client ends its call by leaving.
+                await unless_gone(receive, self._fast.answer(call, scope, send))
             return
 
         async def read() -> Message:
@@ -154,16 +156,6 @@ class ByCall:
 
         version = version_of(dict(reversed(scope["headers"])))
         await (self._plain if version in HANDSHAKE_PROTOCOL_VERSIONS else self._app)(scope, read, send)
-
-    async def _answer(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
-        """Unless the client leaves, which on the modern wire ends its call."""
-        with anyio.CancelScope() as waiting:
-            leaving = asyncio.ensure_future(_left(receive))
-            leaving.add_done_callback(lambda task: None if task.cancelled() else waiting.cancel())
-            try:
-                await self._fast.answer(call, scope, send)
-            finally:
-                leaving.cancel()
 
 
 async def _read_body(receive: Receive) -> deque[Message] | None:
@@ -181,12 +173,6 @@ async def _read_body(receive: Receive) -> deque[Message] | None:
         size += len(message.get("body", b""))
         more = message.get("more_body", False)
     return messages
-
-
-async def _left(receive: Receive) -> None:
-    """Until the client is gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def healthy(request: Request) -> Response:

@@ -134,7 +134,7 @@ def times(bars: Iterable[Bar], size: str, schedule: Schedule | None) -> list[str
     """As ``when`` of each."""
     if is_intraday(size) or schedule is None:
         return [iso(bar.start) for bar in bars]
-    return [schedule.session_day(bar.start).isoformat() for bar in bars]
+    return [day.isoformat() for day in schedule.session_days(bar.start for bar in bars)]
 
 
 def is_unfinished(

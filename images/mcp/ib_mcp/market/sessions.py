@@ -20,6 +20,7 @@ _REMEMBER_S = 3600.0
 _BY_ROOT = frozenset({"FUT", "FOP"})
 # A session that opens after this hour (futures, currencies) is that of the next day.
 _EVENING = 15
+_A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,12 @@ class Schedule:
 
     def session_day(self, opened: float) -> date:
         """The exchange's date of the session that opened then."""
-        local = datetime.fromtimestamp(opened, self.zone)
-        return local.date() + timedelta(days=1) if local.hour >= _EVENING else local.date()
+        return self.session_days([opened])[0]
+
+    def session_days(self, opened: Iterable[float]) -> list[date]:
+        """As ``session_day`` of each."""
+        moments = [datetime.fromtimestamp(each, self.zone) for each in opened]
+        return [each.date() + _A_DAY if each.hour >= _EVENING else each.date() for each in moments]
 
 
 def parse(body: dict[str, Any]) -> Schedule | None:

@@ -188,7 +188,7 @@ async def _one(
         answer["omitted"] = f"what is older: IBKR gives {bars.MOST_BARS} bars at most; 'more' as end has them"
     if not picture:
         has_more = bool(omitted) or not history.is_whole
-        rows = ((time, *each.figures) for time, each in zip(history.times(shown), shown, strict=True))
+        rows = [(time, *each[1:]) for time, each in zip(history.times(shown), shown, strict=True)]
         return answer | {
             "bars": table((*columns, *prices), rows, more=iso(shown[0].start) if has_more else None),
         }

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from ib_keepalive.app import Keepalive
-from ib_keepalive.http.asgi import CallerGone, unless_gone
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.pacing.pacer import Pacer
+from ib_service.http.caller_gone import CallerGone, unless_gone
 from ibkr import catalogue
 from support.guard import TOKEN, Session, error_of, guard_before
 from support.keepalive import settings
