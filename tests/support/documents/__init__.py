@@ -1,4 +1,4 @@
-"""OpenAPI documents: of the catalogue, of two public APIs as others wrote them, and two of our own in such manner."""
+"""OpenAPI documents: of the catalogue, of two public APIs as others wrote them, and three of our own in such manner."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from ibkr.operation import Operation
 _FOLDER = Path(__file__).parent
 SHOP, PAYMENTS = _FOLDER / "shop.yaml", _FOLDER / "payments.yaml"
 WEATHER, BROKER = _FOLDER / "weather.yaml", _FOLDER / "broker.yaml"
-OF_OTHERS = (SHOP, PAYMENTS, WEATHER, BROKER)
+LIBRARY = _FOLDER / "library.yaml"
+OF_OTHERS = (SHOP, PAYMENTS, WEATHER, BROKER, LIBRARY)
 
 
 def all_of_them() -> list[dict[str, Any]]:
-    return [yaml.safe_load(path.read_text("utf-8")) for path in OF_OTHERS]
+    return [read(path) for path in OF_OTHERS]
+
+
+def read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    return document
 
 
 def of_catalogue() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from ibkr.errors import InvalidRequest, UpstreamUnreachable
 class DocumentUnreadable(InvalidRequest):
     """No OpenAPI document, or one beyond the limits of this version."""
 
-    action = "Give the path or URL of an OpenAPI 3 document as JSON or YAML."
+    action = "Give the path or URL of an OpenAPI document as JSON or YAML."
 
 
 class DocumentUnreachable(UpstreamUnreachable):

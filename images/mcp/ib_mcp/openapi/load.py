@@ -13,6 +13,7 @@ from ib_mcp.openapi import yaml_tree
 from ib_mcp.openapi.errors import DocumentUnreadable
 from ib_mcp.openapi.fetch import fetch
 from ib_mcp.openapi.mapping import merged
+from ib_mcp.openapi.swagger import converted
 
 DEEPEST = 100
 MOST_VALUES = 1_000_000
@@ -25,12 +26,14 @@ _DEEP = f"The document is nested deeper than {DEEPEST} levels."
 class Document:
     """A document as it was written, in texts that can be written again.
 
-    ``repeated`` names the keys that one object has twice, ``mended`` the texts that held half a character.
+    ``repeated`` names the keys that one object has twice, ``mended`` the texts that held half a character. What was
+    written as Swagger 2.0 comes as OpenAPI 3.
     """
 
     root: dict[str, Any]
     repeated: tuple[str, ...] = ()
     mended: tuple[str, ...] = ()
+    was_swagger: bool = False
 
 
 def load(spec: str) -> Document:
@@ -39,22 +42,19 @@ def load(spec: str) -> Document:
 
 
 def parse(content: bytes) -> Document:
-    """The document in ``content``. DocumentUnreadable for what is no OpenAPI 3, or beyond the limits."""
+    """The document in ``content``. DocumentUnreadable for what is none, or beyond the limits."""
     repeated: list[str] = []
     root = _values(content, repeated)
     if not isinstance(root, dict):
         raise DocumentUnreadable("The document is no object.")
     _check_size(root)
-    if "swagger" in root and "openapi" not in root:
-        raise DocumentUnreadable(
-            "The document is Swagger 2.0, which came before OpenAPI.", action="Convert it to OpenAPI 3 first."
-        )
     if not {"openapi", "paths"} & root.keys():
         raise DocumentUnreadable("The document is no OpenAPI document: it has neither 'openapi' nor 'paths'.")
     mended: list[str] = []
     if not _can_be_written(root):
         root = _writable(root, repeated, mended)
-    return Document(root, tuple(repeated), tuple(mended))
+    was_swagger = "swagger" in root and "openapi" not in root
+    return Document(converted(root) if was_swagger else root, tuple(repeated), tuple(mended), was_swagger)
 
 
 def _values(content: bytes, repeated: list[str]) -> Any:

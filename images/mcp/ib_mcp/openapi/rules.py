@@ -23,6 +23,7 @@ class Rule(NamedTuple):
 RULES: dict[str, Rule] = {
     # the document
     "version-unclear": Rule("error", "No OpenAPI version that is known; read as 3.1", guess=True),
+    "version-old": Rule("gap", "Swagger 2.0; written as OpenAPI 3, and all places are those of that"),
     "info-incomplete": Rule("error", "Title or version is missing; filled in", guess=True),
     "key-repeated": Rule("error", "An object has a key twice; both are put together, else the last counts", guess=True),
     "text-broken": Rule("error", "A text with half a character (a lone surrogate); U+FFFD in its place"),

@@ -47,7 +47,10 @@ def generate(context: ToolContext, taken: Collection[str]) -> list[GeneratedTool
     except DocumentUnreachable as error:
         log.error("no tools were generated", reason=error.message)
         return []
-    return of_document(context, document, taken)
+    made = of_document(context, document, taken)
+    if not made:
+        log.warning("no tools were generated", reason="No operation of the document is served, chosen and permitted.")
+    return made
 
 
 def of_document(context: ToolContext, document: dict[str, Any], taken: Collection[str] = ()) -> list[GeneratedTool]:
@@ -56,6 +59,8 @@ def of_document(context: ToolContext, document: dict[str, Any], taken: Collectio
     permitted = [one for one in _chosen(context.settings, served) if may_have(context.settings, one.row)]
     named = dict(_named(permitted, context.settings.spec_naming, taken))
     made: list[GeneratedTool] = []
+    if not named:
+        return made
     OpenAPIProvider(
         tool_document(document, named.items()),
         httpx2.AsyncClient(base_url=_GUARD, transport=_GuardTransport(context.guard), trust_env=False),

@@ -35,6 +35,8 @@ def repair(given: Document) -> Repaired:
     source = given.root
     findings = Findings()
     context = Context(source, _version(source, findings), findings)
+    if given.was_swagger:
+        findings.note("version-old", ("openapi",))
     for key in given.repeated:
         findings.note("key-repeated", (), key)
     for text in given.mended:
