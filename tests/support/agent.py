@@ -53,11 +53,12 @@ class Answer:
 
 @dataclass
 class Agent:
-    """An MCP client in memory, the server it speaks to, and the simulator behind that."""
+    """An MCP client in memory, the server it speaks to, the keepalive of that, and the simulator behind it."""
 
     client: Client[Any]
     server: FastMCP
     simulator: Simulator
+    keepalive: Keepalive
 
     async def call(self, tool: str, **arguments: Any) -> Answer:
         found = await self.client.call_tool(tool, arguments, raise_on_error=False)
@@ -114,7 +115,7 @@ async def agent(
         async with asyncio.timeout(60):
             while keepalive.keeper.status().state is SessionState.STARTING:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
-        yield Agent(client, server, simulator)
+        yield Agent(client, server, simulator, keepalive)
 
 
 def trading_in(folder: Path, policy: str) -> dict[str, Path]:

@@ -30,6 +30,7 @@ class Running:
     login_url: str
     simulator_control_url: str | None
     gateway_url: str
+    trades: bool
     folder: Path
     process: subprocess.Popen[bytes]
 

@@ -21,7 +21,10 @@ LISTENERS = ("MCP server", "guard", "control port", "login page", "simulator", "
 
 @dataclass(frozen=True)
 class Stack:
-    """Addresses and tokens of a running stack; ``simulator_control_url`` is None with a gateway that was given."""
+    """Addresses and tokens of a running stack; ``simulator_control_url`` is None with a gateway that was given.
+
+    ``trades``: whether it was started to trade.
+    """
 
     mcp_url: str
     mcp_token: str
@@ -31,6 +34,7 @@ class Stack:
     login_url: str
     simulator_control_url: str | None
     gateway_url: str
+    trades: bool = False
 
     @property
     def port(self) -> int:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from ib_mcp.cli import state
 from ib_mcp.cli.console import say
 from ib_mcp.cli.http import answers
-from ib_mcp.cli.stack import DEFAULT_PORT, HOST, LISTENERS, addresses, free_ports, keepalive, not_a_gateway
+from ib_mcp.cli.stack import DEFAULT_PORT, HOST, LISTENERS, Stack, addresses, free_ports, keepalive, not_a_gateway
 from ib_mcp.cli.stdio.stdin_close import end_input_on_request
 from ib_mcp.cli.supervisor import Supervisor
 
@@ -54,7 +54,7 @@ def _guard_of(gateway: str) -> dict[str, object] | None:
     """The guard of an `ib-mcp up` that has this gateway: two keepalives would not know of each other's requests."""
     for stack in state.running():
         if stack.gateway_url.rstrip("/") == gateway.rstrip("/"):
-            return {"guard_url": stack.guard_url, "guard_token": stack.guard_token}
+            return _reaching(stack)
     return None
 
 
@@ -65,7 +65,13 @@ def _guard_of_up() -> dict[str, object]:
         say("'ib-mcp up' does not run; the tools will answer as soon as it does (or give --gateway URL)")
         ports = range(DEFAULT_PORT, DEFAULT_PORT + len(LISTENERS))
         stacks = [addresses(ports, ("", state.token("guard")), None)]
-    return {"guard_url": stacks[0].guard_url, "guard_token": stacks[0].guard_token}
+    return _reaching(stacks[0])
+
+
+def _reaching(stack: Stack) -> dict[str, object]:
+    """Settings by which a server speaks to the guard of ``stack``, and hands on what a person approves."""
+    reached: dict[str, object] = {"guard_url": stack.guard_url, "guard_token": stack.guard_token}
+    return reached | {"trading": True, "approver_token": state.token("approver")} if stack.trades else reached
 
 
 def _answered(url: str, supervisor: Supervisor) -> bool:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def run(given: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError) as error:
         say(f"The trading policy in {state.trading(given.gateway, ports[0])} cannot be made: {error}")
         return 2
+    stack = replace(stack, trades=trading is not None)
     children = parts(
         stack,
         ports,
