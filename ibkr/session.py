@@ -156,6 +156,18 @@ class PacingStatus(_Section):
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficStatus(_Section):
+    """Since the keepalive started: requests ``sent`` to IBKR's program, ``answers`` to callers by where they came from.
+
+    ``waiting``: calls that wait for their turn now.
+    """
+
+    sent: int = 0
+    waiting: int = 0
+    answers: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TradingStatus(_Section):
     """Whether orders may be placed. ``mode``: the owner's; ``effective_mode``: what is carried out of it at present.
 
@@ -193,6 +205,7 @@ class Status:
     sign_in: SignInStatus = field(default_factory=SignInStatus)
     policy: PolicyStatus = field(default_factory=PolicyStatus)
     pacing: PacingStatus = field(default_factory=PacingStatus)
+    traffic: TrafficStatus = field(default_factory=TrafficStatus)
     trading: TradingStatus = field(default_factory=TradingStatus)
     schema: int = 1
 
@@ -222,6 +235,7 @@ class Status:
                 sign_in=SignInStatus.read(body.get("sign_in")),
                 policy=PolicyStatus.read(body.get("policy")),
                 pacing=PacingStatus.read(body.get("pacing")),
+                traffic=TrafficStatus.read(body.get("traffic")),
                 trading=TradingStatus.read(body.get("trading")),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -7,6 +7,8 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from html import unescape
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -92,12 +94,16 @@ def for_audience(audience: str) -> list[dict[str, Any]]:
     ]
 
 
-async def sign_in(web: httpx.AsyncClient, url: str, user: str, back: str) -> httpx.Response:
-    """Go to ``url`` as a browser and sign in as ``user``, until it is sent to ``back``."""
-    page = await web.get(url, follow_redirects=True)
-    _, _, rest = page.text.partition('id="kc-form-login"')
-    action = rest.partition('action="')[2].partition('"')[0].replace("&amp;", "&")
-    assert action, page.text
-    response = await web.post(urljoin(str(page.url), action), data={"username": user, "password": user})
-    assert response.headers["location"].startswith(back), response.text
-    return response
+async def sign_in(url: str, user: str, back: str) -> str:
+    """Go to ``url`` as a browser and sign in as ``user``; where it is sent then, which begins with ``back``."""
+    # As browsers do on loopback.
+    jar = CookieJar(DefaultCookiePolicy(secure_protocols=("http", "https")))
+    async with httpx.AsyncClient(timeout=60, cookies=jar) as web:
+        page = await web.get(url, follow_redirects=True)
+        _, _, rest = page.text.partition('id="kc-form-login"')
+        action = unescape(rest.partition('action="')[2].partition('"')[0])
+        assert action, page.text
+        response = await web.post(urljoin(str(page.url), action), data={"username": user, "password": user})
+        location: str = response.headers.get("location", "")
+        assert location.startswith(back), (location, response.text)
+        return location

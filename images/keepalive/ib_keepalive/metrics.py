@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from ibkr.session import SessionState
+from ibkr.session import SessionState, TrafficStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -63,6 +63,17 @@ class Metrics:
         for each in SessionState:
             self.session_state.labels(each).set(each is state)
         self.session_authenticated.set(state is SessionState.AUTHENTICATED)
+
+    def traffic(self) -> TrafficStatus:
+        """What ``/status`` tells of it."""
+        (answers,) = self.answers.collect()
+        (sent,) = self.upstream_requests.collect()
+        (waiting,) = self.pacing_queue_depth.collect()
+        return TrafficStatus(
+            sent=int(sum(one.value for one in sent.samples if one.name.endswith("_total"))),
+            waiting=int(waiting.samples[0].value),
+            answers={one.labels["source"]: int(one.value) for one in answers.samples if one.name.endswith("_total")},
+        )
 
     def render(self) -> bytes:
         """Prometheus' text format."""

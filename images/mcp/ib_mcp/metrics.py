@@ -16,3 +16,10 @@ AGENT_CALLS = Counter(
     "Tool calls by the name of the token and by outcome (ok or an error code).",
     ["agent", "outcome"],
 )
+REFUSALS = Counter("ibmcp_refusals", "Requests refused before MCP began, by HTTP status.", ["status"])
+
+
+def refusals() -> dict[str, int]:
+    """Their number since the start, by status."""
+    (found,) = REFUSALS.collect()
+    return {one.labels["status"]: int(one.value) for one in found.samples if one.name.endswith("_total")}

@@ -121,6 +121,7 @@ def test_the_body_has_exactly_the_fields_of_the_contract() -> None:
         "sign_in": ["at", "number"],
         "policy": ["max_attempts", "paused", "reopen", "set_at"],
         "pacing": ["penalty_until"],
+        "traffic": ["answers", "sent", "waiting"],
         "trading": [
             "approval_url",
             "effective_mode",

@@ -118,6 +118,7 @@ class Guard:
     ) -> None:
         self._token = Token(settings.token.get_secret_value())
         self._status = status
+        self._traffic = metrics.traffic
         self._reauthenticate = reauthenticate
         self._wall = wall
         self._catalogue = operations or catalogue.load()
@@ -181,7 +182,7 @@ class Guard:
             return await self._answer_trading(self.orders, scope, receive, headers, raw_path)
         match scope["method"], raw_path:
             case "GET", b"/status":
-                return self._local(self._status().to_json())
+                return self._local(replace(self._status(), traffic=self._traffic()).to_json())
             case "POST", b"/reauthenticate":
                 await self._reauthenticate()
                 return self._local({"accepted": True, "status": self._status().to_json()}, 202)

@@ -38,6 +38,28 @@ class TokenFolder:
             self._look()
         return self._tokens.get(digest)
 
+    def all(self) -> list[Token]:
+        """Those that are in the folder now, also the ones that are over."""
+        self._look()
+        return list(self._tokens.values())
+
+    def revoke(self, name: str) -> bool:
+        """Whether every token of this name is gone; not where the folder cannot be changed, or a file holds others."""
+        gone = False
+        for file, *_ in self._signature or ():
+            names = [token.grant.name for token in read(self._folder / file).values()]
+            if name not in names:
+                continue
+            if set(names) != {name}:
+                return False
+            try:
+                (self._folder / file).unlink()
+            except OSError:
+                return False
+            gone = True
+        self._look()
+        return gone
+
     def _look(self) -> None:
         try:
             signature = _signature(self._folder)

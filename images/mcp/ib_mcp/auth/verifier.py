@@ -24,6 +24,17 @@ class StaticTokens:
         self._folder = folder
         self._wall = wall
 
+    def fixed(self) -> list[Token]:
+        """Those of the setting."""
+        return list(self._tokens.values())
+
+    def in_folder(self) -> list[Token]:
+        return [] if self._folder is None else self._folder.all()
+
+    def revoke(self, name: str) -> bool:
+        """Whether the tokens of this name in the folder are gone."""
+        return self._folder is not None and self._folder.revoke(name)
+
     def find(self, token: str) -> GrantedToken | None:
         """What ``token`` grants, unless it is unknown or over."""
         digest = digest_of(token)

@@ -31,7 +31,7 @@ from ib_mcp.http.error_bodies import ErrorBodies
 from ib_mcp.http.fast_path import FastPath, version_of
 from ib_mcp.http.host_origin import HostOrigin
 from ib_mcp.http.owners_accounts import accounts_of
-from ib_mcp.http.status_page import LocalPage, OwnersPage
+from ib_mcp.http.status_page import LocalPage, OwnersPage, StatusPage
 from ib_mcp.http.step_up import StepUp
 from ib_mcp.http.under_prefix import UnderPrefix
 from ib_mcp.http.ways_in import WaysIn
@@ -86,16 +86,18 @@ def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = No
     if oauth is not None and ways.sign_in is not None:
         app.router.routes.extend(for_people(oauth, ways.sign_in, partial(accounts_of, guard)))
         if guard is not None:
-            owners = OwnersPage(guard, AGENTS, oauth, ways.sign_in, ways.folder)
+            has_approvals = settings.trading and settings.approver_token is not None
+            page = StatusPage(guard, AGENTS, ways)
+            owners = OwnersPage(page, oauth, ways.sign_in, ways, has_approvals)
             app.router.routes.append(Route("/", owners.handle, methods=["GET", "POST"]))
-            if settings.trading and settings.approver_token is not None:
+            if has_approvals:
                 approvals = ApprovalPage(guard, oauth.place, ways.sign_in)
                 app.router.routes.append(Route(APPROVALS, approvals.handle, methods=["GET", "POST"]))
         app.add_middleware(OAuthPaths, routes=for_programs(oauth))
     elif place is not None and place.issuers:
         app.add_middleware(OAuthPaths, routes=resource_documents(place))
     if oauth is None and guard is not None and is_loopback(settings.host):
-        app.router.routes.append(Route("/", LocalPage(guard, AGENTS).handle))
+        app.router.routes.append(Route("/", LocalPage(StatusPage(guard, AGENTS, ways)).handle))
     if place is not None and place.prefix:
         app.add_middleware(UnderPrefix, prefix=place.prefix)
     streaming = app.router.lifespan_context

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ib_mcp.auth.failures import TokensUnavailable
 from ib_mcp.auth.scopes import READ
+from ib_mcp.metrics import REFUSALS
 from ibkr.errors import (
     IbError,
     InvalidRequest,
@@ -64,6 +65,7 @@ class ErrorBodies:
             if message["type"] == "http.response.start":
                 if message["status"] in _REFUSALS and (message["status"] in _IN_JSON or not _is_json(message)):
                     body = _body(message)
+                    REFUSALS.labels(str(message["status"])).inc()
                     message["headers"] = [
                         *((name, value) for name, value in message["headers"] if not name.startswith(b"content-")),
                         (b"content-type", b"application/json"),

@@ -28,13 +28,13 @@ from ib_mcp.settings import HttpSettings
 
 @dataclass(frozen=True, slots=True)
 class WaysIn:
-    """``bearer``: who knows tokens; ``oauth`` and ``sign_in``: where agents are let in here."""
+    """``bearer``: who knows tokens; ``oauth`` and ``sign_in``: where agents are let in here; ``tokens``: named ones."""
 
     place: Place | None = None
     bearer: AuthProvider | None = None
     oauth: OwnerOAuth | None = None
     sign_in: SignIn | None = None
-    folder: TokenFolder | None = None
+    tokens: StaticTokens | None = None
 
     @classmethod
     def of(cls, settings: HttpSettings) -> WaysIn:
@@ -49,12 +49,12 @@ class WaysIn:
         if place is None or not settings.has_oauth:
             documents = resource_documents(place) if place is not None and place.issuers else []
             bearer = HashedBearer(tokens, issuer, None if place is None else place.base, documents)
-            return cls(place, _with_proxies(bearer, settings), folder=folder)
+            return cls(place, _with_proxies(bearer, settings), tokens=tokens)
         store = _store(settings)
         oauth = OwnerOAuth(
             place, store, tokens, issuer, ClientDocuments(time.monotonic) if settings.client_documents else None
         )
-        return cls(place, _with_proxies(oauth, settings), oauth, _sign_in(settings, place, store, keys), folder)
+        return cls(place, _with_proxies(oauth, settings), oauth, _sign_in(settings, place, store, keys), tokens)
 
 
 def _place(settings: HttpSettings) -> Place | None:

@@ -31,7 +31,8 @@ ACCEPT = "application/json, text/event-stream"
 class StubGuard:
     """Two accounts and nothing else; ``callers`` are the ib-caller headers that came."""
 
-    def __init__(self) -> None:
+    def __init__(self, **status: Any) -> None:
+        self.told = status
         self.callers: list[str] = []
         self.deadlines: list[int] = []
         self.app = Starlette(routes=[Route("/v1/api/portfolio/accounts", self.accounts), Route("/status", self.status)])
@@ -42,7 +43,8 @@ class StubGuard:
         return JSONResponse([{"accountId": "U1000001", "currency": "USD"}, {"accountId": "U1000002"}])
 
     async def status(self, request: Request) -> JSONResponse:
-        return JSONResponse({"schema": 1, "state": "authenticated", "observed_at": 1, "state_since": 1, "mode": "live"})
+        usual = {"schema": 1, "state": "authenticated", "observed_at": 1, "state_since": 1, "mode": "live"}
+        return JSONResponse(usual | self.told)
 
 
 @asynccontextmanager

@@ -46,19 +46,56 @@ async def test_with_one_it_is_for_the_owner_who_ends_a_grant_there(tmp_path: Pat
         assert wrong.status_code == 403
         forged = await b.web.get("/", headers={"cookie": "__Host-ib-owner=9999999999.00"})
         assert "claude-1" not in forged.text
-        assert (await b.web.post("/", data={"answer": "revoke", "grant": "x"})).status_code == 403
+        assert (await b.web.post("/", data={"answer": "revoke", "name": "x"})).status_code == 403
         done = await b.web.post("/", data={"answer": "sign-in", "passphrase": oauth.PASSPHRASE})
         assert done.status_code == 303
         assert "samesite=lax" in done.headers["set-cookie"].lower()
         page = (await b.web.get("/")).text
         assert "list_accounts" in page
         assert token not in page
-        fields = dict(re.findall(r'name=(proof|grant) value="([^"]+)"', page))
+        fields = dict(re.findall(r'name=(proof|name) value="([^"]+)"', page))
         assert (await b.web.post("/", data=fields | {"answer": "revoke", "proof": "0"})).status_code == 403
         assert (await b.web.post("/", data=fields | {"answer": "revoke"})).status_code == 303
         assert (await b.web.post("/mcp", **asked)).status_code == 401
         await b.web.post("/", data=fields | {"answer": "out"})
         assert "list_accounts" not in (await b.web.get("/")).text
+
+
+async def test_named_tokens_are_shown_and_ended_where_their_folder_can_be_changed(tmp_path: Path) -> None:
+    (folder := tmp_path / "tokens").mkdir()
+    (folder / "laptop").write_text("token-of-the-laptop accounts=U1 expires=2030-01-31\n")
+    (folder / "shared").write_text("token-of-one-of-two name=one\ntoken-of-two-of-two name=two\n")
+    async with opened(tmp_path, tokens_dir=folder) as b:
+        asked = question("tools/call", token="token-of-the-laptop", name="list_accounts", arguments={})
+        assert (await b.web.post("/mcp", **asked)).status_code == 200
+        await b.web.post("/", data={"answer": "sign-in", "passphrase": oauth.PASSPHRASE})
+        page = (await b.web.get("/")).text
+        assert "2030-01-31" in page
+        assert "token-of-the" not in page
+        proof = dict(re.findall(r'name=(proof) value="([^"]+)"', page))
+        for name, status in (("laptop", 303), ("one", 200), ("unknown", 200)):
+            done = await b.web.post("/", data=proof | {"answer": "revoke-token", "name": name})
+            assert done.status_code == status, name
+            assert ("ib-mcp token revoke" in done.text) == (status == 200)
+        assert (await b.web.post("/mcp", **asked)).status_code == 401
+        asked = question("tools/list", token="token-of-one-of-two")
+        assert (await b.web.post("/mcp", **asked)).status_code == 200
+        assert "without a good token" in (await b.web.get("/")).text
+
+
+async def test_it_says_what_the_session_is_in_words_and_what_went_to_ibkr(tmp_path: Path) -> None:
+    status = {
+        "state": "login_required",
+        "login": {"url_hint": "run 'kubectl port-forward' and open http://localhost:5000"},
+        "traffic": {"sent": 40, "waiting": 3, "answers": {"upstream": 30, "cache": 70, "error": 0}},
+        "gateway": {"build": "10.39.1e"},
+    }
+    async with opened(tmp_path, StubGuard(**status)) as b:
+        await b.web.post("/", data={"answer": "sign-in", "passphrase": oauth.PASSPHRASE})
+        page = (await b.web.get("/")).text
+        for told in ("Sign-in needed", "kubectl port-forward", "40, 3 waiting", "70 from what was known", "10.39.1e"):
+            assert told in page
+        assert 'data-tone="act"' in page
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1000), ("dark", 360)])
