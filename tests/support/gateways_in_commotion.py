@@ -39,6 +39,8 @@ _SETTLES_S = 90.0
 # A sign-in is heard of with the next question; so long its accounts may be missing.
 _LISTED_WITHIN_S = 10.0
 _SEEN_WITHIN_S = 60.0
+# So long news of accounts that are known are waited for.
+_NEWS_S = 0.6
 # What a gateway in peace may refuse with; a short deadline may end before its answer.
 _ALLOWED = frozenset({"pacing_limited"})
 
@@ -112,6 +114,7 @@ class GatewaysInCommotion:
         for leak in gateway.leaks():
             self.findings.note(f"{gateway.name}: {leak}", most=60)
         await gateway.stop()
+        gateway.forget()
 
     # What agents ask
 
@@ -301,7 +304,7 @@ class GatewaysInCommotion:
         waited_s = began - asked_at
         if waited_s > MOST_WAIT_S:
             self._note(question, f"waited {waited_s:.2f} s before it was asked, {requests}")
-        elif waited_s > 0.3:
+        elif waited_s > _NEWS_S:
             in_trouble = [each for each in self._gateways.values() if each.calm_s < waited_s + _SETTLES_S]
             # It may have been any of them, so all of them count it.
             within = [each.note_wait(asked_at, began) for each in in_trouble]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 import httpx
 
@@ -66,7 +68,9 @@ class Placed(Troubled):
     """A gateway with a name, and the way to its keepalive."""
 
     def __init__(self, random: Random, name: str, user: UserKey) -> None:
-        super().__init__(random, user, login=f"https://{name}.test/")
+        self._folder = TemporaryDirectory()
+        record = Path(self._folder.name) / "requests.json"
+        super().__init__(random, user, login=f"https://{name}.test/", record_file=record)
         self.name = name
         self.login = f"https://{name}.test/"
         self.way = Way(self)
@@ -81,10 +85,19 @@ class Placed(Troubled):
     async def stop(self) -> None:
         await self._stack.aclose()
 
+    def forget(self) -> None:
+        """Nothing of it is left on disk."""
+        self._folder.cleanup()
+
     @property
     def calm_s(self) -> float:
         """For how long nothing has happened to it."""
-        return self._loop.time() - max(self.well_since, self.signed_in_at) if self.is_well else 0.0
+        limits, now = self.broker.limits, self.broker.clock.now()
+        is_refused = limits.boxed_until > now
+        if not self.is_well or is_refused or self.broker.session.user is None:
+            return 0.0
+        penalty_over_s = now - limits.boxed_until
+        return min(self._loop.time() - max(self.well_since, self.signed_in_at), penalty_over_s)
 
     async def suffer(self, trouble: str) -> None:
         self._waits = []
@@ -115,6 +128,7 @@ class Placed(Troubled):
             case "restart":
                 self.way.become("gone")
                 await self.stop()
+                await asyncio.sleep(self.random.uniform(2, 20))
                 self.renew()
                 await self.start()
                 self.way.become("open")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -29,11 +30,13 @@ class Troubled:
     ``user`` is who signed in last, ``signed_in_at`` when.
     """
 
-    def __init__(self, random: Random, user: UserKey = "paper", *, login: str | None = None) -> None:
+    def __init__(
+        self, random: Random, user: UserKey = "paper", *, login: str | None = None, record_file: Path | None = None
+    ) -> None:
         self.random = random
         self.broker = simulated(signed_in=user)
         self.recorded = Recorded(self.broker)
-        self._login = login
+        self._login, self._record_file = login, record_file
         self.keepalive = self._made()
         self._loop = asyncio.get_running_loop()
         self.user: UserKey = user
@@ -42,7 +45,9 @@ class Troubled:
         self.accounts = {each: self._accounts_of(each) for each in USERS}
 
     def _made(self) -> Keepalive:
-        given = settings(maintenance_hours=False, auto_reopen=True, login_hint=self._login)
+        given = settings(
+            maintenance_hours=False, auto_reopen=True, login_hint=self._login, record_file=self._record_file
+        )
         return Keepalive(given, InProcess(self.recorded), wall=self.broker.clock.now)
 
     def _accounts_of(self, user: UserKey) -> list[str]:

@@ -53,7 +53,9 @@ class Gateway:
 
     async def accounts(self) -> IbError | None:
         """Ask for its accounts; why it did not tell them now, if it did not."""
-        await self._listing.ask(patience_s=self._looking.patience_s())
+        patience_s = self._looking.patience_s()
+        # Where they are known, news of them can wait.
+        await self._listing.ask(patience_s=patience_s if self.rows is None else min(patience_s, _GLANCE_S))
         return self._listing.error
 
     async def rank(self, tier: str) -> int:

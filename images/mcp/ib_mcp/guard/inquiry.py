@@ -55,7 +55,7 @@ class Inquiry:
             return
         with anyio.move_on_after(max(0.0, self._began_at + patience_s - now)) as limit:
             await asyncio.shield(self._task)
-        if limit.cancelled_caught:
+        if limit.cancelled_caught and asyncio.get_running_loop().time() >= self._began_at + PATIENCE_S:
             self.is_late, self.error = True, self._late_error
 
     async def _run(self) -> None:

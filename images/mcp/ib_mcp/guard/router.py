@@ -117,6 +117,9 @@ class GuardRouter:
             candidates = [await self._desk_of(about, operation)]
         else:
             candidates = await (self._owners(about) if about else self._usable(operation))
+            if account is not None and not any(each.owns(account) for each in candidates):
+                # Nothing in the question names it: another gateway would answer of its own user.
+                raise InvalidRequest(f"No gateway has the account {account[:40]!r}.", action="Call list_accounts.")
         refused: list[IbError] = []
         for candidate in candidates:
             try:

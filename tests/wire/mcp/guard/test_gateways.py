@@ -12,11 +12,15 @@ import pytest
 
 from ib_keepalive.app import Keepalive
 from ib_keepalive.settings import KeepaliveSettings
+from ib_mcp.guard import router
+from ib_mcp.settings import McpSettings
 from ib_simulator.app import Simulator
 from ib_simulator.faults.faults import FaultSpec
+from ibkr.errors import InvalidRequest
 from ibkr.session import SessionState
 from support.agent import GUARD, GUARD_TOKEN, Agent, connected
 from support.agent import agent as an_agent
+from support.guard import status_of
 from support.serve import InProcess
 from support.simulated import simulated
 
@@ -403,6 +407,32 @@ async def test_an_account_is_not_denied_while_a_gateway_is_silent_that_may_have_
         assert "'live'" in answer.error["message"]
         # What is known stays so.
         assert (await agent.read("get_account_positions", account="DU7420001")).body["account"] == "DU7420001"
+
+
+async def test_what_is_about_an_account_of_nobody_is_not_answered_of_another_user() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/status":
+            return httpx.Response(200, json=status_of(SessionState.AUTHENTICATED).to_json())
+        assert request.url.path.endswith("/portfolio/accounts")
+        return httpx.Response(200, json=[{"accountId": request.url.host}])
+
+    settings = McpSettings(guard_url=GUARD, guard_token=GUARD_TOKEN, extra_guards=[LIVE])
+    async with router.connect(settings, httpx.MockTransport(answer)) as guard:
+        await guard.call("list_portfolio_accounts")
+        with pytest.raises(InvalidRequest, match="No gateway has the account 'U9'"):
+            await guard.call("list_live_orders", account="U9")
+
+
+async def test_a_gateway_that_has_become_slow_holds_up_nobody_for_accounts_that_are_known() -> None:
+    async with gateways() as (agent, simulators):
+        loop = asyncio.get_running_loop()
+        await agent.read("list_accounts")
+        simulators["live.test"].faults.add(FaultSpec(kind="latency", seconds=2))
+        for _ in range(5):
+            await asyncio.sleep(61)
+            began = loop.time()
+            await agent.read("get_account_positions", account="DU7420001")
+            assert loop.time() - began < 0.8
 
 
 async def test_the_same_account_on_two_gateways_is_one_and_served_by_the_open_one() -> None:
