@@ -71,10 +71,11 @@ async def gateways(
     async with AsyncExitStack() as stack:
         hosts = {} if hosts is None else hosts
         simulators: dict[str, Simulator] = {}
+        keepalives: dict[str, Keepalive] = {}
         for host, user in (("guard.test", first), ("live.test", live)):
             simulator = simulators[host] = simulated(signed_in=user)
             settings = KeepaliveSettings(gateway_url="http://gateway.test", token=GUARD_TOKEN)
-            keepalive = Keepalive(settings, InProcess(simulator.app), wall=simulator.clock.now)
+            keepalive = keepalives[host] = Keepalive(settings, InProcess(simulator.app), wall=simulator.clock.now)
             await stack.enter_async_context(keepalive)
             while keepalive.keeper.status().state is SessionState.STARTING:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.05)
@@ -85,7 +86,7 @@ async def gateways(
             hosts[silent] = Silent()
         made = connected(ByHost(hosts), {"guard_url": GUARD, "extra_guards": [LIVE]} | given)
         server, client = await stack.enter_async_context(made)
-        yield Agent(client, server, simulators["guard.test"]), simulators
+        yield Agent(client, server, simulators["guard.test"], keepalives["guard.test"]), simulators
 
 
 async def test_the_accounts_of_all_gateways_are_listed_together() -> None:
