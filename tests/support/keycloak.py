@@ -8,7 +8,6 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html import unescape
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -96,14 +95,16 @@ def for_audience(audience: str) -> list[dict[str, Any]]:
 
 async def sign_in(url: str, user: str, back: str) -> str:
     """Go to ``url`` as a browser and sign in as ``user``; where it is sent then, which begins with ``back``."""
-    # As browsers do on loopback.
-    jar = CookieJar(DefaultCookiePolicy(secure_protocols=("http", "https")))
-    async with httpx.AsyncClient(timeout=60, cookies=jar) as web:
+    async with httpx.AsyncClient(timeout=60) as web:
         page = await web.get(url, follow_redirects=True)
         _, _, rest = page.text.partition('id="kc-form-login"')
         action = unescape(rest.partition('action="')[2].partition('"')[0])
         assert action, page.text
-        response = await web.post(urljoin(str(page.url), action), data={"username": user, "password": user})
+        # Its cookies are for TLS, and browsers take loopback for as good; httpx does not.
+        kept = {cookie.name: cookie.value for each in (*page.history, page) for cookie in each.cookies.jar}
+        shown = {"cookie": "; ".join(f"{name}={value}" for name, value in kept.items())}
+        form = {"username": user, "password": user}
+        response = await web.post(urljoin(str(page.url), action), data=form, headers=shown)
         location: str = response.headers.get("location", "")
         assert location.startswith(back), (location, response.text)
         return location
