@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ib_keepalive.session.observation import Outcome, ProbeResult
 from ib_keepalive.session.states import BROKEN_TO_GIVE_UP, Verdict
-from ibkr.session import SessionState
+from ibkr.session import SessionState, is_loading
 
 TICKLE_S = 60.0
 # A tickle without an answer may wait in the gateway and go out with the next one: IBKR takes one a second. With the
@@ -13,6 +13,8 @@ UNANSWERED_TICKLE_S = 200.0
 STEADY_S = 15.0
 AFTER_CHANGE_S = 3.0
 OPENED_S = 1.0
+# IBKR loads the accounts within a second or two of an opening, and somebody waits for it.
+LOADING_S = 0.5
 CHANGE_LASTS_S = 30.0
 REOPENING_S = 5.0
 REOPENING_LASTS_S = 600.0
@@ -38,6 +40,8 @@ def next_probe_s(result: ProbeResult, verdict: Verdict, *, now: float, watched: 
         return min(max(result.retry_after_s or 0.0, patience), LONGEST_BUSY_S)
     if verdict.timeouts:
         return HANG_S[min(verdict.timeouts, len(HANG_S)) - 1]
+    if is_loading(verdict.flags) and now - verdict.since < CHANGE_LASTS_S:
+        return LOADING_S
     if watched:
         return WATCHED_S
     if verdict.state is SessionState.MAINTENANCE:

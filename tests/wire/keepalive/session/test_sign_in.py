@@ -147,6 +147,32 @@ async def test_a_list_of_other_accounts_is_another_sign_in_at_once_and_answered_
         assert keepalive.keeper.status().mode == "live"
 
 
+# Of IBKR in the simulator: from an opening to loaded accounts. The keeper looks twice a second.
+LOADS_S, LOOKS_S = 1.0, 1.0
+
+
+@pytest.mark.parametrize("opening_s", [0.0, 0.3, 1.2, 2.9])
+async def test_the_session_is_open_within_a_second_of_when_ibkr_has_it(opening_s: float) -> None:
+    simulator = Simulator(seed=3, second_step="none", opens_brokerage=False)
+    keepalive = Keepalive(
+        settings(brokerage_login="keeper"), transport=InProcess(simulator.app), wall=simulator.clock.now
+    )
+    async with (
+        keepalive,
+        httpx.AsyncClient(transport=httpx.ASGITransport(keepalive.login), base_url="http://localhost:5443") as owner,
+        httpx.AsyncClient(transport=httpx.ASGITransport(simulator.control), base_url="http://control") as control,
+    ):
+        (await control.post("/control/timing", json={"opening": opening_s})).raise_for_status()
+        await asyncio.sleep(10)
+        await owner.post("/sso/Login", data={"user_name": "robin-paper", "password": "paper"})
+        await owner.get("/sso/Dispatcher")
+        began = asyncio.get_running_loop().time()
+        async with asyncio.timeout(opening_s + LOADS_S + LOOKS_S):
+            while keepalive.keeper.status().state != "authenticated":  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.05)
+        assert asyncio.get_running_loop().time() - began >= opening_s + LOADS_S
+
+
 async def test_what_the_guard_glances_at_is_what_the_status_says() -> None:
     simulator = Simulator(seed=3, second_step="none")
     keepalive = Keepalive(settings(), transport=InProcess(simulator.app), wall=simulator.clock.now)
