@@ -54,6 +54,11 @@ class Broker:
         finally:
             self.control.delete("/control/faults", params={"id": made["id"]}).raise_for_status()
 
+    def orders(self) -> list[dict[str, Any]]:
+        """The broker's own record of every order that it took."""
+        orders: list[dict[str, Any]] = self.control.get("/control/orders").raise_for_status().json()["orders"]
+        return orders
+
     def requests(self, path: str, *, of_the_gateway: bool | None = None) -> list[dict[str, Any]]:
         """What came in for ``path``, first to last; only the gateway's own calls, only others, or both."""
         rows = self.control.get("/control/requests", params={"last": 20_000}).raise_for_status().json()["requests"]
@@ -132,15 +137,16 @@ async def until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 @contextmanager
-def assembled(folder: Path, opener: Opener = "keeper") -> Iterator[Rig]:
-    """Everything started and nobody signed in; ``opener`` opens the brokerage session after a sign-in."""
+def assembled(folder: Path, opener: Opener = "keeper", *options: str) -> Iterator[Rig]:
+    """Everything started and nobody signed in; ``opener`` opens the brokerage session after a sign-in. ``options`` are
+    more of `ib-mcp up`."""
     authority = Authority(folder)
     with serve_broker(folder, authority) as broker:
         gateway = Gateway(folder, broker.port, authority, opens_brokerage=opener == "gateway")
         gateway.start()
         try:
             with (
-                stack.up(folder, "--gateway", gateway.url, IB_KEEPALIVE_BROKERAGE_LOGIN=opener) as running,
+                stack.up(folder, "--gateway", gateway.url, *options, IB_KEEPALIVE_BROKERAGE_LOGIN=opener) as running,
                 httpx.Client(base_url=running.control_url) as control,
             ):
                 yield Rig(broker, gateway, running, control)

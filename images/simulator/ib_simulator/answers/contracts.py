@@ -36,6 +36,13 @@ def order_types(contract: Contract, *, combination: bool = False) -> set[str]:
     return {_TICKET_TYPES[name] for name in (_STOCK_TYPES if contract.kind == "STK" else _TYPES)}
 
 
+def fraction_digits(contract: Contract) -> int:
+    """Digits after the point that a quantity may have."""
+    if contract.kind == "STK":
+        return 4 if contract.is_us else 0
+    return {"CRYPTO": 8, "FUND": 3, "CASH": 2}.get(contract.kind, 0)
+
+
 def _contract(world: World, call: Call) -> Contract:
     return known(world, as_conid(call.path["conid"]))
 
@@ -98,7 +105,9 @@ def _rules(world: World, contract: Contract, now: float, *, buys: bool) -> dict[
     is_stock = contract.kind == "STK"
     bid, ask = world.market.spread(contract, world.market.price(contract, now))
     price = contract.quoted(ask if buys else bid)
-    size = 100 if is_stock else 20_000 if contract.kind == "CASH" else 1
+    size: float = 100 if is_stock else 20_000 if contract.kind == "CASH" else 1
+    digits = fraction_digits(contract)
+    increment = 10.0**-digits if contract.kind in {"CRYPTO", "FUND"} else size
     account = world.accounts[0].id
     return {
         "algoEligible": is_stock or bool(contract.right),
@@ -108,14 +117,14 @@ def _rules(world: World, contract: Contract, now: float, *, buys: bool) -> dict[
         "error": "No trading permission" if contract.kind == "IND" else None,
         "orderTypes": [] if contract.kind == "IND" else _STOCK_TYPES if is_stock else _TYPES,
         "ibAlgoTypes": ["limit", "stop_limit", "lit", "trailing_stop_limit", "relative"] if is_stock else [],
-        "fraqTypes": _TYPES if is_stock and contract.is_us else [],
+        "fraqTypes": _TYPES if digits else [],
         "forceOrderPreview": False,
         "cqtTypes": _TYPES if is_stock or contract.kind in {"CASH", "CRYPTO"} else [],
         "orderDefaults": {"LMT": {"LP": f"{price:.{contract.quoted_decimals}f}"}},
         "orderTypesOutside": ["limit", "stop_limit", "lit", "trailing_stop_limit", "relative"] if is_stock else [],
         "defaultSize": size,
         "cashSize": 0.0,
-        "sizeIncrement": size,
+        "sizeIncrement": increment,
         "tifTypes": ["IOC/MARKET,LIMIT,RELATIVE,a", "GTC/o,a", "OPG/LIMIT,MARKET,a", "GTD/o,a", "DAY/o,a"],
         "tifDefaults": {"TIF": "DAY", "SIZE": f"{size:.2f}", "DEFAULT_ACCT": account, "PMALGO": is_stock},
         "limitPrice": price,
@@ -123,7 +132,7 @@ def _rules(world: World, contract: Contract, now: float, *, buys: bool) -> dict[
         "orderOrigination": None,
         "preview": True,
         "displaySize": None,
-        "fraqInt": 4 if is_stock and contract.is_us else 0,
+        "fraqInt": digits,
         "cashCcy": contract.currency,
         "cashQtyIncr": 500 if is_stock else None,
         "priceMagnifier": contract.magnifier if contract.magnifier > 1 else None,

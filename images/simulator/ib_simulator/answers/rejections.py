@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ib_simulator.answers.contracts import ALGOS, order_types
+from ib_simulator.answers.contracts import ALGOS, fraction_digits, order_types
 from ib_simulator.answers.tickets import Ticket, contract_in, legs_in
 from ib_simulator.answers.whatif import executions_expected
 from ib_simulator.world import World
@@ -98,11 +98,12 @@ def _size(attempt: Attempt) -> str | None:
         if attempt.account.trading_type != "STKNOPT" or contract.kind not in {"STK", "CASH", "CRYPTO"}:
             return "Cash quantity orders are not supported for this account and contract."
         return None
-    fractions = contract.kind in {"CRYPTO", "CASH", "FUND"} or (
-        contract.kind == "STK" and contract.is_us and attempt.account.trading_type == "STKNOPT"
-    )
-    if not fractions and not attempt.quantity.is_integer():
-        return "The size of the order must be a whole number for this contract."
+    digits = fraction_digits(contract)
+    if contract.kind == "STK" and attempt.account.trading_type != "STKNOPT":
+        digits = 0
+    if abs(attempt.quantity - round(attempt.quantity, digits)) > 1e-12:
+        allowed = f"have at most {digits} digits after the point" if digits else "be a whole number"
+        return f"The size of the order must {allowed} for this contract."
     if attempt.order is not None and attempt.quantity < attempt.order.filled:
         return "The size of the order is below what is filled of it."
     return None
