@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,7 @@ from ib_keepalive.trading.desk import Desk, FactsReader
 from ib_keepalive.trading.exchange import Exchange
 from ib_keepalive.trading.fact_finder import FactFinder
 from ib_keepalive.trading.flow import OrderFlow
+from ib_keepalive.trading.intent import OrderIntent
 from ib_keepalive.trading.ledger import Entry, Ledger
 from ib_keepalive.trading.look_up import LookUp
 from ib_keepalive.trading.policy import PolicyFile
@@ -60,6 +61,7 @@ class Trading:
         executor: Executor | None = None,
     ) -> None:
         self._approval_url = approval_url
+        self._status = status
         self._operations = operations
         self._reads = reads = guard.reads
         self._sessions = sessions = guard.sessions
@@ -95,6 +97,17 @@ class Trading:
         )
         self._raw = RawOrders(self.desk, self.flow, self.standing)
         self._what_if = WhatIf(operations, reads, guard.snapshots, guard.client, sessions, self.flow.turns)
+
+    @property
+    def account_mode(self) -> str:
+        """Whether the accounts of the present sign-in are ``paper`` or ``live``; ``unknown`` until IBKR said it."""
+        return self._status().mode
+
+    async def preview(self, intent: OrderIntent, summary: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """As the desk previews it. Whether it is paper or live money a person is told by us, whoever previews it."""
+        mode = self.account_mode
+        shown = {**summary, "is_paper": {"paper": True, "live": False}.get(mode)}
+        return {"mode": mode, **await self.desk.preview(intent, shown, caller)}
 
     async def open(self) -> None:
         """Open the ledger, and look up what was left unknown."""

@@ -45,13 +45,14 @@ async def modify_order(
     was = await order_in(context, before)
     change = Change(quantity, limit, stop, trail, tif, outside_hours)
     becomes = modification.changed(was, change, decimal(status.get("cum_fill")) or Decimal(0))
-    seen = await seen_of(context, chosen, becomes, order_id)
-    if wrong := problems(becomes, seen.rules, chosen):
+    rules = await context.rules.of(becomes, order_id)
+    if wrong := problems(becomes, rules, chosen):
         raise InvalidRequest(" ".join(wrong), action="Correct it and preview again; nothing was sent.")
-    unit = preview.unit_of(becomes, seen.rules)
+    seen = await seen_of(context, chosen, becomes, rules)
+    unit = preview.unit_of(becomes, rules)
     answer = preview.told_change(order_id, was, becomes, seen, unit)
     ticket = modification.changed_ticket(before, was, becomes, chosen, context.settings.order_operator)
-    return answer | await ticketed(context, chosen, [ticket], answer, order_id)
+    return await ticketed(context, chosen, [ticket], answer, order_id)
 
 
 @order_tool("trade")

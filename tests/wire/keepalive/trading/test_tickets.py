@@ -117,7 +117,7 @@ async def test_a_person_has_to_approve_where_the_policy_says_so(tmp_path: Path) 
 
         person = {"ib-approver": APPROVER}
         (pending,) = (await t.client.get("/trading/approvals", headers=person)).json()["approvals"]
-        assert pending["summary"] == {"words": "buy 5 AAPL"}
+        assert pending["summary"] == {"words": "buy 5 AAPL", "is_paper": None}
         await asyncio.sleep(300)
         decided = await t.client.post(
             f"/trading/tickets/{ticket}/decision", json={"approve": True, "by": "owner"}, headers=person
