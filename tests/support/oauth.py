@@ -50,17 +50,21 @@ async def _status(request: Request) -> JSONResponse:
 
 @asynccontextmanager
 async def serving(
-    store: Path, front: Callable[[ASGIApp], ASGIApp] = lambda app: app, guard: ASGIApp | None = None, **given: Any
+    store: Path,
+    front: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    guard: ASGIApp | None = None,
+    prefix: str = "",
+    **given: Any,
 ) -> AsyncIterator[str]:
     """The origin of a server that keeps its grants in ``store``, seen through ``front``; its guard knows two accounts
-    unless another one is given.
+    unless another one is given. ``prefix``: the path there under which it says that it lies.
     """
     guard = guard or Starlette(routes=[Route("/v1/api/portfolio/accounts", _accounts), Route("/status", _status)])
     later = _Later()
     later.app = guard
     async with serve(later) as origin:
         usual: dict[str, Any] = {"guard_url": "http://guard.test", "guard_token": "g", "passphrase": PASSPHRASE}
-        settings = HttpSettings(**(usual | {"public_url": origin, "oauth_store": store} | given))
+        settings = HttpSettings(**(usual | {"public_url": origin + prefix, "oauth_store": store} | given))
         async with router.connect(settings, httpx.ASGITransport(guard)) as client:
             app = create_app(settings, create_server(settings, client), client)
             async with app.router.lifespan_context(app):

@@ -70,12 +70,12 @@ async def _accounts(origin: str, person: Person, mode: str = "2026-07-28") -> li
         return [row[0] for row in found["rows"]]
 
 
-@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-async def test_the_official_client_gets_in_and_is_not_asked_again(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "prefix"), [("legacy", ""), ("2026-07-28", ""), ("2026-07-28", "/home/ibkr")])
+async def test_the_official_client_gets_in_and_is_not_asked_again(tmp_path: Path, mode: str, prefix: str) -> None:
     person = Person(account=["U1000002"])
-    async with oauth.serving(tmp_path / "oauth.db") as origin:
-        assert await _accounts(origin, person, mode) == ["U1000002"]
-        assert await _accounts(origin, person, mode) == ["U1000002"]
+    async with oauth.serving(tmp_path / "oauth.db", prefix=prefix) as origin:
+        assert await _accounts(origin + prefix, person, mode) == ["U1000002"]
+        assert await _accounts(origin + prefix, person, mode) == ["U1000002"]
     assert person.asked == 1
 
 
