@@ -8,62 +8,24 @@ import os
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import httpx2
 import pytest
 from mcp import Client
-from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
 from support import oauth, programs
 from support.answers import body_of
+from support.oauth import Person
 
 MCP_REMOTE = "mcp-remote@0.15.1"
 CONFORMANCE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
 _PATIENCE_S = 60
 
 
-class Person:
-    """The official client's storage, and the owner who approves; ``asked``: how often that was."""
-
-    def __init__(self, **given: Any) -> None:
-        self.tokens: OAuthToken | None = None
-        self.info: OAuthClientInformationFull | None = None
-        self.asked = 0
-        self.given = given
-        self._location = ""
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.info
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.info = client_info
-
-    async def open(self, url: str) -> None:
-        self.asked += 1
-        self._location = await oauth.approve(url, **self.given)
-
-    async def called_back(self) -> AuthorizationCodeResult:
-        told = {name: values[0] for name, values in parse_qs(urlsplit(self._location).query).items()}
-        return AuthorizationCodeResult(**told)
-
-    def provider(self, origin: str) -> OAuthClientProvider:
-        told = OAuthClientMetadata.model_validate({"client_name": "tests", "redirect_uris": ["http://127.0.0.1:1/cb"]})
-        return OAuthClientProvider(f"{origin}/mcp", told, self, self.open, self.called_back)
-
-
 async def _accounts(origin: str, person: Person, mode: str = "2026-07-28") -> list[str]:
     async with (
-        httpx2.AsyncClient(auth=person.provider(origin)) as web,
+        person.web(origin) as web,
         Client(streamable_http_client(f"{origin}/mcp", http_client=web), mode=mode) as client,
     ):
         found = body_of(await client.call_tool("list_accounts", {}))["accounts"]
@@ -87,7 +49,7 @@ async def test_the_official_client_asks_for_more_when_a_call_takes_more(tmp_path
         first = person.tokens.scope
         person.given = {"scope": ["ibkr:write"]}
         async with (
-            httpx2.AsyncClient(auth=person.provider(origin)) as web,
+            person.web(origin) as web,
             Client(streamable_http_client(f"{origin}/mcp", http_client=web)) as client,
         ):
             given = {"endpoint": "delete_watchlist", "parameters": {"id": "1"}}
