@@ -14,7 +14,17 @@ from typing import Any
 import psutil
 import uvloop
 
-from tests.bench import added_time, capacity, catalogue_load, crowds, fairness, start, token_check, whole_document
+from tests.bench import (
+    added_time,
+    capacity,
+    catalogue_load,
+    crowds,
+    fairness,
+    preview_time,
+    start,
+    token_check,
+    whole_document,
+)
 from tests.bench.figures import Figure, markdown, plain
 from tests.bench.running import peaks
 
@@ -43,6 +53,7 @@ MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, list[Figure]]]] = {
     "fairness": fairness.measure,
     "token-check": token_check.measure,
     "added-time": added_time.measure,
+    "preview-time": preview_time.measure,
     "capacity": capacity.measure,
 }
 
