@@ -52,6 +52,7 @@ ORDERS: dict[str, Any] = {
     "a combination that sells": order(conid=None, conidex=f"28812380;;;{AAPL}/-1"),
     "a combination of one leg many times": order(conid=None, conidex=f"28812380;;;{AAPL}/1,{AAPL}/9"),
     "a combination with a large ratio": order(conid=None, conidex=f"28812380;;;{AAPL}/11", quantity=1),
+    "a combination under a number of nobody": order(conid=None, conidex=f"{IBM};;;{AAPL}/1"),
     "a combination that is none": order(conid=None, conidex="28812380;;;AAPL/1"),
     "the other side in other letters": order(side="Sell"),
     "a key in other letters": {**order(), "Quantity": 500},
@@ -250,3 +251,15 @@ async def test_the_day_does_not_begin_anew_when_the_clock_is_set(tmp_path: Path)
             assert "orders_per_day" in error_of(response)["message"], hours
         t.trading.ledger._wall = lambda: wall() + 25 * 3600
         assert (await t.raw("POST", "orders", json={"orders": [order(price=284.0)]})).status_code == 200
+
+
+async def test_orders_that_come_to_nothing_count_too(tmp_path: Path) -> None:
+    async with traded(simulated(), tmp_path, PAPER_POLICY + "[limits]\norders_per_minute = 2\n") as t:
+        await t.watch()
+        for _ in range(2):
+            (question,) = (await t.raw("POST", "orders", json={"orders": [order()]})).json()
+            await t.raw("POST", f"/iserver/reply/{question['id']}", json={"confirmed": False})
+
+        assert "orders_per_minute" in error_of(await t.raw("POST", "orders", json={"orders": [order()]}))["message"]
+        await asyncio.sleep(61)
+        assert (await t.raw("POST", "orders", json={"orders": [order()]})).status_code == 200
