@@ -91,7 +91,10 @@ def main(
     said = f'<p role="status">{escape(notice)}</p>' if notice else ""
     items = "".join(_approval(item, paths, keys, mode, now, more_fields) for item in approvals)
     none = "" if items else "<p>No order waits for you.</p>"
-    back = f'<p class="detail"><a href="{escape(paths.back)}">{escape(paths.back_label)}</a></p>'
+    back = (
+        f'<p class="detail"><a href="{escape(paths.listed)}">Look again</a> · '
+        f'<a href="{escape(paths.back)}">{escape(paths.back_label)}</a></p>'
+    )
     return f"{said}{none}{items}{back}", "act" if items else "good"
 
 
@@ -99,11 +102,6 @@ def first(approvals: Iterable[Mapping[str, Any]], ticket: str) -> tuple[list[Map
     """The same with that of ``ticket`` first, and whether it is not among them."""
     ordered = sorted(approvals, key=lambda item: item.get("ticket") != ticket)
     return ordered, bool(ticket) and (not ordered or ordered[0].get("ticket") != ticket)
-
-
-def refresh(seconds: int = 10) -> str:
-    """Loads the page again, which needs no script."""
-    return f'<meta http-equiv="refresh" content="{seconds}">'
 
 
 def _approval(
@@ -202,6 +200,6 @@ def _text(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
-def document(content: str, tone: Tone, *, title: str = TITLE, badge: str = "", head: str = "") -> str:
+def document(content: str, tone: Tone) -> str:
     """The whole page."""
-    return page.document(title, page.heading(title) + content, tone=tone, badge=badge, head=head)
+    return page.document(TITLE, page.heading(TITLE) + content, tone=tone)
