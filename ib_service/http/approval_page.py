@@ -1,7 +1,7 @@
 """The page on which a person approves orders: everything of each order, two buttons, no script.
 
 What will be sent is shown field by field as the guard holds it; the words, the cost and the warnings beside it are
-those of the preview, which came from whoever asked.
+those of the preview, which came from whoever asked; what IBKR calls the instruments is shown as well.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _FIELDS = {
     "conid": "Instrument (conid)",
     "conidex": "Instrument (conidex)",
     "ticker": "Symbol given",
+    "acctId": "Account",
     "cOID": "Client order id",
     "parentId": "After the order",
     "isSingleGroup": "One of the group only",
@@ -47,7 +48,7 @@ _FIELDS = {
     "manualIndicator": "Entered by hand",
     "allOrNone": "All or none",
 }
-_SHOWN_APART = ("words", "warnings", "account", "is_paper")
+_SHOWN_APART = ("words", "warnings", "account", "is_paper", "instruments")
 _DEEPEST = 6
 _LONGEST = 2000
 
@@ -128,10 +129,10 @@ def _approval(
         "Refuse</button></form>"
     )
     return (
-        f'<section class="approval" id="{escape(ticket)}"><h2>{escape(kind)}</h2>'
+        f'<section class="approval" id="{escape(ticket)}"><h2>{escape(kind)} {_badge(mode)}</h2>'
         f'<p class="named">{escape(_words(summary))}</p>{_doubts(item, summary, mode)}{_warnings(summary)}'
         f"<dl>{_rows(facts)}{_rows(_told(summary))}</dl>"
-        f"<h3>What is sent to IBKR</h3>{_sent(item)}{buttons}</section>"
+        f"<h3>What is sent to IBKR</h3>{_sent(item, summary)}{buttons}</section>"
     )
 
 
@@ -141,6 +142,10 @@ def _words(summary: Mapping[str, Any]) -> str:
 
 def _mode(mode: str) -> str:
     return {"paper": "PAPER account", "live": "LIVE account, real money"}.get(mode, "paper or live: not known")
+
+
+def _badge(mode: str) -> str:
+    return "" if mode not in ("paper", "live") else f'<span class="badge" data-mode="{mode}">{mode.upper()}</span>'
 
 
 def _doubts(item: Mapping[str, Any], summary: Mapping[str, Any], mode: str) -> str:
@@ -179,14 +184,17 @@ def _flat(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, str]]:
         yield name, _text(value)
 
 
-def _sent(item: Mapping[str, Any]) -> str:
-    orders = item.get("orders")
+def _sent(item: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    orders, named = item.get("orders"), summary.get("instruments")
     tables = []
     for order in orders if isinstance(orders, list) else []:
-        rows = [(label, order[name]) for name, label in _FIELDS.items() if name in order]
-        rows += [(name, value) for name, value in order.items() if name not in _FIELDS]
-        tables.append(f"<dl>{_rows((label, _text(value)) for label, value in rows)}</dl>")
-    return "".join(tables)
+        rows = [(label, _text(order[name])) for name, label in _FIELDS.items() if name in order]
+        rows += [(name, _text(value)) for name, value in order.items() if name not in _FIELDS]
+        tables.append(f"<dl>{_rows(rows)}</dl>")
+    # As IBKR calls them, whatever the words say.
+    called = named.items() if isinstance(named, Mapping) else ()
+    names = _rows((f"{conid} at IBKR", _text(name)) for conid, name in called)
+    return "".join(tables) + (f"<dl>{names}</dl>" if names else "")
 
 
 def _rows(rows: Any) -> str:
