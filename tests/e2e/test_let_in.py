@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from e2e.conftest import Install, Node
 from e2e.front import HOST, certificate, serving
-from e2e.kube import Release, ready, run, until
+from e2e.kube import Release, ready, until, volume
 from support.answers import body_of
 from support.oauth import PASSPHRASE, Person
 
@@ -29,25 +28,8 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def grants(tmp_path_factory: pytest.TempPathFactory, node: Node) -> Iterator[str]:
-    """A volume of this machine, as a cluster's storage would give it."""
-    folder = tmp_path_factory.mktemp("grants")
-    folder.chmod(0o777)
-    for each in (folder.parent, folder.parent.parent):
-        each.chmod(0o755)
-    host = json.loads(run("kubectl", "get", "nodes", "-o", "json"))["items"][0]["metadata"]["name"]
-    here = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [host]}]}
-    spec = {
-        "capacity": {"storage": "64Mi"},
-        "accessModes": ["ReadWriteOnce"],
-        "storageClassName": VOLUME,
-        "persistentVolumeReclaimPolicy": "Retain",
-        "local": {"path": str(folder)},
-        "nodeAffinity": {"required": {"nodeSelectorTerms": [here]}},
-    }
-    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": VOLUME}, "spec": spec}
-    run("kubectl", "apply", "-f", "-", text=json.dumps(volume))
-    yield VOLUME
-    run("kubectl", "delete", "persistentvolume", VOLUME, "--wait=false", check=False)
+    with volume(VOLUME, tmp_path_factory.mktemp("grants"), "64Mi"):
+        yield VOLUME
 
 
 @pytest.fixture(scope="module")
