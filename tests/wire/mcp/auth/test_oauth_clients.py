@@ -1,4 +1,4 @@
-"""Agents as people have them find the way in by themselves: the official Python client and mcp-remote."""
+"""Agents as people have them find the way in: the official Python client, mcp-remote and the inspector."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from support.api_server import free_port
 from support.oauth import Person
 
 MCP_REMOTE = "mcp-remote@0.15.1"
+INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
 CONFORMANCE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
 _PATIENCE_S = 60
 
@@ -115,6 +116,35 @@ async def _through_mcp_remote(command: list[str], origin: str, home: Path) -> tu
         await process.wait()
         await asyncio.gather(watching)
     return [row[0] for row in json.loads(found["content"][0]["text"])["accounts"]["rows"]], asked
+
+
+async def test_the_inspector_gets_in_by_itself(tmp_path: Path) -> None:
+    try:
+        command = programs.npm_tool(INSPECTOR, "clients/launcher/build/index.js")
+    except programs.Unavailable as reason:
+        pytest.skip(str(reason))
+    async with oauth.serving(tmp_path / "oauth.db") as origin, httpx.AsyncClient() as browser:
+        called = ("--transport", "http", "--method", "tools/call", "--tool-name", "list_accounts")
+        back = ("--callback-url", f"http://127.0.0.1:{free_port()}/oauth/callback")
+        home = {"HOME": str(tmp_path), "MCP_AUTO_OPEN_ENABLED": "true", "MCP_INSPECTOR_SECRET_STORE": "memory"}
+        process = await asyncio.create_subprocess_exec(
+            *(*command, "--cli", f"{origin}/mcp", *called, *back),
+            env={"PATH": os.environ["PATH"]} | home,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said = ""
+        async with asyncio.timeout(_PATIENCE_S):
+            assert process.stdout
+            while line := (await process.stdout.readline()).decode():
+                said += line
+                if found := re.search(rf"{re.escape(origin)}/authorize\S+", line):
+                    await browser.get(await oauth.approve(found[0], account=["U1000002"]))
+            await process.wait()
+    assert process.returncode == 0, said
+    assert "U1000002" in said
+    assert "U1000001" not in said
 
 
 async def test_the_conformance_suite_passes_in_both_scenarios_of_an_authorization_server(tmp_path: Path) -> None:
