@@ -10,8 +10,6 @@ import json
 import time
 from typing import Any
 
-from support import cli
-from tests.bench import agent
 from tests.bench.figures import Figure, percentile
 from tests.bench.running import Bench, started
 
@@ -26,7 +24,10 @@ async def measure() -> list[Figure]:
     """In turns a preview through everything and its requests straight to the simulator; differences of the pairs."""
     async with started("--trading", "paper") as bench:
         await _unlimit(bench)
-        trader = await _trader(bench)
+        # Nothing is limited that would have to be read first.
+        (policy,) = bench.running.folder.rglob("policy.toml")
+        policy.write_text(_POLICY)
+        trader = bench.agent()
         direct, through = [], []
         for number in range(_PAIRS + 5):
             # No two are the same, so that nothing is shared; IBKR's prices move as well.
@@ -43,15 +44,6 @@ async def measure() -> list[Figure]:
     middle = [percentile(seconds[5:], 0.5) * 1000 for seconds in (direct, through)]
     note = f"{_PAIRS} pairs; directly {middle[0]:.1f} ms, through {middle[1]:.1f} ms"
     return [Figure("added to the preview of an order, p50", percentile(added, 0.5), 5, " ms", note=note)]
-
-
-async def _trader(bench: Bench) -> agent.Agent:
-    """An agent that may trade, where the owner limits nothing that would have to be read first."""
-    (policy,) = bench.running.folder.rglob("policy.toml")
-    policy.write_text(_POLICY)
-    made = await asyncio.to_thread(cli.run, bench.running.folder, "token", "new", "trader", "--scope", "read,trade")
-    token = next(word for word in made.stdout.split() if len(word) > 30)
-    return agent.Agent(bench.connections, bench.running.mcp_url, token, "bench", agent.MODERN)
 
 
 async def _unlimit(bench: Bench) -> None:

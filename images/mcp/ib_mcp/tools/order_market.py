@@ -65,7 +65,8 @@ def _of_prices(found: Sequence[Quote], ratios: Sequence[int]) -> Market:
     if not ratios:
         ratios = [1]
     bid, ask = _total(found, ratios, "bid", "ask"), _total(found, ratios, "ask", "bid")
-    return Market(bid, ask, _total(found, ratios, "last", "last"), timing, age_s)
+    updated = min((each.updated for each in found if each.updated), default=None)
+    return Market(bid, ask, _total(found, ratios, "last", "last"), timing, age_s, updated)
 
 
 def _total(found: Sequence[Quote], ratios: Sequence[int], bought: str, sold: str) -> Decimal | None:

@@ -122,7 +122,8 @@ def _price(market: Market, unit: str) -> Answer:
     prices = {"bid": market.bid, "ask": market.ask, "last": market.last}
     shown: Answer = {name: plain(value) for name, value in prices.items() if value is not None}
     age = {} if market.age_s is None else {"age_ms": round(market.age_s * 1000)}
-    return {**shown, "unit": unit, "timing": market.timing, **age}
+    updated = {} if market.updated is None else {"updated": market.updated}
+    return {**shown, "unit": unit, "timing": market.timing, **age, **updated}
 
 
 def _notional(worth: Decimal, currency: str, seen: Seen) -> Answer:
@@ -139,8 +140,9 @@ def _position(order: Order, seen: Seen) -> Answer | None:
     if seen.held is None:
         told_by_ibkr = seen.what_if.position if seen.what_if is not None else None
         return None if told_by_ibkr is None else told_by_ibkr.shown()
-    after = None if order.quantity is None else seen.held + order.sign * order.quantity
-    return {"before": plain(seen.held), "after": plain(after)}
+    if order.quantity is None:
+        return {"before": plain(seen.held)}
+    return {"before": plain(seen.held), "after": plain(seen.held + order.sign * order.quantity)}
 
 
 def sealed(answer: Answer, found: Answer) -> Answer:
