@@ -30,6 +30,7 @@ from ib_keepalive.trading.standing import Standing
 from ib_keepalive.trading.stop import KillSwitch
 from ib_keepalive.trading.what_if import WhatIf
 from ib_keepalive.upstream.api_request import ApiRequest
+from ib_service.logs import redact_text
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, OperationForbidden
 from ibkr.operation import Operation
@@ -153,6 +154,9 @@ class Trading:
         """What the owner and the operator have to see, without accounts and amounts."""
         seen = self.standing.to_json()
         del seen["approval"]
+        if seen["stopped"] is not None:
+            # Anybody's words, who may have named an account.
+            seen["stopped"] = {name: _without_accounts(value) for name, value in seen["stopped"].items()}
         asked = [] if self.ledger.problem is not None else await self.ledger.pending_tickets()
         return TradingStatus(
             **{**seen, **await self._counts()},
@@ -225,6 +229,10 @@ class Trading:
             except IbError as error:
                 done.append({"account": account, **error.envelope()})
         return done
+
+
+def _without_accounts(value: object) -> object:
+    return redact_text(value) if isinstance(value, str) else value
 
 
 def _row(entry: Entry) -> dict[str, Any]:
