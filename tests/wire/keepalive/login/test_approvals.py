@@ -20,11 +20,11 @@ from ib_keepalive.app import Keepalive
 from ib_keepalive.login import create_login
 from ib_keepalive.settings import KeepaliveSettings
 from support import programs
+from support.page_states import violations
 from support.serve import InProcess, serve
 from support.simulated import simulated
 from support.simulator import PAPER
 from support.trading import QUESTIONS, Traded, order, traded
-from wire.mcp.auth.test_consent_page import violations
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 ASKING = f'mode = "paper"\napproval = "page"\n{QUESTIONS}'
