@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from ib_mcp.market.contract import Contract
@@ -12,8 +13,8 @@ KNOWN = {
         Contract(265598, "AAPL", "STK", "NASDAQ", "USD", "APPLE INC", "AAPL"),
         Contract(12087792, "EUR.USD", "CASH", "IDEALPRO", "USD", "", "EUR"),
         Contract(495512563, "ES 202612", "FUT", "CME", "USD", "", "ES"),
-        Contract(7001, "AAPL 20261218 C 280", "OPT", "NASDAQ", "USD", "", "AAPL"),
-        Contract(7002, "AAPL 20261218 C 290", "OPT", "NASDAQ", "USD", "", "AAPL"),
+        Contract(7001, "AAPL 20261218 C 280", "OPT", "NASDAQ", "USD", "", "AAPL", multiplier=Decimal(100)),
+        Contract(7002, "AAPL 20261218 C 290", "OPT", "NASDAQ", "USD", "", "AAPL", multiplier=Decimal(100)),
         Contract(8001, "HSBA@LSE", "STK", "LSE", "GBP", "", "HSBA"),
         Contract(8002, "BP.@LSE", "STK", "LSE", "GBP", "", "BP."),
         Contract(8003, "VUSA@SETS", "STK", "SETS", "GBP", "", "VUSA"),

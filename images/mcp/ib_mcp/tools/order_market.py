@@ -51,7 +51,7 @@ async def market_of(context: ToolContext, order: Order) -> Market:
         group.start_soon(prices)
         group.start_soon(hours)
     now = context.wall()
-    market = _of_prices(found, [leg.ratio for leg in order.legs])
+    market = _of_prices(found if order.multiplier is not None else [], [leg.ratio for leg in order.legs])
     days = _days_left([each.expiry for each in contracts], datetime.fromtimestamp(now, UTC).date())
     return replace(_with_hours(market, schedule, now), expires_in_days=days)
 

@@ -14,7 +14,7 @@ from ib_mcp.tools.arguments import Account, Names, Symbol
 from ib_mcp.tools.base import Answer, order_tool
 from ib_mcp.tools.modes import mode_of
 from ib_mcp.tools.order_facts import algo_of, seen_of
-from ib_mcp.trading import preview, wording
+from ib_mcp.trading import in_words, preview, wording
 from ib_mcp.trading.contract_rules import problems
 from ib_mcp.trading.order import Leg, Order
 from ib_mcp.trading.tickets import Group, Ticket, bracket, tickets_of
@@ -75,7 +75,11 @@ async def preview_order(
 async def previewed(context: ToolContext, account: str, orders: Sequence[Order], group: Group) -> Answer:
     """The preview of new orders, with its ticket."""
     rules = [await context.rules.of(order) for order in orders]
-    wrong = [said for order, each in zip(orders, rules, strict=True) for said in problems(order, each, account)]
+    wrong = [
+        f"{role}{said}"
+        for role, order, each in zip(in_words.roles(orders, group), orders, rules, strict=True)
+        for said in problems(order, each, account)
+    ]
     if wrong:
         raise InvalidRequest(" ".join(dict.fromkeys(wrong)), action="Correct it and preview again; nothing was sent.")
     parent_id = f"ibmcp-{secrets.token_urlsafe(9)}"

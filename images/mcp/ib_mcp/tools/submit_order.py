@@ -13,7 +13,7 @@ from ib_mcp.context import ToolContext
 from ib_mcp.tools.arguments import Text
 from ib_mcp.tools.base import Answer, order_tool
 from ib_mcp.trading import outcomes
-from ib_mcp.trading.asking import AskFirst, message_of, person
+from ib_mcp.trading.asking import AskFirst, message_of, person, person_at
 
 Ticket = Annotated[Text, Field(pattern=r"^[A-Za-z0-9_.-]{16,120}$")]
 
@@ -33,7 +33,7 @@ async def submit_order(context: ToolContext, ticket: Ticket) -> Answer | InputRe
     with anyio.fail_after(context.settings.deadline_s):
         if asked != "decided elsewhere":
             grant = granted.current.get()
-            by = f"the person at {grant.name if grant else 'an agent'}, asked by its client"
+            by = person_at(grant.name if grant else "an agent")
             await context.desk.decide(ticket, approve=asked == "approved", by=by)
         return outcomes.told(await context.desk.submit(ticket))
 

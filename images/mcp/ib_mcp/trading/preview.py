@@ -49,9 +49,9 @@ def notional(order: Order, market: Market, rules: ContractRules) -> Decimal | No
     price = next((each for each in (order.limit, order.stop) if each is not None), None)
     if price is None or order.type.name in ("midprice", "relative"):
         price = market.opposite(order.side) or market.reference or price
-    if price is None or order.quantity is None or order.contract.kind in _NO_NOTIONAL:
+    multiplier = order.multiplier
+    if price is None or order.quantity is None or multiplier is None or order.contract.kind in _NO_NOTIONAL:
         return None
-    multiplier = order.contract.multiplier or Decimal(1)
     return abs(price * order.quantity * multiplier / rules.magnifier)
 
 
