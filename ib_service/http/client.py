@@ -44,16 +44,18 @@ async def fetch(http: httpx.AsyncClient, method: str, url: str, *, most: int, **
         return response.status_code, await read_body(response, most, packed=False)
 
 
-def open_sockets(connector: Callable[[], aiohttp.BaseConnector]) -> Sockets:
-    """Connections as ``connector`` makes them, when first needed."""
+def open_sockets(
+    connector: Callable[[], aiohttp.BaseConnector], fresh: Callable[[], aiohttp.BaseConnector] | None = None
+) -> Sockets:
+    """Connections as ``connector`` makes them, when first needed; ``fresh`` makes those of ``fresh_session``."""
 
-    def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connector(), cookie_jar=aiohttp.DummyCookieJar(), middlewares=(send_once,)
-        )
+    def session(made: Callable[[], aiohttp.BaseConnector]) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=made(), cookie_jar=aiohttp.DummyCookieJar(), middlewares=(send_once,))
 
     # The connector verifies; loading the system's authorities once more would be in vain.
-    return Sockets(client=session, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    sockets = Sockets(client=lambda: session(connector), verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    sockets.make_fresh = lambda: session(fresh or connector)
+    return sockets
 
 
 class Sockets(AiohttpTransport):
@@ -62,11 +64,25 @@ class Sockets(AiohttpTransport):
     Only the former sent nothing; the transport below calls all of them ConnectTimeout.
     """
 
+    make_fresh: Callable[[], aiohttp.ClientSession]
+    _fresh: aiohttp.ClientSession | None = None
+
     def session(self) -> aiohttp.ClientSession:
         """The connections themselves, which ``aclose`` closes."""
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
         return self.client
+
+    def fresh_session(self) -> aiohttp.ClientSession:
+        """Connections of which each carries one request: none that the other side is just about to close."""
+        if self._fresh is None:
+            self._fresh = self.make_fresh()
+        return self._fresh
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        if self._fresh is not None:
+            await self._fresh.close()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:

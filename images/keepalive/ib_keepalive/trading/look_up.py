@@ -15,7 +15,7 @@ from ib_keepalive.pacing.deadline import Deadline
 from ib_keepalive.pacing.shared_call import Caller
 from ib_keepalive.trading.ledger import Entry, Ledger, NotWritten
 from ib_keepalive.trading.outcome import Outcome
-from ib_keepalive.trading.sightings import Sighting, recognise
+from ib_keepalive.trading.sightings import Sighting, recognise, recognise_name
 from ib_keepalive.upstream.api_request import ApiRequest
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, SessionReopening
@@ -32,6 +32,8 @@ _WATCHED_S = 900.0
 _WATCH_EACH_S = 120.0
 _WITHIN_S = 60.0
 _NAME = "look-up"
+# What IBKR lists besides accounts.
+_EVERY_ACCOUNT = "All"
 
 
 class LookUp:
@@ -68,6 +70,23 @@ class LookUp:
     def soon(self) -> None:
         """An outcome became unknown: look at once."""
         self._wake.set()
+
+    async def find(self, client_order_id: str) -> tuple[str, Outcome] | None:
+        """The account and state of an order that this ledger never had, by IBKR's lists. Any IbError without them."""
+        body = await self._read("list_brokerage_accounts", {}, self._open_session())
+        accounts = body.get("accounts") if isinstance(body, dict) else None
+        for account in accounts if isinstance(accounts, list) else ():
+            if account != _EVERY_ACCOUNT:
+                outcome = recognise_name(client_order_id, await self._sight(str(account)))
+                if outcome is not None:
+                    return str(account), outcome
+        return None
+
+    def _open_session(self) -> SessionMemory:
+        seen, memory = self._sessions.observe()
+        if not seen.is_open:
+            raise SessionReopening("The brokerage session is not open, so that orders cannot be looked up.")
+        return memory
 
     async def _run(self) -> None:
         wait_s: float | None = _FIRST_S
@@ -121,9 +140,7 @@ class LookUp:
 
     async def _sight(self, account: str) -> Sighting:
         """IBKR's present lists of one account. Any IbError when they cannot be had, or are not this account's."""
-        seen, memory = self._sessions.observe()
-        if not seen.is_open:
-            raise SessionReopening("The brokerage session is not open.")
+        memory = self._open_session()
         await self._check_account(account, memory)
         # ``force`` makes IBKR drop its copy; the reader makes the call that brings the new one.
         orders = await self._rows("list_live_orders", {"force": "true", "accountId": account}, memory, "orders")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
@@ -20,9 +20,9 @@ from ib_keepalive.trading.desk import Desk, FactsReader
 from ib_keepalive.trading.exchange import Exchange
 from ib_keepalive.trading.fact_finder import FactFinder
 from ib_keepalive.trading.flow import OrderFlow
-from ib_keepalive.trading.intent import OrderIntent
 from ib_keepalive.trading.ledger import Entry, Ledger
 from ib_keepalive.trading.look_up import LookUp
+from ib_keepalive.trading.outcome import Outcome
 from ib_keepalive.trading.policy import PolicyFile
 from ib_keepalive.trading.raw import RawOrders
 from ib_keepalive.trading.record import OrderRecord
@@ -30,7 +30,6 @@ from ib_keepalive.trading.standing import Standing
 from ib_keepalive.trading.stop import KillSwitch
 from ib_keepalive.trading.what_if import WhatIf
 from ib_keepalive.upstream.api_request import ApiRequest
-from ib_service.logs import redact_text
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, OperationForbidden
 from ibkr.operation import Operation
@@ -62,7 +61,6 @@ class Trading:
         executor: Executor | None = None,
     ) -> None:
         self._approval_url = approval_url
-        self._status = status
         self._operations = operations
         self._reads = reads = guard.reads
         self._sessions = sessions = guard.sessions
@@ -98,17 +96,6 @@ class Trading:
         )
         self._raw = RawOrders(self.desk, self.flow, self.standing)
         self._what_if = WhatIf(operations, reads, guard.snapshots, guard.client, sessions, self.flow.turns)
-
-    @property
-    def account_mode(self) -> str:
-        """Whether the accounts of the present sign-in are ``paper`` or ``live``; ``unknown`` until IBKR said it."""
-        return self._status().mode
-
-    async def preview(self, intent: OrderIntent, summary: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
-        """As the desk previews it. Whether it is paper or live money a person is told by us, whoever previews it."""
-        mode = self.account_mode
-        shown = {**summary, "is_paper": {"paper": True, "live": False}.get(mode)}
-        return {"mode": mode, **await self.desk.preview(intent, shown, caller)}
 
     async def open(self) -> None:
         """Open the ledger, and look up what was left unknown."""
@@ -154,9 +141,6 @@ class Trading:
         """What the owner and the operator have to see, without accounts and amounts."""
         seen = self.standing.to_json()
         del seen["approval"]
-        if seen["stopped"] is not None:
-            # Anybody's words, who may have named an account.
-            seen["stopped"] = {name: _without_accounts(value) for name, value in seen["stopped"].items()}
         asked = [] if self.ledger.problem is not None else await self.ledger.pending_tickets()
         return TradingStatus(
             **{**seen, **await self._counts()},
@@ -194,13 +178,16 @@ class Trading:
         ]
 
     async def orders(self, account: str | None, client_order_id: str | None) -> list[dict[str, Any]]:
-        """What the ledger knows, newest first."""
+        """What the ledger knows, newest first; of one that it does not know, what IBKR lists."""
         if client_order_id is None:
-            entries = await self.ledger.newest(account)
-        else:
-            found = await self.ledger.find(client_order_id)
-            entries = [] if found is None or account not in (None, found.account) else [found]
-        return [_row(entry) for entry in entries]
+            return [_row(entry) for entry in await self.ledger.newest(account)]
+        entry = await self.ledger.find(client_order_id)
+        if entry is not None:
+            return [_row(entry)] if account in (None, entry.account) else []
+        found = await self._look_up.find(client_order_id)
+        if found is None or account not in (None, found[0]):
+            return []
+        return [_row_of_other(client_order_id, *found)]
 
     async def stop(self, by: str, reason: str, *, cancel_orders: bool) -> dict[str, Any]:
         """Stop at once, and cancel every working order where that is wanted."""
@@ -231,10 +218,6 @@ class Trading:
         return done
 
 
-def _without_accounts(value: object) -> object:
-    return redact_text(value) if isinstance(value, str) else value
-
-
 def _row(entry: Entry) -> dict[str, Any]:
     outcome = entry.outcome
     return {
@@ -251,3 +234,10 @@ def _row(entry: Entry) -> dict[str, Any]:
         "settled_at": entry.settled_at,
         "looked_up_at": entry.looked_up_at,
     }
+
+
+def _row_of_other(client_order_id: str, account: str, outcome: Outcome) -> dict[str, Any]:
+    """The same of an order that is not this ledger's: another program's, or of a ledger that was lost."""
+    told = {"kind": "place", "account": account, "client_order_ids": [client_order_id], "state": "known"}
+    unknown = dict.fromkeys(("order_id", "caller", "notional", "sent_at", "settled_at", "looked_up_at"))
+    return {**unknown, **told, "orders": [], "outcome": outcome.to_json()}

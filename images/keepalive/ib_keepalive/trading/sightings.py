@@ -32,6 +32,14 @@ def recognise(entry: Entry, sighting: Sighting, *, is_last: bool) -> Outcome | N
     return _cancelled(entry, sighting, is_last=is_last)
 
 
+def recognise_name(client_order_id: str, sighting: Sighting) -> Outcome | None:
+    """The state of the order under a client order id, None while these lists do not tell."""
+    row, filled = _by_name(sighting.orders, client_order_id), _filled(sighting.trades, client_order_id)
+    if row is None and not filled:
+        return None
+    return _outcome_of((OrderState(client_order_id, _order_id(row), _status(row, filled)),), row, filled)
+
+
 def _placed(entry: Entry, sighting: Sighting) -> Outcome | None:
     names = entry.client_order_ids
     states = []
@@ -46,10 +54,14 @@ def _placed(entry: Entry, sighting: Sighting) -> Outcome | None:
         return None
     orders = tuple(OrderState(name, _order_id(row), _status(row, filled)) for name, row, filled in states)
     _, row, filled = seen[0]
+    return _outcome_of(orders, row, filled)
+
+
+def _outcome_of(orders: tuple[OrderState, ...], row: Mapping[str, Any] | None, filled: float) -> Outcome:
     status = _status(row, filled)
-    remaining = _number(row, "remainingQuantity") if row is not None else None
+    remaining = _number(row, "remainingQuantity")
     outcome = from_status(status, max(filled, _number(row, "filledQuantity") or 0.0), remaining)
-    return Outcome(outcome, f"Its answer was lost; looked up since: {in_words(outcome, status)}", orders)
+    return Outcome(outcome, f"Looked up at IBKR: {in_words(outcome, status)}", orders)
 
 
 def _absent(entry: Entry) -> Outcome:
@@ -77,7 +89,7 @@ def _modified(entry: Entry, sighting: Sighting, *, is_last: bool) -> Outcome | N
         return None
     outcome = from_status(status, _number(row, "filledQuantity") or 0.0, _number(row, "remainingQuantity"))
     done = "the change was made" if is_changed else "the change was not made"
-    return Outcome(outcome, f"Its answer was lost; looked up since: {done}. {in_words(outcome, status)}", (state,))
+    return Outcome(outcome, f"Looked up at IBKR: {done}. {in_words(outcome, status)}", (state,))
 
 
 def _cancelled(entry: Entry, sighting: Sighting, *, is_last: bool) -> Outcome | None:
@@ -87,16 +99,14 @@ def _cancelled(entry: Entry, sighting: Sighting, *, is_last: bool) -> Outcome | 
             return None
         if working:
             return Outcome("working", f"Not everything was cancelled: {len(working)} orders work still.")
-        return Outcome("cancelled", "Its answer was lost; looked up since: no order works any more.")
+        return Outcome("cancelled", "Looked up at IBKR: no order works any more.")
     row = _by_id(sighting.orders, entry.order_id)
     if row is None:
         return _gone(entry) if is_last else None
     status = str(row.get("status", ""))
     state = OrderState(None, entry.order_id, status)
     if status.lower() in _CANCELLING:
-        return Outcome(
-            "cancelled", "Its answer was lost; looked up since: the order is being cancelled, or is.", (state,)
-        )
+        return Outcome("cancelled", "Looked up at IBKR: the order is being cancelled, or is.", (state,))
     if status.lower() not in _FINAL and not is_last:
         return None
     outcome = from_status(status, _number(row, "filledQuantity") or 0.0, _number(row, "remainingQuantity"))

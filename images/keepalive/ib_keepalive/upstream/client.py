@@ -16,6 +16,9 @@ from ibkr.errors import UpstreamTimeout, UpstreamUnreachable
 
 log = structlog.get_logger("ib_keepalive.guard")
 
+# What changes something takes a connection of its own: on one that was idle and is being closed it would be lost, and
+# nobody could tell whether it was done.
+_CHANGING = frozenset({"trade", "write"})
 # aiohttp's limit for connecting is a TimeoutError too.
 _REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -41,7 +44,8 @@ class GatewayClient:
         self._metrics.upstream_in_flight.inc()
         try:
             async with asyncio.timeout(within_s):
-                response = await self._fetch(request.endpoint.method, self._base + request.target, request.body)
+                alone = request.endpoint.effect in _CHANGING
+                response = await self._fetch(request.endpoint.method, self._base + request.target, request.body, alone)
             outcome = str(response.status)
             return response
         except _REFUSED:

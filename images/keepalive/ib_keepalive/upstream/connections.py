@@ -29,7 +29,10 @@ def open_client(settings: KeepaliveSettings, transport: httpx.AsyncBaseTransport
 def open_transport(settings: KeepaliveSettings) -> httpx.AsyncBaseTransport:
     """Connections to the gateway, made when first needed; call ``aclose`` on it."""
     verification = _verification(settings)
-    return client.open_sockets(lambda: aiohttp.TCPConnector(ssl=verification, limit=_CONNECTIONS, keepalive_timeout=30))
+    return client.open_sockets(
+        lambda: aiohttp.TCPConnector(ssl=verification, limit=_CONNECTIONS, keepalive_timeout=30),
+        lambda: aiohttp.TCPConnector(ssl=verification, limit=_CONNECTIONS, force_close=True),
+    )
 
 
 def _verification(settings: KeepaliveSettings) -> ssl.SSLContext:

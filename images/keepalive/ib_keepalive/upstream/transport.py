@@ -25,8 +25,11 @@ _TIMEOUT = aiohttp.ClientTimeout(connect=_CONNECT_S, sock_connect=_CONNECT_S)
 _HEADERS = {"User-Agent": "ib-mcp", "Accept": "*/*", "Accept-Encoding": "identity"}
 _WITH_BODY = {**_HEADERS, "Content-Type": "application/json"}
 
-Fetch = Callable[[str, str, bytes | None], Awaitable[Response]]
-"""Method, URL (encoded) and JSON body. Raises what aiohttp or httpx raises, and FinalAnswer for too large an answer."""
+Fetch = Callable[[str, str, bytes | None, bool], Awaitable[Response]]
+"""Method, URL (encoded), JSON body, and whether it takes a connection of its own.
+
+Raises what aiohttp or httpx raises, and FinalAnswer for too large an answer.
+"""
 
 
 def fetching(transport: httpx.AsyncBaseTransport) -> Fetch:
@@ -36,8 +39,9 @@ def fetching(transport: httpx.AsyncBaseTransport) -> Fetch:
     return partial(_by_transport, transport)
 
 
-async def _by_sockets(transport: Sockets, method: str, url: str, body: bytes | None) -> Response:
-    async with transport.session().request(
+async def _by_sockets(transport: Sockets, method: str, url: str, body: bytes | None, alone: bool) -> Response:
+    session = transport.fresh_session() if alone else transport.session()
+    async with session.request(
         method,
         URL(url, encoded=True),
         headers=_HEADERS if body is None else _WITH_BODY,
@@ -49,7 +53,9 @@ async def _by_sockets(transport: Sockets, method: str, url: str, body: bytes | N
         return await _read(response.status, response.headers, response.content.iter_any())
 
 
-async def _by_transport(transport: httpx.AsyncBaseTransport, method: str, url: str, body: bytes | None) -> Response:
+async def _by_transport(
+    transport: httpx.AsyncBaseTransport, method: str, url: str, body: bytes | None, _: bool
+) -> Response:
     request = httpx.Request(method, url, headers=_HEADERS if body is None else _WITH_BODY, content=body)
     response = await transport.handle_async_request(request)
     async with aclosing(response):
