@@ -21,9 +21,12 @@ async def told(url: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     return code, capsys.readouterr().out
 
 
-async def test_every_link_holds_at_the_server_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    async with oauth.serving(tmp_path / "oauth.db") as origin:
-        code, said = await told(f"{origin}/mcp", capsys)
+@pytest.mark.parametrize("prefix", ["", "/home/ibkr"])
+async def test_every_link_holds_at_the_server_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], prefix: str
+) -> None:
+    async with oauth.serving(tmp_path / "oauth.db", prefix=prefix) as origin:
+        code, said = await told(f"{origin}{prefix}/mcp", capsys)
     assert code == 0, said
     assert "FAILED" not in said
     assert "consent page" in said

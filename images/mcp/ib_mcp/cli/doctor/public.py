@@ -24,6 +24,10 @@ _TIMEOUT_S = 10.0
 _RESOURCE = "/.well-known/oauth-protected-resource"
 _SERVERS = ("oauth-authorization-server", "openid-configuration")
 _BACK = "http://127.0.0.1:1/callback"
+_NO_CHALLENGE = (
+    "Turn OAuth on (PUBLIC_URL, PASSPHRASE or SIGN_IN_CLIENT, OAUTH_STORE or OAUTH_DATABASE), and let the proxy keep"
+    " WWW-Authenticate."
+)
 _PROXY = "Let the Ingress, tunnel or proxy pass this path to the MCP server as it is, for every method."
 
 
@@ -34,6 +38,7 @@ class ByPublicUrl:
         self._url = url.rstrip("/")
         parts = urlsplit(self._url)
         self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path
+        self._base = self._url.removesuffix("/mcp")
         self._host = parts.hostname or ""
         self._server: dict[str, Any] = {}
         self._client = ""
@@ -84,16 +89,12 @@ class ByPublicUrl:
                 if reply.status != 401:
                     raise UpstreamError(f"{method} {path} is answered {_said(reply)}, not 401", action=_PROXY)
                 if "resource_metadata=" not in reply.headers.get("www-authenticate", ""):
-                    fix = (
-                        "Turn OAuth on (PUBLIC_URL, PASSPHRASE, OAUTH_STORE), and let the proxy keep WWW-Authenticate."
-                    )
-                    raise UpstreamError(
-                        f"{method} {path} is answered 401 without resource_metadata in WWW-Authenticate", action=fix
-                    )
+                    problem = f"{method} {path} is answered 401 without resource_metadata in WWW-Authenticate"
+                    raise UpstreamError(problem, action=_NO_CHALLENGE)
         named = re.search(r'resource_metadata="([^"]*)"', self._ask("POST", self._path).headers["www-authenticate"])
         if named is None or not named[1].startswith(f"{self._origin}/"):
             raise UpstreamError(
-                f"the challenge names {named[1] if named else 'nothing'}", action=f"Set PUBLIC_URL={self._origin}."
+                f"the challenge names {named[1] if named else 'nothing'}", action=f"Set PUBLIC_URL={self._base}."
             )
         return "401 with resource_metadata, for every method"
 
@@ -102,7 +103,7 @@ class ByPublicUrl:
             told = self._document(path)
             if told.get("resource") != self._url:
                 raise UpstreamError(
-                    f"{path} names the resource {told.get('resource')}", action=f"Set PUBLIC_URL={self._origin}."
+                    f"{path} names the resource {told.get('resource')}", action=f"Set PUBLIC_URL={self._base}."
                 )
         return self._url
 
@@ -115,7 +116,7 @@ class ByPublicUrl:
         self._server = found[0]
         for name in ("authorization_endpoint", "token_endpoint", "registration_endpoint"):
             if not str(found[0].get(name, "")).startswith(f"{self._origin}/"):
-                raise UpstreamError(f"{name} is {found[0].get(name)}", action=f"Set PUBLIC_URL={self._origin}.")
+                raise UpstreamError(f"{name} is {found[0].get(name)}", action=f"Set PUBLIC_URL={self._base}.")
         return f"issuer {self._server.get('issuer')}"
 
     def _registration(self) -> str:
