@@ -57,7 +57,18 @@ class Metrics:
             "ibmcp_order_refusals", "Orders and previews that a limit refused", ["limit"], registry=registry
         )
         self.stream_topics = Gauge("ibmcp_stream_topics", "Streaming topics subscribed upstream", registry=registry)
+        # Looking one up by its labels takes longer than counting.
+        self._of_upstream: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self.show_state(SessionState.STARTING)
+
+    def note_upstream(self, operation: str, status: str, seconds: float) -> None:
+        """A request to the gateway ended so, after ``seconds``."""
+        found = self._of_upstream.get((operation, status))
+        if found is None:
+            found = self.upstream_requests.labels(operation, status), self.upstream_seconds.labels(operation)
+            self._of_upstream[operation, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
     def show_state(self, state: SessionState) -> None:
         for each in SessionState:

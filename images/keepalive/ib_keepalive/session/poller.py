@@ -108,8 +108,7 @@ class Poller:
             yield outcome
         finally:
             self._metrics.upstream_in_flight.dec()
-            self._metrics.upstream_requests.labels(operation, outcome["status"]).inc()
-            self._metrics.upstream_seconds.labels(operation).observe(loop.time() - started)
+            self._metrics.note_upstream(operation, outcome["status"], loop.time() - started)
 
 
 async def _read(response: httpx.Response) -> bytes:

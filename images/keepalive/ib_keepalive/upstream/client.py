@@ -63,7 +63,6 @@ class GatewayClient:
         finally:
             took = clock() - started
             self._metrics.upstream_in_flight.dec()
-            self._metrics.upstream_requests.labels(operation, outcome).inc()
-            self._metrics.upstream_seconds.labels(operation).observe(took)
+            self._metrics.note_upstream(operation, outcome, took)
             if outcome != "200":
                 log.info("gateway answered", operation=operation, outcome=outcome, seconds=round(took, 3))

@@ -25,6 +25,7 @@ _TIMEOUT = aiohttp.ClientTimeout(sock_connect=_CONNECT_S, sock_read=_SILENT_S)
 # The guard takes 512.
 _CONNECTIONS = 480
 _IDLE_S = 15
+_ONCE = (send_once,)
 _UNREACHABLE = "The guard of IBKR's gateway cannot be reached."
 LARGEST_ANSWER = 4 * 1024 * 1024
 
@@ -46,11 +47,6 @@ Send = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Answer]]
 """Method, URL (encoded), headers and body. UpstreamUnreachable or UpstreamTimeout when there is no answer."""
 
 
-async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Send what changes something once; what only asks may be sent again on another connection."""
-    return await (send(request) if request.method == "GET" else send_once(request, send))
-
-
 @asynccontextmanager
 async def by_sockets() -> AsyncIterator[Send]:
     connector = aiohttp.TCPConnector(
@@ -60,7 +56,13 @@ async def by_sockets() -> AsyncIterator[Send]:
     async def send(method: str, url: str, headers: Mapping[str, str], content: bytes | None) -> Answer:
         try:
             async with session.request(
-                method, URL(url, encoded=True), headers=headers, data=content, allow_redirects=False
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=content,
+                allow_redirects=False,
+                # What only asks may be sent again on another connection.
+                middlewares=() if method == "GET" else _ONCE,
             ) as response:
                 return Answer(
                     response.status,
@@ -79,7 +81,6 @@ async def by_sockets() -> AsyncIterator[Send]:
         timeout=_TIMEOUT,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        middlewares=(_send_once,),
     ) as session:
         yield send
 
