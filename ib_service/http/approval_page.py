@@ -1,7 +1,7 @@
 """The page on which a person approves orders: everything of each order, two buttons, no script.
 
 What will be sent is shown field by field as the guard holds it; the words, the cost and the warnings beside it are
-those of the preview, which came from whoever asked.
+those of the preview, which came from whoever asked; what IBKR calls the instruments is shown as well.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _FIELDS = {
     "conid": "Instrument (conid)",
     "conidex": "Instrument (conidex)",
     "ticker": "Symbol given",
+    "acctId": "Account",
     "cOID": "Client order id",
     "parentId": "After the order",
     "isSingleGroup": "One of the group only",
@@ -47,7 +48,7 @@ _FIELDS = {
     "manualIndicator": "Entered by hand",
     "allOrNone": "All or none",
 }
-_SHOWN_APART = ("words", "warnings", "account", "is_paper")
+_SHOWN_APART = ("words", "warnings", "account", "is_paper", "instruments")
 _DEEPEST = 6
 _LONGEST = 2000
 
@@ -91,7 +92,10 @@ def main(
     said = f'<p role="status">{escape(notice)}</p>' if notice else ""
     items = "".join(_approval(item, paths, keys, mode, now, more_fields) for item in approvals)
     none = "" if items else "<p>No order waits for you.</p>"
-    back = f'<p class="detail"><a href="{escape(paths.back)}">{escape(paths.back_label)}</a></p>'
+    back = (
+        f'<p class="detail"><a href="{escape(paths.listed)}">Look again</a> · '
+        f'<a href="{escape(paths.back)}">{escape(paths.back_label)}</a></p>'
+    )
     return f"{said}{none}{items}{back}", "act" if items else "good"
 
 
@@ -99,11 +103,6 @@ def first(approvals: Iterable[Mapping[str, Any]], ticket: str) -> tuple[list[Map
     """The same with that of ``ticket`` first, and whether it is not among them."""
     ordered = sorted(approvals, key=lambda item: item.get("ticket") != ticket)
     return ordered, bool(ticket) and (not ordered or ordered[0].get("ticket") != ticket)
-
-
-def refresh(seconds: int = 10) -> str:
-    """Loads the page again, which needs no script."""
-    return f'<meta http-equiv="refresh" content="{seconds}">'
 
 
 def _approval(
@@ -130,10 +129,10 @@ def _approval(
         "Refuse</button></form>"
     )
     return (
-        f'<section class="approval" id="{escape(ticket)}"><h2>{escape(kind)}</h2>'
+        f'<section class="approval" id="{escape(ticket)}"><h2>{escape(kind)} {_badge(mode)}</h2>'
         f'<p class="named">{escape(_words(summary))}</p>{_doubts(item, summary, mode)}{_warnings(summary)}'
         f"<dl>{_rows(facts)}{_rows(_told(summary))}</dl>"
-        f"<h3>What is sent to IBKR</h3>{_sent(item)}{buttons}</section>"
+        f"<h3>What is sent to IBKR</h3>{_sent(item, summary)}{buttons}</section>"
     )
 
 
@@ -143,6 +142,10 @@ def _words(summary: Mapping[str, Any]) -> str:
 
 def _mode(mode: str) -> str:
     return {"paper": "PAPER account", "live": "LIVE account, real money"}.get(mode, "paper or live: not known")
+
+
+def _badge(mode: str) -> str:
+    return "" if mode not in ("paper", "live") else f'<span class="badge" data-mode="{mode}">{mode.upper()}</span>'
 
 
 def _doubts(item: Mapping[str, Any], summary: Mapping[str, Any], mode: str) -> str:
@@ -181,14 +184,17 @@ def _flat(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, str]]:
         yield name, _text(value)
 
 
-def _sent(item: Mapping[str, Any]) -> str:
-    orders = item.get("orders")
+def _sent(item: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    orders, named = item.get("orders"), summary.get("instruments")
     tables = []
     for order in orders if isinstance(orders, list) else []:
-        rows = [(label, order[name]) for name, label in _FIELDS.items() if name in order]
-        rows += [(name, value) for name, value in order.items() if name not in _FIELDS]
-        tables.append(f"<dl>{_rows((label, _text(value)) for label, value in rows)}</dl>")
-    return "".join(tables)
+        rows = [(label, _text(order[name])) for name, label in _FIELDS.items() if name in order]
+        rows += [(name, _text(value)) for name, value in order.items() if name not in _FIELDS]
+        tables.append(f"<dl>{_rows(rows)}</dl>")
+    # As IBKR calls them, whatever the words say.
+    called = named.items() if isinstance(named, Mapping) else ()
+    names = _rows((f"{conid} at IBKR", _text(name)) for conid, name in called)
+    return "".join(tables) + (f"<dl>{names}</dl>" if names else "")
 
 
 def _rows(rows: Any) -> str:
@@ -202,6 +208,6 @@ def _text(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
-def document(content: str, tone: Tone, *, title: str = TITLE, badge: str = "", head: str = "") -> str:
+def document(content: str, tone: Tone) -> str:
     """The whole page."""
-    return page.document(title, page.heading(title) + content, tone=tone, badge=badge, head=head)
+    return page.document(TITLE, page.heading(TITLE) + content, tone=tone)

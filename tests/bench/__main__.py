@@ -14,7 +14,17 @@ from typing import Any
 import psutil
 import uvloop
 
-from tests.bench import added_time, capacity, catalogue_load, crowds, fairness, start, whole_document
+from tests.bench import (
+    added_time,
+    capacity,
+    catalogue_load,
+    crowds,
+    fairness,
+    preview_time,
+    start,
+    token_check,
+    whole_document,
+)
 from tests.bench.figures import Figure, markdown, plain
 from tests.bench.running import peaks
 
@@ -41,7 +51,9 @@ MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, list[Figure]]]] = {
     "different": crowds.different,
     "distinct": crowds.distinct,
     "fairness": fairness.measure,
+    "token-check": token_check.measure,
     "added-time": added_time.measure,
+    "preview-time": preview_time.measure,
     "capacity": capacity.measure,
 }
 

@@ -236,6 +236,19 @@ def test_where_agents_trade_the_ledger_is_kept_and_approvals_have_a_secret(rende
     assert named == {"name": secret["metadata"]["name"], "key": "token"}
 
 
+def test_the_owner_is_led_to_the_page_of_approvals_that_the_owner_can_open(render: Render) -> None:
+    oauth = "mcp.oauth.enabled=true,mcp.oauth.existingSecret=p,mcp.publicUrl=https://mcp.example.com"
+    for options, page in (
+        ("trading.mode=paper", None),
+        (f"trading.mode=paper,{oauth}", "https://mcp.example.com/approvals"),
+        (oauth, None),
+    ):
+        spec = _gateway_pod(render("--set", options))["spec"]
+        keepalive = next(container for container in spec["initContainers"] if container["name"] == "keepalive")
+        given = {each["name"]: each.get("value") for each in keepalive["env"]}
+        assert given.get("IB_KEEPALIVE_APPROVAL_URL") == page
+
+
 def test_without_storage_the_ledger_lasts_as_long_as_the_pod_and_the_notes_warn(helm: Helm, render: Render) -> None:
     options = ("--set", "trading.mode=paper,trading.storage.enabled=false")
     objects = render(*options)

@@ -135,6 +135,30 @@ def port_forward(release: Release, target: str, port: int) -> Iterator[int]:
         process.communicate(timeout=10)
 
 
+@contextmanager
+def volume(name: str, folder: Path, size: str) -> Iterator[None]:
+    """A volume of the class ``name`` in a folder of this machine, as a cluster's storage would give it."""
+    folder.chmod(0o777)
+    for each in (folder.parent, folder.parent.parent):
+        each.chmod(0o755)
+    host = json.loads(run("kubectl", "get", "nodes", "-o", "json"))["items"][0]["metadata"]["name"]
+    here = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [host]}]}
+    spec = {
+        "capacity": {"storage": size},
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": name,
+        "persistentVolumeReclaimPolicy": "Retain",
+        "local": {"path": str(folder)},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [here]}},
+    }
+    made = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+    run("kubectl", "apply", "-f", "-", text=json.dumps(made))
+    try:
+        yield
+    finally:
+        run("kubectl", "delete", "persistentvolume", name, "--wait=false", check=False)
+
+
 def describe(namespaces: Sequence[str]) -> str:
     """Pods, events and logs of namespaces, for a person who looks at a failure."""
     parts: list[str] = []

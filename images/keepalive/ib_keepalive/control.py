@@ -24,7 +24,6 @@ from ib_service import strict_json
 from ib_service.http.caller_gone import CallerGone
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden
 
-# Whoever reaches this port is the owner's.
 _OWNER = "owner"
 _UNCACHED = {"Cache-Control": "no-store"}
 
@@ -53,15 +52,18 @@ def create_control(
         keeper.tracker.set_policy(await _read_json(request))
         return JSONResponse({"policy": keeper.status().to_json()["policy"]}, headers=_UNCACHED)
 
-    async def trading_status(_: Request) -> Response:
+    async def trading_status(request: Request) -> Response:
+        _check_owner(request)
         return JSONResponse(await trading.status(), headers=_UNCACHED)
 
     async def stop(request: Request) -> Response:
+        _check_owner(request)
         wish = await _read_json(request)
         done = await trading.stop(_OWNER, read_reason(wish), cancel_orders=read_cancel_orders(wish))
         return JSONResponse(done, headers=_UNCACHED)
 
-    async def start(_: Request) -> Response:
+    async def start(request: Request) -> Response:
+        _check_owner(request)
         return JSONResponse(await trading.start(_OWNER), headers=_UNCACHED)
 
     async def show_metrics(_: Request) -> Response:
@@ -88,6 +90,18 @@ def create_control(
         middleware=[Middleware(_SameSite, names=settings.control_names)],
         exception_handlers={IbError: _envelope, CallerGone: _nobody},
     )
+
+
+def _check_owner(request: Request) -> None:
+    """OperationForbidden unless it comes by loopback, as what ``kubectl port-forward`` brings does.
+
+    Operator and Prometheus reach this port too, and must neither start trading nor read of accounts.
+    """
+    if request.client is None or not hosts.is_loopback(request.client.host):
+        raise OperationForbidden(
+            "Trading is stopped and started here by the owner only, from the pod or machine itself.",
+            action="Use kubectl port-forward, and ib-mcp trading with --control.",
+        )
 
 
 class _SameSite:

@@ -14,6 +14,7 @@ from ib_mcp.market.accounts import Accounts
 from ib_mcp.market.resolver import Contracts
 from ib_mcp.portfolio.last_seen import LastSeen
 from ib_mcp.settings import McpSettings
+from ib_mcp.trading.rules_book import RulesBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class ToolContext:
     contracts: Contracts
     last_seen: LastSeen
     desk: Desk
+    rules: RulesBook
     wall: Callable[[], float] = time.time
 
     @classmethod
@@ -35,4 +37,4 @@ class ToolContext:
         limited = LimitedGuard(guard, directory)
         accounts = Accounts(limited, directory, settings.default_account)
         last_seen = LastSeen(lambda: limited.sign_ins)
-        return cls(settings, limited, accounts, Contracts(limited), last_seen, Desk(limited), wall)
+        return cls(settings, limited, accounts, Contracts(limited), last_seen, Desk(limited), RulesBook(limited), wall)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from prometheus_client import Counter, Histogram
 
 TOOL_CALLS = Counter("ibmcp_tool_calls", "Tool calls by outcome (ok or an error code).", ["tool", "outcome"])
@@ -23,3 +25,17 @@ def refusals() -> dict[str, int]:
     """Their number since the start, by status."""
     (found,) = REFUSALS.collect()
     return {one.labels["status"]: int(one.value) for one in found.samples if one.name.endswith("_total")}
+
+
+def count(tool: str, agent: str, outcome: str, seconds: float) -> None:
+    """Note one tool call."""
+    calls, of_agent = _counters(tool, agent, outcome)
+    calls.inc()
+    of_agent.inc()
+    TOOL_SECONDS.labels(tool).observe(seconds)
+
+
+# Looking one up by its labels takes longer than counting.
+@lru_cache(maxsize=1024)
+def _counters(tool: str, agent: str, outcome: str) -> tuple[Counter, Counter]:
+    return TOOL_CALLS.labels(tool, outcome), AGENT_CALLS.labels(agent, outcome)

@@ -7,6 +7,7 @@ import asyncio
 import httpx
 import pytest
 
+from ib_keepalive.app import Keepalive
 from ibkr.session import SessionState, Status
 from support.keepalive import LOST, NOON, OPEN, FakeGateway, keeping
 
@@ -145,3 +146,36 @@ async def test_two_host_headers_are_refused() -> None:
             "GET", "http://127.0.0.1:8081/status", headers=[("host", "127.0.0.1"), ("host", "evil")]
         )
         assert (await kept.ask.send(request)).status_code == 403
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+async def test_the_owner_stops_and_starts_trading_from_the_pod_or_machine_itself(address: str) -> None:
+    async with keeping() as kept, client_at(kept.keepalive, address) as ask:
+        stopped = (await ask.post("/trading/stop", json={"reason": "a holiday"})).json()["stopped"]
+        assert (stopped["by"], stopped["reason"]) == ("owner", "a holiday")
+        assert (await ask.get("/status")).json()["trading"]["stopped"]["reason"] == "a holiday"
+        assert (await ask.get("/trading/status")).json()["stopped"] == stopped
+        assert (await ask.post("/trading/start")).json()["stopped"] is None
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "fd00::1", "nobody"])
+async def test_operator_and_prometheus_neither_start_trading_nor_read_of_accounts(address: str) -> None:
+    async with keeping() as kept, client_at(kept.keepalive, address) as ask:
+        assert (await ask.get("/status")).status_code == 200
+        for method, path in (("POST", "start"), ("POST", "stop"), ("GET", "status")):
+            answer = await ask.request(method, f"/trading/{path}")
+            assert answer.status_code == 403
+            assert "port-forward" in answer.json()["error"]["action"]
+
+
+async def test_what_somebody_says_of_a_stop_tells_the_operator_no_account() -> None:
+    async with keeping() as kept:
+        await kept.ask.post("/trading/stop", json={"reason": "look at U1234567"})
+        assert "1234567" not in (await kept.ask.get("/status")).text
+        assert "U1234567" in (await kept.ask.get("/trading/status")).text
+
+
+def client_at(keepalive: Keepalive, address: str) -> httpx.AsyncClient:
+    """A caller of the control port from this address."""
+    transport = httpx.ASGITransport(keepalive.control, client=(address, 50_000))
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8081")

@@ -44,6 +44,16 @@ def admits_origin(headers: Headers) -> bool:
     return parts is not None and parts.scheme in ("http", "https") and parts.netloc == headers.get("host", "")
 
 
+def is_loopback(address: str) -> bool:
+    """Whether a client's address is of this machine, or of the same pod; also one of IPv4 on a socket of both."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
+
+
 def _is_address(name: str) -> bool:
     try:
         ip_address(name)

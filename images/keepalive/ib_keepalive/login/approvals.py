@@ -50,7 +50,7 @@ class ApprovalPage:
             notice = approval_page.GONE
         mode = self._mode()
         content, tone = approval_page.main(waiting, _PATHS, self._keys, mode=mode, now=self._wall(), notice=notice)
-        document = approval_page.document(content, tone, head=approval_page.refresh())
+        document = approval_page.document(content, tone)
         return HTMLResponse(document, headers=pages.PLAIN_HEADERS)
 
     async def _decide(self, request: Request) -> Response:

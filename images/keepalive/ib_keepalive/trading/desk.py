@@ -19,6 +19,7 @@ from ib_keepalive.trading.limits import LimitResult
 from ib_keepalive.trading.outcome import OrderState, Outcome, Question
 from ib_keepalive.trading.policy import Policy
 from ib_keepalive.trading.record import OrderRecord
+from ib_keepalive.trading.shown import shown
 from ib_keepalive.trading.standing import Standing
 from ib_keepalive.trading.tickets import Ticket, make_ticket, refuse_ticket
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden, SessionReopening
@@ -84,7 +85,8 @@ class Desk:
         self._raise_session()
         sign_in = self._sign_in()
         policy = self._standing.policy()
-        results = await self._results(policy, intent, caller) if policy.mode != "off" else []
+        facts = None if policy.mode == "off" else await self._facts.gather(intent, policy, caller)
+        results = [] if facts is None else await self._results(policy, intent, facts)
         refused = [result.sentence for result in results if not result.passed]
         error = self._standing.refuse_placing()
         if error is None:
@@ -92,7 +94,7 @@ class Desk:
         if error is not None and error.message not in refused:
             refused.append(error.message)
         now = self._wall()
-        ticket = None if refused else make_ticket(intent, summary, sign_in=sign_in, now=now)
+        ticket = None if refused else make_ticket(intent, shown(intent, summary, facts), sign_in=sign_in, now=now)
         if ticket is not None:
             await self._ledger.keep_ticket(ticket, synced=False)
         name = None if ticket is None else ticket.ticket
@@ -266,8 +268,7 @@ class Desk:
             raise twin
         return results
 
-    async def _results(self, policy: Policy, intent: OrderIntent, caller: Caller) -> list[LimitResult]:
-        facts = await self._facts.gather(intent, policy, caller)
+    async def _results(self, policy: Policy, intent: OrderIntent, facts: Facts) -> list[LimitResult]:
         usage = Usage() if self._ledger.problem else await self._ledger.usage()
         return limits.check(policy, intent, facts, usage)
 

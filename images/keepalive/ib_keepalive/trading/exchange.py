@@ -62,12 +62,15 @@ class Exchange:
         answer_by = turn_by + request.endpoint.answers_within_s
         return await self._send(request, memory, Deadline(turn_by, answer_by), in_turn)
 
-    async def reply(self, request: ApiRequest, memory: SessionMemory) -> Answer:
-        """IBKR's answer to a reply to its question; Lost for everything else, sent or not: the order stands open."""
+    async def reply(self, request: ApiRequest, memory: SessionMemory, in_turn: Callable[[], ApiRequest]) -> Answer:
+        """IBKR's answer to a reply to its question; Lost for everything else, sent or not: the order stands open.
+
+        ``in_turn`` may make another reply of it when its turn has come.
+        """
         now = asyncio.get_running_loop().time()
         deadline = Deadline(now + _REPLY_WITHIN_S, now + _REPLY_WITHIN_S + request.endpoint.answers_within_s)
         try:
-            answer = await self._send(request, memory, deadline, lambda: request)
+            answer = await self._send(request, memory, deadline, in_turn)
         except IbError as error:
             raise Lost(error.message) from error
         if answer.status >= 400:

@@ -28,6 +28,7 @@ from ibkr.session import Status
 
 # IBKR lists orders every 5 s at most; what was sent since the last list is added from the ledger.
 _ORDERS_KEPT_S = 5.0
+_LONGEST_ANSWER_S = 15.0
 _KEPT_S = 3600.0
 _MOST_KEPT = 5000
 _MOST_DESCRIBED = 200
@@ -40,11 +41,14 @@ SentSince = Callable[[str, float], Awaitable[Sequence[Order]]]
 
 @dataclass(frozen=True, slots=True)
 class _Holdings:
-    """``listed_at``: when IBKR's list of orders was asked for, in seconds of the loop and of the calendar."""
+    """``listed_at``: when IBKR's list of orders came, in seconds of the loop.
+
+    ``began``: an epoch second before which nothing was sent that may be missing in it.
+    """
 
     generation: int
     listed_at: float
-    listed_wall: float
+    began: float
     pending: Sequence[PendingOrder] | None
 
 
@@ -162,7 +166,7 @@ class FactFinder:
         orders = await self._list_orders(account, asker)
         pending = orders.pending
         if pending is not None:
-            pending = [*pending, *await self._sent(account, orders.listed_wall, pending)]
+            pending = [*pending, *await self._sent(account, orders.began, pending)]
         held = await asker.ask("list_fresh_positions", account=account, not_before=orders.listed_at)
         positions = readings.read_positions(held)
         others = [*readings.read_option_conids(held), *(order.conid for order in pending or ())]
@@ -175,13 +179,13 @@ class FactFinder:
         kept = self._orders.get(account)
         if kept is not None and kept.generation == asker.generation and now - kept.listed_at <= _ORDERS_KEPT_S:
             return kept
-        wall = self._wall()
+        asked = self._wall()
         several = len(readings.read_accounts(await asker.ask("list_brokerage_accounts"))) > 1
         query = {"accountId": account} if several else {}
-        body, fetched_at = await asker.ask_with_time("list_live_orders", query)
-        # From the cache it may be older than this question.
-        age_s = max(0.0, now - fetched_at)
-        listed = _Holdings(asker.generation, now - age_s, wall - age_s, readings.read_pending(body, account))
+        body, fetched_at, is_own = await asker.ask_with_time("list_live_orders", query)
+        # Somebody else's question may have been on its way for as long as an answer takes.
+        began = asked if is_own else asked - max(0.0, now - fetched_at) - _LONGEST_ANSWER_S
+        listed = _Holdings(asker.generation, fetched_at, began, readings.read_pending(body, account))
         self._orders[account] = listed
         return listed
 
@@ -230,10 +234,10 @@ class _Asker:
         not_before: float | None = None,
     ) -> Any:
         """The decoded answer; one from before ``not_before`` (seconds of the loop) is asked for again."""
-        answer, fetched_at = await self.ask_with_time(operation, query, account=account, body=body)
+        answer, fetched_at, _ = await self.ask_with_time(operation, query, account=account, body=body)
         if not_before is not None and fetched_at < not_before:
             self.forget(operation)
-            answer, _ = await self.ask_with_time(operation, query, account=account, body=body)
+            answer, _, _ = await self.ask_with_time(operation, query, account=account, body=body)
         return answer
 
     async def ask_with_time(
@@ -243,16 +247,16 @@ class _Asker:
         *,
         account: str = "",
         body: dict[str, Any] | None = None,
-    ) -> tuple[Any, float]:
-        """The decoded answer, and when it came, in seconds of the loop."""
+    ) -> tuple[Any, float, bool]:
+        """The decoded answer, when it came (seconds of the loop), and whether it was asked for this caller alone."""
         row = self._operations[operation]
         content = None
         if row.method != "GET":
             content = json.dumps(body or {}, separators=(",", ":"), sort_keys=True).encode()
         path = row.path.replace("{accountId}", account)
         request = ApiRequest(row, path, tuple(sorted((query or {}).items())), content)
-        read, _ = await self._reads.read(request, self._memory, self._caller)
-        return read.body(), read.fetched_at
+        read, source = await self._reads.read(request, self._memory, self._caller)
+        return read.body(), read.fetched_at, source == "upstream"
 
 
 def _counts_money(limits: Limits) -> bool:

@@ -80,7 +80,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was sent before, from the ledger: changes count as orders, refused ones do not.
+    """What was sent before, from the ledger: changes count as orders, and so does what IBKR refused.
 
     ``orders_per_minute``: in the last 60 s. ``orders_per_day`` and ``notional_per_day`` (base currency): in the last
     24 hours, so that no clock that is set and no time zone begins a day anew. What seems to be of the future counts.

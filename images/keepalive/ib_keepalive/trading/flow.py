@@ -254,13 +254,31 @@ class OrderFlow:
             if not isinstance(heard, Question):
                 return heard
             confirmed = await submission.answerer.confirms(heard, answer)
-            answer = await self._exchange.reply(self._reply(heard, confirmed=confirmed), memory)
+            answer, stopped = await self._answer(submission, heard, memory, confirmed=confirmed)
             submission.answer = answer
-            if not confirmed:
-                return self._declined(submission, heard, answer)
+            if stopped is not None or not confirmed:
+                return self._declined(submission, heard, answer, stopped)
             if heard.prompt is not None:
                 raise Lost("IBKR's prompt was answered, and that tells nothing about the order")
         raise Lost("IBKR asked more questions than any order raises")
+
+    async def _answer(
+        self, submission: Submission, question: Question, memory: SessionMemory, *, confirmed: bool
+    ) -> tuple[Answer, IbError | None]:
+        """IBKR's answer to the reply, and what was in the way of a yes when its turn had come: a stop, a new policy."""
+        stopped: IbError | None = None
+
+        def in_turn() -> ApiRequest:
+            nonlocal stopped
+            if confirmed:
+                try:
+                    submission.may_leave()
+                except IbError as error:
+                    stopped = error
+            return self._reply(question, confirmed=confirmed and stopped is None)
+
+        answer = await self._exchange.reply(self._reply(question, confirmed=confirmed), memory, in_turn)
+        return answer, stopped
 
     def _hear(self, submission: Submission, answer: Answer) -> Outcome | Question:
         intent = submission.intent
@@ -284,7 +302,7 @@ class OrderFlow:
             return whole if isinstance(whole, Outcome) else heard
         return heard
 
-    def _declined(self, submission: Submission, question: Question, answer: Answer) -> Outcome:
+    def _declined(self, submission: Submission, question: Question, answer: Answer, stopped: IbError | None) -> Outcome:
         names = tuple(order.get("cOID") for order in submission.intent.orders)
         if submission.placed:
             partly = read_placed(submission.placed, names)
@@ -295,8 +313,8 @@ class OrderFlow:
         heard = read_placed(answer.body, names)
         if isinstance(heard, Outcome) and heard.outcome != "rejected":
             return heard
-        return Outcome("declined", "IBKR asked something that is not answered yes here, so the order was withdrawn.",
-                       _named(submission.intent), question)  # fmt: skip
+        why = "IBKR asked something that is not answered yes here" if stopped is None else stopped.message.rstrip(".")
+        return Outcome("declined", f"{why}, so the order was withdrawn.", _named(submission.intent), question)
 
     def _request(self, intent: OrderIntent) -> ApiRequest:
         endpoint = self._operations[_OPERATIONS[intent.kind]]

@@ -90,8 +90,8 @@ class Entry:
         return tuple(order.get("cOID") for order in self.orders)
 
 
-# Everything but what surely is not at IBKR.
-_STANDS = "coalesce(json_extract(outcome, '$.outcome'), '') NOT IN ('rejected', 'declined', 'not_placed', 'cancelled')"
+# Everything but what surely moved no money; an order that was cancelled may have been filled in part.
+_STANDS = "coalesce(json_extract(outcome, '$.outcome'), '') NOT IN ('rejected', 'declined', 'not_placed')"
 _COLUMNS = (
     "id, kind, account, order_id, orders, digest, caller, sign_in, notional, ticket, state, outcome, answer,"
     " sent_at, settled_at, looked_up_at"
@@ -209,14 +209,14 @@ class Ledger:
         return [order for entry in entries for order in entry.orders]
 
     async def usage(self) -> Usage:
-        """What was sent in the last minute and day, that whose answer was lost too, without what IBKR refused."""
+        """What was sent in the last minute and day, whatever became of it; the notional without what IBKR refused."""
         now = self._wall()
 
         def add(connection: sqlite3.Connection) -> Usage:
             row = connection.execute(
                 "SELECT coalesce(sum(CASE WHEN sent_at > ? THEN json_array_length(orders) END), 0),"
-                " coalesce(sum(json_array_length(orders)), 0), coalesce(sum(notional), 0)"
-                f" FROM entries WHERE kind IN ('place', 'modify') AND sent_at > ? AND {_STANDS}",
+                f" coalesce(sum(json_array_length(orders)), 0), coalesce(sum(CASE WHEN {_STANDS} THEN notional END), 0)"
+                " FROM entries WHERE kind IN ('place', 'modify') AND sent_at > ?",
                 (now - _MINUTE_S, now - _DAY_S),
             ).fetchone()
             return Usage(*row)

@@ -40,6 +40,7 @@ class OpenQuestion:
         self._reply: asyncio.Future[bool] | None = None
         self.reply_id: str | None = None
         self.refused: IbError | None = None
+        self.was_confirmed = False
 
     async def confirms(self, question: Question, answer: Answer) -> bool:
         """The client's word, or no: when it does not come in time, a cancellation waits, or the policy says no."""
@@ -69,6 +70,7 @@ class OpenQuestion:
         assert self._reply is not None
         self._shown = asyncio.get_running_loop().create_future()
         self._reply.set_result(confirmed)
+        self.was_confirmed = confirmed
         self.reply_id = self._reply = None
 
     @property
@@ -137,8 +139,8 @@ class RawOrders:
         done = await self._flow.wait(talk.task, talk.submission, caller, unless=shown)
         if done is None:
             return HttpReply(200, shown.result())
-        if talk.question.refused is not None and done.outcome.outcome == "declined":
-            raise talk.question.refused
+        if done.outcome.outcome == "declined" and talk.question.was_confirmed:
+            raise talk.question.refused or OperationForbidden(done.outcome.message, action="Nothing was placed.")
         return _reply_of(done)
 
     def _refuse_unapproved(self, intent: OrderIntent) -> None:

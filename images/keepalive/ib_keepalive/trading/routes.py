@@ -63,10 +63,10 @@ class TradingRoutes:
                 summary = body.get("summary") or {}
                 if not isinstance(summary, dict):
                     raise InvalidRequest("summary must be an object.")
-                return json_reply(await trading.desk.preview(intent, summary, caller))
+                return json_reply(await trading.preview(intent, summary, caller))
             case "POST", ["tickets", ticket, "submit"]:
                 outcome, repeated = await trading.desk.submit(ticket, caller, is_approver=self._is_approver(headers))
-                return json_reply(outcome.to_json(repeated=repeated))
+                return json_reply({"mode": trading.account_mode, **outcome.to_json(repeated=repeated)})
             case "POST", ["tickets", ticket, "decision"]:
                 self._require_approver(headers)
                 body = _read(content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,7 @@ from ib_keepalive.trading.desk import Desk, FactsReader
 from ib_keepalive.trading.exchange import Exchange
 from ib_keepalive.trading.fact_finder import FactFinder
 from ib_keepalive.trading.flow import OrderFlow
+from ib_keepalive.trading.intent import OrderIntent
 from ib_keepalive.trading.ledger import Entry, Ledger
 from ib_keepalive.trading.look_up import LookUp
 from ib_keepalive.trading.outcome import Outcome
@@ -30,6 +31,7 @@ from ib_keepalive.trading.standing import Standing
 from ib_keepalive.trading.stop import KillSwitch
 from ib_keepalive.trading.what_if import WhatIf
 from ib_keepalive.upstream.api_request import ApiRequest
+from ib_service.logs import redact_text
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, OperationForbidden
 from ibkr.operation import Operation
@@ -61,6 +63,7 @@ class Trading:
         executor: Executor | None = None,
     ) -> None:
         self._approval_url = approval_url
+        self._status = status
         self._operations = operations
         self._reads = reads = guard.reads
         self._sessions = sessions = guard.sessions
@@ -96,6 +99,17 @@ class Trading:
         )
         self._raw = RawOrders(self.desk, self.flow, self.standing)
         self._what_if = WhatIf(operations, reads, guard.snapshots, guard.client, sessions, self.flow.turns)
+
+    @property
+    def account_mode(self) -> str:
+        """Whether the accounts of the present sign-in are ``paper`` or ``live``; ``unknown`` until IBKR said it."""
+        return self._status().mode
+
+    async def preview(self, intent: OrderIntent, summary: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """As the desk previews it. Whether it is paper or live money a person is told by us, whoever previews it."""
+        mode = self.account_mode
+        shown = {**summary, "is_paper": {"paper": True, "live": False}.get(mode)}
+        return {"mode": mode, **await self.desk.preview(intent, shown, caller)}
 
     async def open(self) -> None:
         """Open the ledger, and look up what was left unknown."""
@@ -141,6 +155,9 @@ class Trading:
         """What the owner and the operator have to see, without accounts and amounts."""
         seen = self.standing.to_json()
         del seen["approval"]
+        if seen["stopped"] is not None:
+            # Anybody's words, who may have named an account.
+            seen["stopped"] = {name: _without_accounts(value) for name, value in seen["stopped"].items()}
         asked = [] if self.ledger.problem is not None else await self.ledger.pending_tickets()
         return TradingStatus(
             **{**seen, **await self._counts()},
@@ -216,6 +233,10 @@ class Trading:
             except IbError as error:
                 done.append({"account": account, **error.envelope()})
         return done
+
+
+def _without_accounts(value: object) -> object:
+    return redact_text(value) if isinstance(value, str) else value
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from ib_keepalive.trading.intent import Order
 from ibkr.errors import InvalidRequest
+from ibkr.spreads import SPREADS
 
 _COMBINATION = ";;;"
 _LEG = re.compile(r"([0-9]{1,12})(?:@[A-Za-z0-9.]{1,20})?/(-?[0-9]{1,4})")
@@ -147,6 +148,8 @@ def _legs(order: Order) -> tuple[Leg, ...]:
     before, is_combination, after = str(order["conidex"]).partition(_COMBINATION)
     if not is_combination:
         return (Leg(int(before.partition("@")[0]), 1),)
+    if before.partition("@")[0] not in SPREADS:
+        raise InvalidRequest(f"{before[:40]!r} is none of the numbers under which IBKR trades combinations.")
     legs = []
     for text in after.split(","):
         found = _LEG.fullmatch(text)

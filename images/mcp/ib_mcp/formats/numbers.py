@@ -19,6 +19,7 @@ from ibkr.field_values import number
 Scalar = int | float | str | bool | None
 
 _LARGEST_EXACT = 2**53
+_ZERO = Decimal("0.0")
 # Shorter numbers are the same as floats; reading the usual answer without looking at each is several times faster.
 _LONG_NUMBER = re.compile(rb"[0-9.eE+-]{17}")
 
@@ -61,12 +62,15 @@ def cents(value: Decimal | None) -> Decimal | None:
 
 def decimal(value: Any) -> Decimal | None:
     """A number of IBKR (JSON number or text such as ``"1,234.50"``) for arithmetic; None when it is none."""
-    if isinstance(value, bool) or value is None:
+    kind = type(value)
+    # Nearly all figures are one of these, which need not be read as text.
+    if kind is float and math.isfinite(value):
+        return Decimal(repr(value)) if value else _ZERO
+    if kind is int:
+        return Decimal(value)
+    if value is None or kind is bool:
         return None
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-        # Most figures of a ledger, which need not be read as text.
-        return Decimal(value if isinstance(value, int) else repr(value))
-    return number(repr(value) if isinstance(value, float) else str(value))
+    return number(repr(value) if kind is float else str(value))
 
 
 def figure(value: Any) -> Scalar:

@@ -49,7 +49,7 @@ class ApprovalPage:
         main, tone = approval_page.main(
             waiting, self._paths, None, mode="unknown", now=self._wall(), notice=notice, more_fields=proof
         )
-        return pages.response(approval_page.TITLE, main, tone=tone, head=approval_page.refresh())
+        return pages.response(approval_page.TITLE, main, tone=tone)
 
     async def _act(self, request: Request) -> Response:
         form = await request.form(max_fields=10, max_files=0)

@@ -24,7 +24,7 @@ from ib_mcp.http.request_body import whole
 from ib_mcp.server.agents import Agent, Agents
 from ib_mcp.server.call_middleware import ASKING
 from ib_mcp.server.person import ASKER
-from ib_mcp.trading.asking import ASK_S, Decision, IsOpen, decision_of, form
+from ib_mcp.trading.asking import ASK_S, Decision, IsOpen, decision_of, form, person_at
 from ibkr.errors import IbError
 
 log = structlog.get_logger(__name__)
@@ -120,11 +120,7 @@ class Elicitation:
                 return
             if (await self._desk.status(str(waiting.get("account")))).get("approval") != "ask":
                 return
-            await self._desk.decide(ticket, approve=approve, by=person_at(agent))
-
-
-def person_at(agent: Agent) -> str:
-    return f"the person at {agent.grant.name}, asked by its client"
+            await self._desk.decide(ticket, approve=approve, by=person_at(agent.grant.name))
 
 
 class _Asker:

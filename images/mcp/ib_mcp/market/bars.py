@@ -20,6 +20,7 @@ from ibkr.field_values import Timing, availability
 # Below this every whole float is the number that it was written as.
 _EXACT = 2**53
 _LATEST_MS = 10**14
+_SHIFTS = frozenset({1, 10, 100, 1000, 10_000})
 PRICES = ("open", "high", "low", "close", "volume")
 # IBKR's bars of bid and ask: averages and extremes of two prices, not of one.
 BID_ASK = ("average_bid", "highest_ask", "lowest_bid", "average_ask", "volume")
@@ -90,6 +91,7 @@ def parse_end(text: str, schedule: Schedule | None) -> End:
 def parse(body: dict[str, Any]) -> Bars:
     """Of IBKR's answer. Volume is in units (shares), which IBKR divides by a factor."""
     factor = decimal(body.get("volumeFactor")) or Decimal(1)
+    shift = int(factor) if factor in _SHIFTS else 0
     bars: list[Bar] = []
     unreadable: list[Bar | None] = []
     for row in objects(body.get("data")):
@@ -101,7 +103,7 @@ def parse(body: dict[str, Any]) -> Bars:
             continue
         # Figures come as floats, which stay as they are.
         first, high, low, last = [v if type(v) is float else figure(v) for v in map(row.get, "ohlc")]
-        bars.append(Bar(start, first, high, low, last, _volume(row.get("v"), factor)))
+        bars.append(Bar(start, first, high, low, last, _units(row.get("v"), shift) or _volume(row.get("v"), factor)))
     # IBKR's examples with the factor 1 have parts of a unit: then the unit is a lot.
     lots = factor == 1 and any(isinstance(bar.volume, float) for bar in bars)
     timing = availability(str(body.get("mdAvailability") or "")).timing
@@ -112,6 +114,17 @@ def parse(body: dict[str, Any]) -> Bars:
 def _start(value: Any) -> float | None:
     known = decimal(value)
     return float(known) / 1000 if known is not None and 0 < known < _LATEST_MS else None
+
+
+def _units(value: Any, shift: int) -> int | None:
+    """``value`` times ``shift`` (a power of ten, or 0) where that is a whole number, else None.
+
+    A float stands for one number of up to 15 digits only: the quotient, which has no more, is what was written.
+    """
+    if not shift or type(value) is not float or not 0 <= value < 10**9:
+        return None
+    whole = round(value * shift)
+    return whole if whole / shift == value else None
 
 
 def _volume(value: Any, factor: Decimal) -> Any:

@@ -18,14 +18,13 @@ def response(
     status: int = 200,
     headers: dict[str, str] | None = None,
     script: str = "",
-    head: str = "",
     is_wide: bool = False,
     leads_elsewhere: bool = False,
 ) -> HTMLResponse:
-    """A page. ``main`` and ``head`` are HTML; ``script`` is the only one that runs; ``leads_elsewhere`` as in
+    """A page. ``main`` is HTML; ``script`` is the only one that runs; ``leads_elsewhere`` as in
     ``page.headers``.
     """
-    text = page.document(title, page.heading(title) + main, tone=tone, script=script, head=head, is_wide=is_wide)
+    text = page.document(title, page.heading(title) + main, tone=tone, script=script, is_wide=is_wide)
     return HTMLResponse(text, status, {**page.headers(script, leads_elsewhere=leads_elsewhere), **(headers or {})})
 
 

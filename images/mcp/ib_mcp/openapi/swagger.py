@@ -17,7 +17,7 @@ _MOVED = {
     "#/responses/": "#/components/responses/",
 }
 _OF_A_PARAMETER = frozenset({"name", "in", "description", "required", "allowEmptyValue", "collectionFormat"})
-_STYLES: dict[Any, dict[str, Any]] = {
+_STYLES: dict[str, dict[str, Any]] = {
     "csv": {"explode": False}, "multi": {"explode": True},
     "ssv": {"style": "spaceDelimited", "explode": False}, "pipes": {"style": "pipeDelimited", "explode": False},
 }  # fmt: skip
@@ -156,7 +156,7 @@ def _parameter(node: Any) -> Any:
     if schema:
         made["schema"] = _schema(schema)
     if node.get("type") == "array" and node.get("in") == "query":
-        made |= _STYLES.get(node.get("collectionFormat", "csv"), {})
+        made |= _STYLES.get(str(node.get("collectionFormat", "csv")), {})
     return made
 
 

@@ -26,6 +26,7 @@ _PARTS = {
     "accrued_interest": ("interest",),
     "accrued_dividends": ("dividends",),
 }
+_PART_BY_KEY = {key: part for part, keys in _PARTS.items() for key in keys}
 OTHER, TOTAL = "other", "net_liquidation"
 # Not parts: told beside the sum.
 _BESIDE = {
@@ -88,12 +89,12 @@ def parse(body: dict[str, Any]) -> Ledger:
 
 def _balance(name: str, row: dict[str, Any]) -> Balance:
     parts: dict[str, Decimal] = {}
-    for part, keys in _PARTS.items():
-        known = [amount for key in keys if (amount := decimal(row.get(key))) is not None]
-        if known:
-            parts[part] = sum(known, Decimal(0))
+    for key, part in _PART_BY_KEY.items():
+        amount = decimal(row.get(key))
+        if amount is not None:
+            parts[part] = parts[part] + amount if part in parts else amount
     total = decimal(row.get("netliquidationvalue"))
     if total is not None:
         parts[OTHER] = total - sum(parts.values(), Decimal(0))
-    beside = {ours: amount for ours, key in _BESIDE.items() if (amount := decimal(row.get(key))) is not None}
+    beside = {ours: known for ours, key in _BESIDE.items() if (known := decimal(row.get(key))) is not None}
     return Balance(name, parts, total, beside, decimal(row.get("timestamp")))

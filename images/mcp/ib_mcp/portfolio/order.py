@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ib_mcp.formats.numbers import decimal, plain
 from ib_mcp.formats.tables import pick
+from ibkr.spreads import SPREADS
 
 State = Literal["working", "inactive", "finished"]
 
@@ -18,22 +19,6 @@ _SIDES = {"B": "BUY", "S": "SELL", "N": "NETTED", "X": "EXPIRED", "SSHORT": "SEL
 # The end of IBKR's text of size and fills, e.g. "2.4K CAD".
 _CURRENCY = re.compile(r"\b([A-Z]{3})$")
 _LEGS = re.compile(r"(\d+)/(-?\d+)")
-# The conids under which IBKR trades combos, one for each currency (its documentation of spread orders).
-SPREADS = {
-    "28812380": "USD",
-    "58666491": "GBP",
-    "61227087": "CHF",
-    "61227082": "CAD",
-    "61227077": "AUD",
-    "61227072": "HKD",
-    "61227069": "JPY",
-    "136000429": "SEK",
-    "136000424": "KRW",
-    "136000441": "CNH",
-    "136000444": "INR",
-    "136000449": "MXN",
-    "426116555": "SGD",
-}
 _CASH_KEYS = ("totalCashSize", "total_cash_size", "cash_quantity", "cashQty")
 
 

@@ -99,10 +99,8 @@ class CallMiddleware(Middleware):
             answer = result(failure.envelope(), is_error=True)
         finally:
             seconds = time.perf_counter() - started
-            metrics.TOOL_CALLS.labels(label, outcome).inc()
-            metrics.AGENT_CALLS.labels(asking.grant.name, outcome).inc()
+            metrics.count(label, asking.grant.name, outcome, seconds)
             AGENTS.note(asking.grant.name, label, outcome)
-            metrics.TOOL_SECONDS.labels(label).observe(seconds)
             level = logging.DEBUG if outcome == "ok" else logging.INFO
             log.log(
                 level, "tool call", tool=label, agent=asking.grant.name, outcome=outcome, ms=round(seconds * 1000, 1)

@@ -41,6 +41,7 @@ _FIGURES = {
 }
 _UNLIMITED = -1
 _ACCOUNT = ("account", "alias", "type", "currency", "mode", "gateway")
+_AMOUNTS = (*PARTS, TOTAL, *BESIDE)
 _NO_LEDGER = "IBKR tells no balances of this account; a new or closed one has none. Ask again in a minute."
 _ADDS_UP = (
     "The columns up to 'other' add up to net_liquidation; 'other' is what IBKR counts in it without naming a class. "
@@ -173,7 +174,7 @@ async def get_account_balances(context: ToolContext, account: Account = None) ->
     reply = await context.guard.call("get_ledger", path={"accountId": chosen})
     found = ledger.parse(reply.object)
     columns, rows = used(
-        ("currency", *PARTS, TOTAL, *BESIDE, "in_base", "share"),
+        ("currency", *_AMOUNTS, "in_base", "share"),
         (_balance(row, found.net_liquidation) for row in found.currencies),
         always=("currency", TOTAL),
     )
@@ -197,8 +198,7 @@ def _milliseconds(stamp: Decimal) -> Decimal:
 def _balance(row: Balance, whole: Decimal | None) -> list[Any]:
     amounts = _amounts(row)
     share = None if row.in_base is None or not whole else plain(round(row.in_base / whole, 4))
-    names = (*PARTS, TOTAL, *BESIDE)
-    return [row.currency, *(amounts.get(name) for name in names), plain(cents(row.in_base)), share]
+    return [row.currency, *map(amounts.get, _AMOUNTS), plain(cents(row.in_base)), share]
 
 
 def _amounts(row: Balance) -> dict[str, Any]:

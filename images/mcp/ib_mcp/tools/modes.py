@@ -6,11 +6,10 @@ from ib_mcp.context import ToolContext
 from ibkr.errors import IbError
 
 
-async def mode_of(context: ToolContext, account: str | None, gateway: str | None = None) -> str:
-    """``paper``, ``live`` or ``unknown``: of the gateway that is named, or has the account."""
+async def mode_of(context: ToolContext, account: str) -> str:
+    """``paper``, ``live`` or ``unknown``: of the gateway that has the account."""
     gateways = context.guard.each()
-    named = (name for name in gateways if gateway == name or (account and context.guard.lists(name, account)))
-    name = next(named, next(iter(gateways)))
+    name = next((name for name in gateways if context.guard.lists(name, account)), next(iter(gateways)))
     try:
         return (await gateways[name].status()).mode
     except IbError:

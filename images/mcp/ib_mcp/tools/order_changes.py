@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ib_mcp.auth import granted
 from ib_mcp.context import ToolContext
 from ib_mcp.formats.numbers import decimal
 from ib_mcp.formats.text import untrusted
@@ -19,7 +20,7 @@ from ib_mcp.trading import modification, preview
 from ib_mcp.trading.contract_rules import problems
 from ib_mcp.trading.modification import Change
 from ib_mcp.trading.wording import Amount, Price, TifWord, TrailWord
-from ibkr.errors import InvalidRequest
+from ibkr.errors import InvalidRequest, OperationForbidden
 
 OrderId = Annotated[Text, Field(pattern=r"^\d{1,20}$")]
 _ALL = "-1"
@@ -45,13 +46,14 @@ async def modify_order(
     was = await order_in(context, before)
     change = Change(quantity, limit, stop, trail, tif, outside_hours)
     becomes = modification.changed(was, change, decimal(status.get("cum_fill")) or Decimal(0))
-    seen = await seen_of(context, chosen, becomes, order_id)
-    if wrong := problems(becomes, seen.rules, chosen):
+    rules = await context.rules.of(becomes, order_id)
+    if wrong := problems(becomes, rules, chosen):
         raise InvalidRequest(" ".join(wrong), action="Correct it and preview again; nothing was sent.")
-    unit = preview.unit_of(becomes, seen.rules)
+    seen = await seen_of(context, chosen, becomes, rules)
+    unit = preview.unit_of(becomes, rules)
     answer = preview.told_change(order_id, was, becomes, seen, unit)
     ticket = modification.changed_ticket(before, was, becomes, chosen, context.settings.order_operator)
-    return answer | await ticketed(context, chosen, [ticket], answer, order_id)
+    return await ticketed(context, chosen, [ticket], answer, order_id)
 
 
 @order_tool("trade")
@@ -94,6 +96,12 @@ async def stop_trading(
     cancel_orders: Annotated[bool, Field(description="cancel all working orders too")] = False,
 ) -> Answer:
     """Stop all order placing at once, for every agent. Only the owner can start it again."""
+    grant = granted.current.get()
+    if cancel_orders and grant is not None and grant.accounts is not None:
+        raise OperationForbidden(
+            "The token of this agent is limited to some accounts, and this would cancel the orders of all.",
+            action="Stop without cancel_orders, then call cancel_order with all for an account.",
+        )
     found = await context.desk.stop(reason, cancel_orders=cancel_orders)
     stopped = found.get("stopped", True)
     follow = (

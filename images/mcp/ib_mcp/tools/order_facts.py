@@ -13,24 +13,13 @@ from ib_mcp.formats.text import untrusted
 from ib_mcp.gather import gather
 from ib_mcp.market.contract import Contract
 from ib_mcp.portfolio import order as orders
-from ib_mcp.tools.modes import mode_of
 from ib_mcp.tools.order_market import if_told, market_of
-from ib_mcp.trading import contract_rules, modification, what_if
+from ib_mcp.trading import modification, what_if
 from ib_mcp.trading.contract_rules import ContractRules
 from ib_mcp.trading.order import Algo, Order
 from ib_mcp.trading.preview import Seen
 from ib_mcp.trading.tickets import Ticket
 from ibkr.errors import InvalidRequest, UpstreamError, UpstreamTimeout
-
-
-async def rules_of(context: ToolContext, order: Order, order_id: str | None = None) -> ContractRules:
-    """Of an instrument, or of a combination's first leg; of a change with ``order_id`` what may be changed."""
-    body: dict[str, Any] = {"conid": order.contract.conid, "isBuy": order.side == "BUY"}
-    if order.contract.asked_exchange:
-        body["exchange"] = order.contract.asked_exchange
-    if order_id is not None:
-        body |= {"modifyOrder": True, "orderId": int(order_id)}
-    return contract_rules.parse((await context.guard.call("get_contract_rules", body=body)).object)
 
 
 async def algo_of(context: ToolContext, contract: Contract, asked: Algo) -> Algo:
@@ -107,8 +96,10 @@ async def what_if_of(
     return found, ""
 
 
-async def seen_of(context: ToolContext, account: str, order: Order, order_id: str | None = None) -> Seen:
-    """All but the what-if."""
+async def seen_of(
+    context: ToolContext, account: str, order: Order, rules: ContractRules, tickets: Sequence[Ticket] | None = None
+) -> Seen:
+    """What is to be known of an order; with ``tickets`` IBKR's what-if too."""
 
     async def held() -> Decimal | None:
         if order.legs or order.is_conversion:
@@ -118,14 +109,11 @@ async def seen_of(context: ToolContext, account: str, order: Order, order_id: st
     async def money() -> tuple[str | None, Decimal | None]:
         return await if_told(currency_of(context, account, order.contract.currency)) or (None, None)
 
-    rules, market, units, (base, rate), mode = await _all(
-        rules_of(context, order, order_id),
-        market_of(context, order),
-        held(),
-        money(),
-        mode_of(context, account),
-    )
-    return Seen(account, mode, rules, market, units, base, rate, None)
+    async def effect() -> tuple[what_if.WhatIf | None, str]:
+        return await what_if_of(context, account, tickets) if tickets else (None, "")
+
+    market, units, (base, rate), (effects, failed) = await _all(market_of(context, order), held(), money(), effect())
+    return Seen(account, rules, market, units, base, rate, effects, failed)
 
 
 async def _all(*asked: Awaitable[Any]) -> list[Any]:

@@ -51,7 +51,7 @@ async def market_of(context: ToolContext, order: Order) -> Market:
         group.start_soon(prices)
         group.start_soon(hours)
     now = context.wall()
-    market = _of_prices(found, [leg.ratio for leg in order.legs])
+    market = _of_prices(found if order.multiplier is not None else [], [leg.ratio for leg in order.legs])
     days = _days_left([each.expiry for each in contracts], datetime.fromtimestamp(now, UTC).date())
     return replace(_with_hours(market, schedule, now), expires_in_days=days)
 
@@ -65,7 +65,8 @@ def _of_prices(found: Sequence[Quote], ratios: Sequence[int]) -> Market:
     if not ratios:
         ratios = [1]
     bid, ask = _total(found, ratios, "bid", "ask"), _total(found, ratios, "ask", "bid")
-    return Market(bid, ask, _total(found, ratios, "last", "last"), timing, age_s)
+    updated = min((each.updated for each in found if each.updated), default=None)
+    return Market(bid, ask, _total(found, ratios, "last", "last"), timing, age_s, updated)
 
 
 def _total(found: Sequence[Quote], ratios: Sequence[int], bought: str, sold: str) -> Decimal | None:

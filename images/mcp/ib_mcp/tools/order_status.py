@@ -137,6 +137,7 @@ async def _record(context: ToolContext, account: str, own_id: str) -> Answer:
     told = outcomes.told(outcome) if isinstance(outcome, dict) else outcomes.told({"outcome": "outcome_unknown"})
     states = objects(outcome.get("orders")) if isinstance(outcome, dict) else []
     number = next((row.get("order_id") for row in states if row.get("client_order_id") == own_id), None)
+    told.pop("mode")
     sent = {"own_id": own_id, "sent": iso(entry.get("sent_at"))}
     return sent | ({"order_id": number} if number else told)
 

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ib_mcp.context import ToolContext
-from ib_mcp.gather import gather
 from ib_mcp.tools.arguments import Account, Names, Symbol
 from ib_mcp.tools.base import Answer, order_tool
-from ib_mcp.tools.order_facts import algo_of, rules_of, seen_of, what_if_of
-from ib_mcp.trading import preview, wording
-from ib_mcp.trading.contract_rules import ContractRules, problems
+from ib_mcp.tools.modes import mode_of
+from ib_mcp.tools.order_facts import algo_of, seen_of
+from ib_mcp.trading import in_words, preview, wording
+from ib_mcp.trading.contract_rules import problems
 from ib_mcp.trading.order import Leg, Order
 from ib_mcp.trading.tickets import Group, Ticket, bracket, tickets_of
 from ib_mcp.trading.wording import Amount, OrderWords, Price, SideWord, TifWord, TrailWord, TypeWord
@@ -74,25 +74,29 @@ async def preview_order(
 
 async def previewed(context: ToolContext, account: str, orders: Sequence[Order], group: Group) -> Answer:
     """The preview of new orders, with its ticket."""
-    seen = await seen_of(context, account, orders[0])
-    wrong = problems(orders[0], seen.rules, account) + await _problems_of_others(context, account, orders, seen.rules)
+    rules = [await context.rules.of(order) for order in orders]
+    wrong = [
+        f"{role}{said}"
+        for role, order, each in zip(in_words.roles(orders, group), orders, rules, strict=True)
+        for said in problems(order, each, account)
+    ]
     if wrong:
         raise InvalidRequest(" ".join(dict.fromkeys(wrong)), action="Correct it and preview again; nothing was sent.")
     parent_id = f"ibmcp-{secrets.token_urlsafe(9)}"
     tickets = tickets_of(orders, group, account, context.settings.order_operator, parent_id)
-    what_if, failed = await what_if_of(context, account, tickets)
-    answer = preview.told(orders, group, replace(seen, what_if=what_if, what_if_failed=failed))
-    if what_if is not None and what_if.refusal:
-        return answer | {"ticket": None, "next": f"IBKR would refuse it: {what_if.refusal} Nothing was sent."}
-    return answer | await ticketed(context, account, tickets, answer)
+    seen = await seen_of(context, account, orders[0], rules[0], tickets)
+    answer = preview.told(orders, group, seen)
+    if seen.what_if is not None and seen.what_if.refusal:
+        follow = f"IBKR would refuse it: {seen.what_if.refusal} Nothing was sent."
+        return {"mode": await mode_of(context, account), **answer, "ticket": None, "next": follow}
+    return await ticketed(context, account, tickets, answer)
 
 
 async def ticketed(
     context: ToolContext, account: str, tickets: Sequence[Ticket], answer: Answer, order_id: str | None = None
 ) -> Answer:
-    """The ticket for what was previewed, or why there is none."""
-    found = await context.desk.ticket(account, tickets, preview.summary(answer), order_id)
-    return preview.sealed(found)
+    """``answer`` with the ticket for what was previewed, or why there is none."""
+    return preview.sealed(answer, await context.desk.ticket(account, tickets, preview.summary(answer), order_id))
 
 
 async def _orders(context: ToolContext, words: Sequence[OrderWords], extra: dict[str, Any]) -> list[Order]:
@@ -111,18 +115,6 @@ async def _combination(context: ToolContext, words: OrderWords, texts: Sequence[
     contracts = await context.contracts.resolve_all([symbol for _, symbol in read])
     legs = [Leg(contract, ratio) for contract, (ratio, _) in zip(contracts, read, strict=True)]
     return wording.read(words, legs[0].contract, legs=legs, **extra)
-
-
-async def _problems_of_others(
-    context: ToolContext, account: str, orders: Sequence[Order], rules: ContractRules
-) -> list[str]:
-    """Of the other orders of a group; those in another instrument have rules of their own."""
-
-    async def of(order: Order) -> list[str]:
-        is_same = order.contract.conid == orders[0].contract.conid
-        return problems(order, rules if is_same else await rules_of(context, order), account)
-
-    return [problem for found in await gather(map(of, orders[1:])) for problem in found]
 
 
 def _cleaned(given: dict[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,8 @@ from ib_mcp.auth import granted
 from ib_mcp.context import ToolContext
 from ib_mcp.tools.arguments import Text
 from ib_mcp.tools.base import Answer, order_tool
-from ib_mcp.tools.modes import mode_of
 from ib_mcp.trading import outcomes
-from ib_mcp.trading.asking import AskFirst, message_of, person
+from ib_mcp.trading.asking import AskFirst, message_of, person, person_at
 
 Ticket = Annotated[Text, Field(pattern=r"^[A-Za-z0-9_.-]{16,120}$")]
 
@@ -24,20 +23,19 @@ async def submit_order(context: ToolContext, ticket: Ticket) -> Answer | InputRe
     """Send the order of a ticket, once. Again with the same ticket: what became of it, and nothing is sent."""
     with anyio.fail_after(context.settings.deadline_s):
         found = await context.desk.submit(ticket)
-        mode = {"mode": await mode_of(context, None, found.get("gateway"))}
     if found.get("outcome") != "approval_needed":
-        return mode | outcomes.told(found)
+        return outcomes.told(found)
     asked = await _ask(context, ticket)
     if isinstance(asked, AskFirst):
         return InputRequiredToolResult(asked.question)
     if asked is None:
-        return mode | outcomes.told(found)
+        return outcomes.told(found)
     with anyio.fail_after(context.settings.deadline_s):
         if asked != "decided elsewhere":
             grant = granted.current.get()
-            by = f"the person at {grant.name if grant else 'an agent'}, asked by its client"
+            by = person_at(grant.name if grant else "an agent")
             await context.desk.decide(ticket, approve=asked == "approved", by=by)
-        return mode | outcomes.told(await context.desk.submit(ticket))
+        return outcomes.told(await context.desk.submit(ticket))
 
 
 async def _ask(context: ToolContext, ticket: str) -> Any:

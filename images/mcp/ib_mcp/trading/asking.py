@@ -39,6 +39,11 @@ person: ContextVar[Person | None] = ContextVar("person", default=None)
 """Of the call that is being answered; None where its client cannot ask."""
 
 
+def person_at(agent: str) -> str:
+    """Who decided, for the record."""
+    return f"the person at {agent}, asked by its client"
+
+
 def form(message: str) -> mcp_types.ElicitRequestFormParams:
     """The form that a client shows: one box, which has to be ticked."""
     return mcp_types.ElicitRequestFormParams(

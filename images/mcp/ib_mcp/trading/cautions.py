@@ -28,13 +28,17 @@ _HOUSE = {
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Prices as quoted. ``is_open`` in regular hours, ``is_open_extended`` outside them too; None where not told."""
+    """Prices as quoted; ``age_s`` of the answer, ``updated``: IBKR's time of the last change.
+
+    ``is_open`` in regular hours, ``is_open_extended`` outside them too; None where not told.
+    """
 
     bid: Decimal | None = None
     ask: Decimal | None = None
     last: Decimal | None = None
     timing: Timing = "unknown"
     age_s: float | None = None
+    updated: str | None = None
     is_open: bool | None = None
     is_open_extended: bool | None = None
     next_open: float | None = None
@@ -139,7 +143,8 @@ def of_position(order: Order, held: Decimal | None) -> Iterable[str]:
 def of_order(order: Order, rules: ContractRules) -> Iterable[str]:
     """About the order by itself."""
     if order.cash is not None and not order.is_conversion:
-        yield "IBKR takes an amount of money on a best-effort basis, of most shares rounded down to whole ones."
+        rounded = ", of most shares rounded down to whole ones" if order.contract.kind == "STK" else ""
+        yield f"IBKR takes an amount of money on a best-effort basis{rounded}."
     if is_fraction(order):
         yield "Parts of a share are traded in regular hours only, and cannot be moved to another broker."
     if order.type.name in ("stop", "trailing"):

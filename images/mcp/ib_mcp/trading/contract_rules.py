@@ -103,15 +103,23 @@ def problems(order: Order, rules: ContractRules, account: str) -> list[str]:
         return [f"IBKR takes no orders for {order.symbol}: {rules.problem}."]
     if rules.accounts is not None and account not in rules.accounts:
         return [f"The account {account} may not trade {order.symbol}; {', '.join(sorted(rules.accounts))} may."]
-    found = [*_type_problems(order, rules), *_tif_problems(order, rules)]
-    for name, price in (("limit", order.limit), ("stop", order.stop)):
-        if price is not None:
-            found += _price_problems(name, price, rules)
-    if order.trail is not None and not order.trail.is_percent:
-        found += _price_problems("trail", order.trail.amount, rules)
+    # Of a combination IBKR tells no rules, and those of its legs are others: it says itself what it does not take.
+    found = (
+        []
+        if order.legs
+        else [*_type_problems(order, rules), *_tif_problems(order, rules), *_ticks_missed(order, rules)]
+    )
     if order.quantity is not None and not order.is_conversion:
         found += _quantity_problems(order, order.quantity, rules)
     return found
+
+
+def _ticks_missed(order: Order, rules: ContractRules) -> Iterable[str]:
+    for name, price in (("limit", order.limit), ("stop", order.stop)):
+        if price is not None:
+            yield from _price_problems(name, price, rules)
+    if order.trail is not None and not order.trail.is_percent:
+        yield from _price_problems("trail", order.trail.amount, rules)
 
 
 def _type_problems(order: Order, rules: ContractRules) -> Iterable[str]:

@@ -39,6 +39,13 @@ def describe_all(orders: Sequence[Order], group: Group, unit: str | None = None)
     return [f"one cancels all: {line}" for line in lines] if group == "oca" else lines
 
 
+def roles(orders: Sequence[Order], group: Group) -> list[str]:
+    """What each was called by who wrote it, before a sentence on it; nothing for the first."""
+    if group == "bracket":
+        return ["", *("take_profit: " if child.stop is None else "stop_loss: " for child in orders[1:])]
+    return ["", *(f"oca {place}: " for place in range(1, len(orders)))]
+
+
 def _size(order: Order) -> str:
     if order.is_conversion:
         base, quote = order.contract.root, order.contract.currency

@@ -86,6 +86,14 @@ class Order:
         return " ".join(f"{leg.ratio:+d} {leg.contract.symbol}" for leg in self.legs)
 
     @property
+    def multiplier(self) -> Decimal | None:
+        """Of a unit's value over its price; None for legs whose multipliers differ, of which IBKR tells no price."""
+        found = {each.multiplier or Decimal(1) for each in (leg.contract for leg in self.legs)}
+        if not self.legs:
+            return self.contract.multiplier or Decimal(1)
+        return found.pop() if len(found) == 1 else None
+
+    @property
     def is_marked(self) -> bool:
         """Whether it has to say that a machine sent it."""
         return any(one.kind in MARKED_KINDS for one in (self.contract, *(leg.contract for leg in self.legs)))

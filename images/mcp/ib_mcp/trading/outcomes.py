@@ -28,7 +28,11 @@ def told(found: Answer) -> Answer:
     """The guard's outcome as an agent reads it. IBKR's texts are marked as such."""
     outcome = str(found.get("outcome"))
     question = found.get("question")
-    answer: Answer = {"outcome": outcome, "message": untrusted(found.get("message"), 600)}
+    answer: Answer = {
+        "mode": found.get("mode") or "unknown",
+        "outcome": outcome,
+        "message": untrusted(found.get("message"), 600),
+    }
     if found.get("repeated"):
         answer["repeated"] = "This ticket was submitted before; this is what became of it, and nothing was sent now."
     if isinstance(question, dict):

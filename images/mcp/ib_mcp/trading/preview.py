@@ -28,7 +28,6 @@ class Seen:
     the order's. ``what_if_failed``: why IBKR gave no what-if."""
 
     account: str
-    mode: str
     rules: ContractRules
     market: Market
     held: Decimal | None
@@ -50,9 +49,9 @@ def notional(order: Order, market: Market, rules: ContractRules) -> Decimal | No
     price = next((each for each in (order.limit, order.stop) if each is not None), None)
     if price is None or order.type.name in ("midprice", "relative"):
         price = market.opposite(order.side) or market.reference or price
-    if price is None or order.quantity is None or order.contract.kind in _NO_NOTIONAL:
+    multiplier = order.multiplier
+    if price is None or order.quantity is None or multiplier is None or order.contract.kind in _NO_NOTIONAL:
         return None
-    multiplier = order.contract.multiplier or Decimal(1)
     return abs(price * order.quantity * multiplier / rules.magnifier)
 
 
@@ -62,7 +61,6 @@ def told(orders: Sequence[Order], group: Group, seen: Seen) -> Answer:
     unit = unit_of(first, seen.rules)
     lines = describe_all(orders, group, unit)
     answer: Answer = {
-        "mode": seen.mode,
         "account": seen.account,
         "order": lines[0] if len(lines) == 1 else lines,
         "price": _price(seen.market, unit),
@@ -85,7 +83,6 @@ def told(orders: Sequence[Order], group: Group, seen: Seen) -> Answer:
 def told_change(order_id: str, was: Order, becomes: Order, seen: Seen, unit: str) -> Answer:
     """A change of a working order: IBKR tells no what-if of it."""
     answer: Answer = {
-        "mode": seen.mode,
         "account": seen.account,
         "order": f"change of order {order_id}: {describe(becomes, unit)}",
         "before": describe(was, unit),
@@ -100,8 +97,6 @@ def told_change(order_id: str, was: Order, becomes: Order, seen: Seen, unit: str
 
 def warnings(orders: Sequence[Order], group: Group, seen: Seen) -> Iterable[str]:
     first = orders[0]
-    if seen.mode == "unknown":
-        yield "Whether this is a paper or a live account is not known yet."
     # What closes a bracket works only later, so that the market of now says little about it.
     for order in orders if group == "oca" else orders[:1]:
         yield from cautions.of_market(order, seen.market)
@@ -116,21 +111,19 @@ def warnings(orders: Sequence[Order], group: Group, seen: Seen) -> Iterable[str]
 
 
 def summary(answer: Answer) -> Answer:
-    """What a person is shown before approving."""
+    """What a person is shown before approving; paper or live is added by the guard."""
     lines = answer["order"]
     kept = ("account", "cost", "margin", "notional", "position", "price", "warnings")
-    return {
-        "words": lines if isinstance(lines, str) else "; ".join(lines),
-        "is_paper": {"paper": True, "live": False}.get(answer["mode"]),
-        **{name: answer[name] for name in kept if name in answer},
-    }
+    words = lines if isinstance(lines, str) else "; ".join(lines)
+    return {"words": words, **{name: answer[name] for name in kept if name in answer}}
 
 
 def _price(market: Market, unit: str) -> Answer:
     prices = {"bid": market.bid, "ask": market.ask, "last": market.last}
     shown: Answer = {name: plain(value) for name, value in prices.items() if value is not None}
     age = {} if market.age_s is None else {"age_ms": round(market.age_s * 1000)}
-    return {**shown, "unit": unit, "timing": market.timing, **age}
+    updated = {} if market.updated is None else {"updated": market.updated}
+    return {**shown, "unit": unit, "timing": market.timing, **age, **updated}
 
 
 def _notional(worth: Decimal, currency: str, seen: Seen) -> Answer:
@@ -147,24 +140,22 @@ def _position(order: Order, seen: Seen) -> Answer | None:
     if seen.held is None:
         told_by_ibkr = seen.what_if.position if seen.what_if is not None else None
         return None if told_by_ibkr is None else told_by_ibkr.shown()
-    after = None if order.quantity is None else seen.held + order.sign * order.quantity
-    return {"before": plain(seen.held), "after": plain(after)}
+    if order.quantity is None:
+        return {"before": plain(seen.held)}
+    return {"before": plain(seen.held), "after": plain(seen.held + order.sign * order.quantity)}
 
 
-def sealed(found: Answer) -> Answer:
-    """The guard's word about a preview: its ticket, or why there is none, and what to do next."""
+def sealed(answer: Answer, found: Answer) -> Answer:
+    """A preview with the guard's word about it: its ticket, or why there is none, and what to do next."""
     refused = [str(sentence) for sentence in found.get("refused") or ()]
     passed = [str(row.get("limit")) for row in objects(found.get("limits")) if row.get("passed")]
-    limits: Answer = {"passed": passed} | ({"refused": refused} if refused else {})
+    mode = {"mode": found.get("mode") or "unknown"}
+    limits: Answer = {"limits": {"passed": passed} | ({"refused": refused} if refused else {})}
     ticket = found.get("ticket")
     if ticket is None:
         why = " ".join(refused) or "The owner permits no more than previews."
-        return {"limits": limits, "ticket": None, "next": f"It cannot be sent, and nothing was. {why}"}
+        return mode | answer | limits | {"ticket": None, "next": f"It cannot be sent, and nothing was. {why}"}
     seconds = round(decimal(found.get("expires_in_s")) or 0)
     asks = "" if found.get("approval") == "none" else "; the owner is asked first"
-    return {
-        "limits": limits,
-        "ticket": ticket,
-        "expires_in_s": seconds,
-        "next": f"Nothing was sent. submit_order with this ticket sends it, within {seconds} s{asks}.",
-    }
+    follow = f"Nothing was sent. submit_order with this ticket sends it, within {seconds} s{asks}."
+    return mode | answer | limits | {"ticket": ticket, "expires_in_s": seconds, "next": follow}

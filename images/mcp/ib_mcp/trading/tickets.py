@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from ib_mcp.formats.numbers import plain
-from ib_mcp.portfolio.order import SPREADS
 from ib_mcp.trading.order import Order
 from ib_mcp.trading.order_types import TYPES
 from ibkr.errors import InvalidRequest
+from ibkr.spreads import SPREADS
 
 Ticket = dict[str, Any]
 Group = Literal["single", "bracket", "oca"]

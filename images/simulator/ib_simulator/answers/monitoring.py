@@ -53,7 +53,7 @@ def list_live_orders(world: World, call: Call) -> Answer:
 
 
 def _row(world: World, order: Order) -> dict[str, Any]:
-    if order.row is None or not order.is_final:
+    if order.row is None or not order.is_final or order.row["status"] != order.status:
         order.row = _new_row(world, order)
     return order.row
 

@@ -27,6 +27,8 @@ from ib_simulator.world.accounts import Account
 from ib_simulator.world.orders import Order
 
 MAX_SUPPRESSED = 51
+PROMPTS = "p"
+"""Message ids that begin so are asked as a prompt, which /iserver/notification answers."""
 
 
 def place_orders(world: World, call: Call) -> Answer:
@@ -110,8 +112,23 @@ def _ask_or_do(world: World, call: Call, asked: list[Question], doing: dict[str,
         return Answer(_do(world, call, doing))
     number = call.memory.notes["questions_asked"] = call.memory.notes.get("questions_asked", 0) + 1
     reply_id = str(UUID(int=(world.seed & 0xFFFFFFFF) << 96 | 0x4000_8000 << 48 | number))
-    call.memory.notes["question"] = {"id": reply_id, "rest": asked[1:], "doing": doing, "asked_at": call.now}
     message_id, text = asked[0]
+    is_prompt = message_id.startswith(PROMPTS)
+    question = {"id": str(number) if is_prompt else reply_id, "prompt": is_prompt, "asked_at": call.now}
+    call.memory.notes["question"] = question | {"rest": asked[1:], "doing": doing}
+    if is_prompt:
+        return Answer(
+            {
+                "orderId": number,
+                "reqId": str(number),
+                "text": text,
+                "options": ["Submit", "Cancel"],
+                "messageId": message_id,
+                "type": "order",
+                "prompt": True,
+                "dismissable": [],
+            }
+        )
     return Answer(
         [
             {
@@ -166,7 +183,7 @@ def answer_order_question(world: World, call: Call) -> Answer:
     if not isinstance(confirmed, bool):
         raise bad_request("confirmed must be true or false")
     question = call.memory.notes.pop("question", None)
-    if question is None or question["id"] != call.path["replyId"]:
+    if question is None or question["prompt"] or question["id"] != call.path["replyId"]:
         raise Refusal(400, {"error": f"reply id not found: '{call.path['replyId']}'"})
     if call.now > question["asked_at"] + world.orders.pace.question_s:
         raise unavailable()
@@ -241,6 +258,12 @@ def answer_order_prompt(world: World, call: Call) -> Answer:
     body = body_of(call)
     if not all(body.get(name) for name in ("orderId", "reqId", "text")):
         raise bad_request("orderId, reqId and text are needed")
+    question = call.memory.notes.get("question")
+    if question is not None and question["prompt"] and question["id"] == str(body["reqId"]):
+        _forget_question(call)
+        if body["text"] == "Submit":
+            # What becomes of the order is not told here.
+            _ask_or_do(world, call, question["rest"], question["doing"])
     return Answer("Notification was processed", media="text/plain")
 
 

@@ -14,6 +14,8 @@ from ib_simulator.world.orders.executions import Execution, executions_of
 from ib_simulator.world.orders.fills import sides, sides_of_legs, units_for
 from ib_simulator.world.orders.order import Fill
 
+_PARTS = ("current", "change", "after")
+
 
 def _trial(world: World, ticket: Ticket, now: float) -> tuple[Order, Fill, float]:
     """The ticket as an order, its fill at the market's price, and the price that it names, the market's if none."""
@@ -57,7 +59,7 @@ def preview(world: World, account: Account, tickets: list[Ticket], now: float, w
         "equity": _change(before.net_liquidation, after.net_liquidation),
         "initial": _change(before.initial_margin, after.initial_margin),
         "maintenance": _change(before.maintenance_margin, after.maintenance_margin),
-        "position": _change(held, held + change),
+        "position": _change_of_position(held, held + change),
         "warn": "\n".join(warnings) or None,
         "error": "Your account does not have enough funds for this order." if short else None,
     }
@@ -74,4 +76,10 @@ def _units(contract: Contract, quantity: float) -> str:
 
 
 def _change(current: float, after: float) -> dict[str, str]:
-    return {"current": f"{current:,.0f}", "change": f"{after - current:,.0f}", "after": f"{after:,.0f}"}
+    """Whole units of the currency that add up."""
+    before, then = round(current), round(after)
+    return {"current": f"{before:,}", "change": f"{then - before:,}", "after": f"{then:,}"}
+
+
+def _change_of_position(current: float, after: float) -> dict[str, str]:
+    return {name: f"{value:,.10g}" for name, value in zip(_PARTS, (current, after - current, after), strict=True)}

@@ -29,6 +29,9 @@ _MARGIN = {
 }
 """Maintenance margin as a share of the market value."""
 
+_WRITTEN = 0.1
+"""Margin of written options, as a share of what they may have to be delivered for."""
+
 OWNED = ("STK", "OPT", "FOP", "BOND", "BILL", "FUND", "CMDTY", "WAR", "IOPT", "CRYPTO")
 """Classes whose market value counts towards net liquidation. Futures are settled in cash every day, forex is cash, and
 of a CFD only the gain counts."""
@@ -56,6 +59,13 @@ class Valued:
     def paid(self) -> float:
         """What the position cost."""
         return self.value - self.unrealized
+
+    @property
+    def margin(self) -> float:
+        """Maintenance margin, in the contract's currency."""
+        contract, units = self.holding.contract, self.holding.quantity * self.holding.contract.multiplier
+        written = -units * contract.strike * _WRITTEN if contract.right and units < 0 else 0.0
+        return abs(self.value) * _MARGIN.get(contract.kind, 0.0) + written
 
 
 @dataclass(frozen=True)
@@ -148,11 +158,7 @@ class Valuation:
 
     def margin(self, *kinds: str) -> float:
         """Maintenance margin of positions of these kinds (all if none)."""
-        return sum(
-            abs(row.value) * row.rate * _MARGIN.get(row.holding.contract.kind, 0.0)
-            for row in self.rows
-            if not kinds or row.holding.contract.kind in kinds
-        )
+        return sum(row.margin * row.rate for row in self.rows if not kinds or row.holding.contract.kind in kinds)
 
     @cached_property
     def initial_margin(self) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from random import Random
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -160,3 +162,12 @@ def test_extremes_pass_over_prices_that_are_not_known() -> None:
     known = Bar(0, 1, "2.5", 0.5, 1, 1)
     assert bars.extremes([Bar(0, None, None, None, None, None), known]) == ("2.5", 0.5)
     assert bars.extremes([]) == (None, None)
+
+
+@pytest.mark.parametrize("factor", [1, 10, 100, 1000, 3, 0.5])
+def test_volumes_are_exact_products_of_what_was_written(factor: float) -> None:
+    chance = Random(f"volumes {factor}")
+    written = [repr(round(chance.uniform(0, 10 ** chance.randint(0, 9)), chance.randint(0, 6))) for _ in range(2000)]
+    body = {"volumeFactor": factor, "data": [{"t": 1_700_000_000_000, "v": float(text)} for text in written]}
+    shown = [bar.volume for bar in bars.parse(body).bars]
+    assert [Decimal(str(volume)) for volume in shown] == [Decimal(text) * Decimal(str(factor)) for text in written]

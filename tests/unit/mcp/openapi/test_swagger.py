@@ -107,6 +107,13 @@ def test_odd_values_of_an_operation_become_valid(key: str, odd: Any) -> None:
     assert sum(len(item) for item in repaired["paths"].values()) == 4
 
 
+def test_an_odd_form_of_a_list_becomes_the_usual_one() -> None:
+    given = documents.read(documents.LIBRARY)
+    given["paths"]["/books"]["get"]["parameters"][1]["collectionFormat"] = ["pipes"]
+    ids = repair(parse(json.dumps(given).encode())).document["paths"]["/books"]["get"]["parameters"][1]
+    assert (ids["name"], ids.get("style"), ids["schema"]["type"]) == ("ids", None, "array")
+
+
 def test_media_types_that_multiply_a_document_are_refused() -> None:
     given = documents.read(documents.LIBRARY) | {"produces": [f"a/b{n}" for n in range(1000)]}
     given["paths"]["/books"]["get"]["responses"]["200"]["schema"] = {"enum": ["x" * 1000 + str(n) for n in range(100)]}

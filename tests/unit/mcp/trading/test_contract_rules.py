@@ -82,6 +82,12 @@ def test_a_coin_is_traded_in_its_smallest_part(order: Make) -> None:
     assert "0.00000001 or 0.00000002" in only
 
 
+def test_of_a_combination_ibkr_itself_says_what_it_does_not_take(order: Make) -> None:
+    legs = ["1 AAPL 20261218 C 280", "-1 AAPL 20261218 C 290"]
+    assert said(order(legs=legs, limit="0.123")) == ""
+    assert "in whole units" in said(order(legs=legs, limit=1, quantity="1.5"))
+
+
 def test_an_instrument_or_account_that_may_not_trade(order: Make) -> None:
     assert said(order(type="market"), error="No trading permission") == (
         "IBKR takes no orders for AAPL: No trading permission."

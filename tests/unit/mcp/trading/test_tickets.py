@@ -13,6 +13,7 @@ from ib_mcp.trading.order import Order
 from ib_mcp.trading.order_types import TYPES
 from ib_mcp.trading.tickets import bracket, ticket_of, tickets_of
 from ibkr.errors import InvalidRequest
+from support.order_words import TYPE_CASES
 
 Make = Callable[..., Order]
 ACCOUNT = "DU0000001"
@@ -23,25 +24,6 @@ def ticket(order: Order) -> dict[str, Any]:
     made = ticket_of(order, ACCOUNT, "desk")
     assert made.pop("acctId") == ACCOUNT
     return made
-
-
-TYPE_CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "market": ({}, {"orderType": "MKT"}),
-    "limit": ({"limit": "240.1"}, {"orderType": "LMT", "price": 240.1}),
-    "stop": ({"stop": 250}, {"orderType": "STP", "price": 250}),
-    "stop_limit": ({"stop": 250, "limit": 251.5}, {"orderType": "STOP_LIMIT", "price": 251.5, "auxPrice": 250}),
-    "trailing": ({"trail": "2%"}, {"orderType": "TRAIL", "trailingAmt": 2, "trailingType": "%"}),
-    "trailing_limit": (
-        {"trail": 1.5, "stop": 250, "limit": 251},
-        {"orderType": "TRAILLMT", "price": 251, "auxPrice": 250, "trailingAmt": 1.5, "trailingType": "amt"},
-    ),
-    "mit": ({"stop": 230}, {"orderType": "MIT", "price": 230}),
-    "lit": ({"stop": 230, "limit": 229}, {"orderType": "LIT", "price": 229, "auxPrice": 230}),
-    "market_on_close": ({}, {"orderType": "MOC"}),
-    "limit_on_close": ({"limit": 240}, {"orderType": "LOC", "price": 240}),
-    "midprice": ({"limit": 241}, {"orderType": "MIDPRICE", "price": 241}),
-    "relative": ({"trail": "0.02", "limit": 241}, {"orderType": "REL", "price": 241, "auxPrice": 0.02}),
-}
 
 
 @pytest.mark.parametrize("name", TYPES)

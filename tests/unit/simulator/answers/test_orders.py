@@ -51,6 +51,21 @@ def test_another_order_call_makes_a_question_void() -> None:
     assert body == {"error": f"reply id not found: '{question['id']}'"}
 
 
+def test_some_questions_are_prompts_whose_answer_tells_nothing() -> None:
+    ask = Asker()
+    ask("suppress_order_questions", body={"messageIds": ["o163", "o354"]})
+    for text, placed in (("Cancel", 0), ("Submit", 1)):
+        ask.world.orders.more_questions = [("p12", "Let IBKR manage the price?")]
+        prompt = place(ask, FAR, cOID=f"prompt-{text}")
+        assert (prompt["prompt"], prompt["messageId"], prompt["options"]) == (True, "p12", ["Submit", "Cancel"])
+        ask("answer_order_question", path={"replyId": prompt["reqId"]}, body={"confirmed": True})
+        assert ask.status == 400
+        prompt = place(ask, FAR, cOID=f"prompt-{text}")
+        answer = {"orderId": prompt["orderId"], "reqId": prompt["reqId"], "text": text}
+        assert ask("answer_order_prompt", body=answer) == "Notification was processed"
+        assert len([row for row in live_orders(ask) if row.get("order_ref") == f"prompt-{text}"]) == placed
+
+
 def test_a_declined_order_is_discarded() -> None:
     ask = Asker()
     before = len(live_orders(ask))

@@ -226,10 +226,12 @@ def test_outside_regular_hours_only_what_may_is_filled() -> None:
     desk = Desk(now=CLOSE + 600)
     inside = desk.order(ticket(orderType="LMT", price=900.0))
     outside = desk.order(ticket(orderType="LMT", price=900.0, outsideRTH=True))
+    market = desk.order(ticket(outsideRTH=True))
     night = desk.order(ticket(orderType="LMT", price=900.0, tif="OND"))
-    assert [desk.told(order_id)[0] for order_id in (inside, outside, night)] == [
+    assert [desk.told(order_id)[0] for order_id in (inside, outside, market, night)] == [
         "PreSubmitted",
         "Filled",
+        "PreSubmitted",
         "PreSubmitted",
     ]
     desk.now = utc("2026-11-23 02:00:00")
@@ -388,6 +390,19 @@ def test_a_future_is_settled_in_cash() -> None:
     sold = desk.world.valuation(account, desk.now).account.cash["USD"]
     desk.move(5, future)
     assert desk.world.valuation(account, desk.now).account.cash["USD"] == pytest.approx(sold)
+
+
+def test_written_options_cost_margin() -> None:
+    desk = Desk()
+    day = desk.world.contracts.expiries(desk.world.contracts[AAPL], today(desk.now))[6]
+    call = desk.world.contracts.option(desk.world.contracts[AAPL], day, 250.0, "C").conid
+    before = desk.world.valuation(desk.world.accounts[0], desk.now).maintenance_margin
+    order = {"conid": call, "orderType": "MKT", "side": "SELL", "quantity": 1, "tif": "DAY"}
+    shown = desk("preview_orders", path=PATH, body={"orders": [order]})
+    desk.order(order)
+    after = desk.world.valuation(desk.world.accounts[0], desk.now).maintenance_margin
+    assert after - before == pytest.approx(2500, abs=0.01)
+    assert float(shown["maintenance"]["change"].replace(",", "")) == pytest.approx(2500, abs=1)
 
 
 @pytest.mark.parametrize(

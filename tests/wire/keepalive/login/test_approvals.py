@@ -19,6 +19,8 @@ from starlette.types import ASGIApp
 from ib_keepalive.app import Keepalive
 from ib_keepalive.login import create_login
 from ib_keepalive.settings import KeepaliveSettings
+from support import programs
+from support.page_states import violations
 from support.serve import InProcess, serve
 from support.simulated import simulated
 from support.simulator import PAPER
@@ -131,6 +133,9 @@ async def test_words_that_say_something_else_than_what_is_sent_are_told(tmp_path
     async with waiting(tmp_path, account="DU0000000", is_paper=False, words=words) as w, browsing(w.app) as client:
         page = (await client.get(f"/approvals?ticket={w.ticket}")).text
         assert "another account: DU0000000" in page
+        # IBKR's own word about the instrument and the account, whoever says something else.
+        assert "AAPL, STK, USD" in page
+        assert "PAPER account" in page
         assert "<b>" not in page
         assert "&lt;b&gt;SELL" in page
 
@@ -152,6 +157,12 @@ async def test_a_person_decides_in_a_browser(tmp_path: Path, javascript: bool) -
         await expect(page.get_by_text(SUMMARY["words"], exact=True)).to_be_visible()
         await expect(page.get_by_text("The limit is 50% below the market.")).to_be_visible()
         await expect(page.get_by_text("Left to decide")).to_be_visible()
+        try:
+            assert not javascript or await violations(page) == []
+        except programs.Unavailable as reason:
+            pytest.skip(str(reason))
+        fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        assert not javascript or await page.evaluate(fits), "it has to be scrolled sideways"
         await page.get_by_role("button", name="Approve").click()
         await expect(page.get_by_text("Approved: the agent can submit it now.")).to_be_visible()
         await expect(page.get_by_text("No order waits for you.")).to_be_visible()
@@ -164,7 +175,7 @@ async def opened(app: ASGIApp, *, javascript: bool) -> AsyncIterator[tuple[Page,
     """The login port in Chromium, and what the browser complains of."""
     async with serve(app) as url, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = await browser.new_page(java_script_enabled=javascript)
+        page = await browser.new_page(java_script_enabled=javascript, viewport={"width": 360, "height": 900})
         page.set_default_timeout(20_000)
         complaints: list[str] = []
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)

@@ -80,7 +80,7 @@ async def test_an_order_that_never_arrived_is_known_not_to_stand(tmp_path: Path,
 
         assert row["outcome"]["outcome"] == "not_placed"
         assert row["settled_at"] - row["sent_at"] > 75
-        assert (await t.submit(ticket)).json() == {**row["outcome"], "repeated": True}
+        assert (await t.submit(ticket)).json() == {"mode": "unknown", **row["outcome"], "repeated": True}
         assert not t.placed()
 
 

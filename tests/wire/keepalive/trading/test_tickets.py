@@ -117,7 +117,8 @@ async def test_a_person_has_to_approve_where_the_policy_says_so(tmp_path: Path) 
 
         person = {"ib-approver": APPROVER}
         (pending,) = (await t.client.get("/trading/approvals", headers=person)).json()["approvals"]
-        assert pending["summary"] == {"words": "buy 5 AAPL"}
+        told = {"instruments": {"265598": "AAPL, STK, USD"}, "is_paper": None}
+        assert pending["summary"] == {"words": "buy 5 AAPL", **told}
         await asyncio.sleep(300)
         decided = await t.client.post(
             f"/trading/tickets/{ticket}/decision", json={"approve": True, "by": "owner"}, headers=person

@@ -129,6 +129,18 @@ async def test_an_answer_for_another_browser_state_or_issuer_is_refused(tmp_path
             assert "set-cookie" not in response.headers
 
 
+async def test_the_way_back_leads_nowhere_else(tmp_path: Path) -> None:
+    async with owner(tmp_path) as o:
+        left = await o.answer(await o.authorize(), answer="provider")
+        name, _, kept = left.headers["set-cookie"].partition("=")
+        state = kept.lstrip('"').partition(".")[0]
+        async with httpx.AsyncClient() as elsewhere:
+            back = await oidc_provider.sign_in(elsewhere, left.headers["location"], "robin", f"{o.origin}/sign-in")
+        o.web.cookies.clear()
+        planted = {"cookie": f"{name}={state}.//evil.example/"}
+        assert (await o.web.get(back.headers["location"], headers=planted)).headers["location"] == "/"
+
+
 async def test_beside_a_passphrase_and_on_the_owners_page(tmp_path: Path) -> None:
     async with owner(tmp_path, passphrase=oauth.PASSPHRASE) as o:
         page = await o.web.get("/")

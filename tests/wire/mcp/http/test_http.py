@@ -126,11 +126,14 @@ async def test_the_older_wire_is_answered_in_one_json_body_and_only_to_those_who
 
 
 @pytest.mark.parametrize("wire", [MODERN, HANDSHAKE])
-async def test_the_list_of_tools_stays_under_twelve_kilobytes(wire: str) -> None:
-    async with serving() as client:
+@pytest.mark.parametrize(("trading", "most"), [(False, 12_000), (True, 16_000)])
+async def test_the_list_of_tools_stays_small(wire: str, trading: bool, most: int) -> None:
+    async with serving(token=f"{TOKEN} ibkr:read ibkr:trade", trading=trading) as client:
         response = await client.post("/mcp", **question("tools/list", wire))
-        assert len(answered(response)["tools"]) <= 30
-        assert len(response.content) <= 12_000
+        names = {tool["name"] for tool in answered(response)["tools"]}
+        assert len(names) <= 30
+        assert ("submit_order" in names) == trading
+        assert len(response.content) <= most
 
 
 @pytest.mark.parametrize("token", [None, "wrong", TOKEN + "x"])

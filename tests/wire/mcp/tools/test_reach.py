@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,10 @@ pytestmark = pytest.mark.looptime
 
 LIVE = ACCOUNTS["live"][0].id
 ALERT = {"action": "create", "symbol": "AAPL", "operator": ">=", "price": 1, "account": LIVE}
+ORDERS_CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("preview_order", {"symbol": "AAPL", "side": "BUY", "quantity": 1, "limit": 250}),
+    ("cancel_order", {"order_id": "1200000702"}),
+]
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("list_accounts", {}),
     ("get_account_summary", {"account": LIVE}),
@@ -43,7 +48,9 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-async def test_each_operation_is_asked_by_the_tool_that_is_named_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_operation_is_asked_by_the_tool_that_is_named_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     asked: list[str] = []
     call = GuardClient.call
 
@@ -52,8 +59,18 @@ async def test_each_operation_is_asked_by_the_tool_that_is_named_for_it(monkeypa
         return await call(self, operation, **given)
 
     monkeypatch.setattr(GuardClient, "call", noted)
-    # The guard answers for the session by itself.
-    seen = {("open_brokerage_session", "reopen_session")}
+    # The guard answers for the session by itself, and sends what a ticket stands for.
+    by_guard = {
+        "open_brokerage_session": "reopen_session",
+        "place_orders": "submit_order",
+        "modify_order": "submit_order",
+    }
+    seen = set(by_guard.items())
+    async with agent(trading=tmp_path) as a:
+        for tool, arguments in ORDERS_CALLS:
+            asked.clear()
+            await a.call(tool, **arguments)
+            seen |= {(operation, tool) for operation in asked}
     async with agent("live", allow_writes=True) as a:
         for tool, arguments in CALLS:
             asked.clear()

@@ -55,7 +55,8 @@ async def test_the_commonest_questions_have_short_answers(tool: str, arguments: 
             assert answer.rows("positions")
 
 
-async def test_all_tools_with_their_arguments_are_described_in_twelve_kilobytes() -> None:
-    async with agent(None) as a:
+@pytest.mark.parametrize(("trading", "most"), [(False, 12_000), (True, 16_000)])
+async def test_all_tools_with_their_arguments_are_described_in_few_kilobytes(trading: bool, most: int) -> None:
+    async with agent(None, settings={"trading": trading}) as a:
         tools = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in await a.client.list_tools()]
-        assert len(json.dumps(tools, separators=(",", ":")).encode()) <= 12_000
+        assert len(json.dumps(tools, separators=(",", ":")).encode()) <= most

@@ -21,7 +21,7 @@ from ib_mcp.guard import router
 from ib_mcp.http.app import create_app
 from ib_mcp.server.server import create_server
 from ib_mcp.settings import HttpSettings
-from support import cli, stack
+from support import stack
 from support.agent import GUARD, GUARD_TOKEN, agent
 from support.answers import body_of
 from support.serve import InProcess, serve
@@ -34,10 +34,9 @@ WIRES = ["http legacy", "http 2026-07-28", "stdio legacy", "stdio 2026-07-28"]
 
 @dataclass
 class Trader:
-    """A running stack with the token of an agent that may trade."""
+    """A running stack and its owner's policy."""
 
     stack: stack.Running
-    token: str
     policy: Path
 
     def say(self, approval: str) -> None:
@@ -68,11 +67,8 @@ class PersonAtClient:
 def trader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trader]:
     folder = tmp_path_factory.mktemp("up")
     with stack.up(folder, "--trading", "paper") as running:
-        made = cli.run(folder, "token", "new", "trader", "--scope", "read,trade")
-        assert made.returncode == 0, made.stderr
         (policy,) = folder.rglob("policy.toml")
-        token = next(word for word in made.stdout.split() if len(word) > 30)
-        yield Trader(running, token, policy)
+        yield Trader(running, policy)
 
 
 @asynccontextmanager
@@ -86,7 +82,7 @@ async def client_of(trader: Trader, wire: str, person: PersonAtClient) -> AsyncI
         async with Client(server, **more) as client:
             yield client
         return
-    headers = {"Authorization": f"Bearer {trader.token}"}
+    headers = {"Authorization": f"Bearer {trader.stack.mcp_token}"}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=60) as web,
         Client(streamable_http_client(trader.stack.mcp_url, http_client=web), **more) as client,
@@ -155,7 +151,7 @@ async def test_where_the_owner_wants_the_page_no_client_is_asked_nor_believed(tr
     # An answer to a question that nobody asked, as a client that is no honest one may send it.
     said = {"jsonrpc": "2.0", "id": f"approval-{ticket}", "result": {"action": "accept", "content": {"approve": True}}}
     headers = {
-        "Authorization": f"Bearer {trader.token}",
+        "Authorization": f"Bearer {trader.stack.mcp_token}",
         "Accept": "application/json, text/event-stream",
         "mcp-session-id": "asks-made-up",
         "mcp-protocol-version": "2025-11-25",

@@ -186,6 +186,18 @@ async def test_a_token_without_trading_neither_sees_nor_calls_the_order_tools(tm
         assert (await a.call("cancel_order", all=True)).error["code"] == "operation_forbidden"
 
 
+async def test_an_agent_of_other_accounts_trades_in_none_of_these(tmp_path: Path) -> None:
+    async with agent(trading=tmp_path, settings={"accounts": "DU9"}) as a:
+        for tool, given in (
+            ("preview_order", {**AAPL, "account": "DU7420001"}),
+            ("cancel_order", {"all": True, "account": "DU7420001"}),
+            ("stop_trading", {"reason": "x", "cancel_orders": True}),
+        ):
+            assert (await a.call(tool, **given)).is_error, tool
+        assert count(a, "cancel_order") == 0
+        assert not (tmp_path / "stopped").exists()
+
+
 async def test_call_endpoint_reaches_the_same_checks(tmp_path: Path) -> None:
     async with agent(trading=tmp_path, policy=PAPER_POLICY + "[limits]\nquantity = 2\n") as a:
         order = {"conid": 265598, "orderType": "LMT", "side": "BUY", "quantity": 3, "price": 251, "tif": "DAY"}

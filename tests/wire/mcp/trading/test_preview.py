@@ -29,6 +29,7 @@ async def test_a_preview_tells_what_the_order_is_costs_and_does(tmp_path: Path) 
         assert answer["price"]["timing"] == "live"
         assert answer["price"]["bid"] < answer["price"]["ask"]
         assert answer["price"]["age_ms"] >= 0
+        assert answer["price"]["updated"].startswith("2026-11-24T17:")
         assert answer["notional"] == {"amount": 753.75, "currency": "USD"}
         assert answer["cost"]["commission"] == {"amount": 1, "currency": "USD"}
         initial = answer["margin"]["initial"]

@@ -10,6 +10,9 @@ from ib_simulator.world.hours import NEW_YORK, TradingDay
 
 TIMES_IN_FORCE = frozenset({"DAY", "GTC", "OPG", "IOC", "FOK", "PAX", "OVT", "OND"})
 AT_CLOSE = frozenset({"MOC", "LOC"})
+OUTSIDE = frozenset({"LMT", "STOP_LIMIT", "LIT", "TRAILLMT", "REL"})
+"""Types that are filled outside regular hours where the ticket wants it."""
+
 OPENING_S = 60.0
 """How long after the open an order for the open can be filled."""
 
@@ -23,6 +26,7 @@ _NEW_YORK = ZoneInfo(NEW_YORK)
 
 def ends_at(contract: Contract, type_: str, tif: str, outside: bool, now: float) -> float | None:
     """Epoch second at which what is not filled is cancelled; None for at once, after the first try (IOC, FOK)."""
+    outside = outside and type_ in OUTSIDE
     if tif in {"IOC", "FOK"}:
         return None
     if tif == "PAX":
@@ -54,7 +58,7 @@ def is_working(contract: Contract, type_: str, tif: str, outside: bool, now: flo
         return True
     if tif == "OVT":
         return False
-    return market.is_open(now, extended=outside)
+    return market.is_open(now, extended=outside and type_ in OUTSIDE)
 
 
 def current_day(contract: Contract, now: float, *, outside: bool) -> TradingDay:
