@@ -37,6 +37,16 @@ async def test_the_sign_in_is_confirmed_without_saying_who_it_is(mode: str, logi
     assert not set(SECRETS) & answer.keys()
 
 
+async def test_its_status_tells_what_went_to_ibkr_and_what_did_not_have_to():
+    async with guarded(simulator().app) as guard:
+        for _ in range(3):
+            await guard.get("/trsrv/stocks?symbols=AAPL")
+        traffic = Status.from_json((await guard.client.get("/status")).json()).traffic
+    assert (traffic.sent, traffic.waiting) == (1, 0)
+    assert traffic.answers["upstream"] == 1
+    assert traffic.answers["cache"] == 2
+
+
 async def test_a_lost_brokerage_session_shows_in_the_flags():
     async with guarded(simulator().app, Session(status_of(SessionState.COMPETING))) as guard:
         flags = (await guard.post("/iserver/auth/status")).json()
