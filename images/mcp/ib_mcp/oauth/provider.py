@@ -27,7 +27,7 @@ from ib_mcp.auth.scopes import READ
 from ib_mcp.auth.verifier import StaticTokens
 from ib_mcp.oauth.client_documents import ClientDocuments, ClientUnknown, is_document
 from ib_mcp.oauth.clients import Client, register, slug
-from ib_mcp.oauth.place import Place
+from ib_mcp.oauth.place import MCP, Place
 from ib_mcp.oauth.store import Consent, Store
 
 REQUEST_S = 600.0
@@ -73,7 +73,7 @@ class OwnerOAuth(OAuthProvider):
         return [route for path, route in self.library_routes().items() if "oauth-protected-resource" in path]
 
     def library_routes(self) -> dict[str, Route]:
-        return {route.path: route for route in super().get_routes("/mcp")}
+        return {route.path: route for route in super().get_routes(MCP)}
 
     # Clients
 

@@ -39,6 +39,7 @@ _KEY_BYTES = 32
 # what was revoked in this one.
 _REMEMBERED_S = 2.0
 _MOST_REMEMBERED = 1000
+_MOST_REQUESTS = 1000
 _CONSENT = "id, name, client, scopes, accounts, ends"
 
 
@@ -118,9 +119,13 @@ class Store:
 
     async def add_request(self, secret: str, data: dict[str, Any], lasts_s: float) -> None:
         now = self.now()
-        for table in ("requests", "codes", "refreshes", "accesses"):
+        await self._base.run("DELETE FROM requests WHERE ends < $1", now)
+        for table in ("codes", "refreshes", "accesses"):
             # A day more, in which a replay is still known as one.
             await self._base.run(f"DELETE FROM {table} WHERE ends < $1", now - 86400)
+        # Anybody may ask. Those that no browser has opened give way first.
+        newest = "SELECT digest FROM requests ORDER BY browser IS NULL, ends DESC LIMIT $1"
+        await self._base.run(f"DELETE FROM requests WHERE digest NOT IN ({newest})", _MOST_REQUESTS - 1)
         await self._base.run(
             "INSERT INTO requests VALUES ($1, $2, NULL, $3)", digest_of(secret), json.dumps(data), now + lasts_s
         )

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from wire.mcp.auth.flow import HOST, PASSPHRASE, Browser, Wall, framed, opened
 
 
@@ -61,6 +63,20 @@ async def test_the_passphrase_cannot_be_guessed(tmp_path: Path) -> None:
         late = await b.sign_in(fields)
         assert late.status_code == 429
         assert int(late.headers["retry-after"]) > 0
+
+
+async def test_requests_that_nobody_opens_push_out_none_that_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ib_mcp.oauth.store._MOST_REQUESTS", 5)
+    async with opened(tmp_path) as b:
+        await b.register()
+        forgotten = (await b.authorize()).headers["location"]
+        fields = await b.open((await b.authorize()).headers["location"])
+        for _ in range(20):
+            assert (await b.authorize()).status_code == 302
+        assert (await b.web.get(forgotten)).status_code == 400
+        assert (await b.answer(fields)).status_code == 303
 
 
 async def test_a_request_and_a_code_end(tmp_path: Path, wall: Wall) -> None:
