@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from fuzz.documents import bounded
-from ib_mcp.openapi.errors import DocumentUnreadable
 from ib_mcp.openapi.load import Document, parse
 from ib_mcp.openapi.repair.document import Repaired, repair
 from ib_mcp.openapi.rules import RULES
-from support import documents, published
 
 OK = {"200": {"description": "ok"}}
 GONE: Any = object()
@@ -307,30 +303,6 @@ def test_names_of_operations_stay_short_when_they_are_numbered() -> None:
     assert ids == ["a" * 64, "a" * 62 + "_2", "a" * 62 + "_3"]
 
 
-def test_work_grows_with_the_document_and_not_with_its_square() -> None:
-    """Each took minutes once: names that are taken, references in a chain, references into the middle."""
-    count = 20_000
-    chain: dict[str, Any] = {f"s{n}": {"$ref": f"#/components/schemas/s{n + 1}"} for n in range(count)}
-    inside = {f"p{n}": {"$ref": f"#/components/schemas/o/properties/p{n + 1}"} for n in range(2000)}
-    parts = {"schemas": chain | {f"s{count}": TEXT, "o": {"type": "object", "properties": inside | {"p2000": TEXT}}}}
-    same = {f"/a{n}": {"get": {"operationId": "same", "responses": OK}} for n in range(count)}
-    odd = {"examples": {"?" * (n + 1): {"value": 1} for n in range(500)}}
-    with bounded():
-        repaired = repair(Document(document(same, components=parts | odd)))
-    ids = {item["get"]["operationId"] for item in repaired.document["paths"].values()}
-    assert len(ids) == count
-    assert "same_20000" in ids
-
-
-def test_a_document_that_grows_beyond_bounds_when_written_out_is_refused() -> None:
-    large = {"name": "p", "in": "query", "schema": TEXT | {"enum": ["x" * 1000 + str(n) for n in range(1000)]}}
-    use = {"parameters": [{"$ref": "#/components/parameters/p"}], "responses": OK}
-    with pytest.raises(DocumentUnreadable, match="written out"):
-        repair(
-            Document(document({f"/a{n}": {"get": use} for n in range(100)}, components={"parameters": {"p": large}}))
-        )
-
-
 def test_a_parameter_may_be_described_by_a_media_type() -> None:
     content = {"application/json": {"schema": {"type": "int"}, "example": 1}}
     repaired = repair(Document(operation(parameters=[{"name": "p", "in": "query", "content": content}])))
@@ -343,53 +315,3 @@ def test_a_method_that_is_at_a_path_twice_is_named_as_lost() -> None:
     repaired = repair(Document(document({"/a": item, "a": item})))
     lost = [finding.place for finding in repaired.findings if finding.rule == "operation-lost"]
     assert lost == ["/paths/a/get"]
-
-
-@pytest.mark.parametrize("path", documents.OF_OTHERS, ids=lambda path: path.stem)
-def test_documents_of_other_apis_become_valid(path: Any) -> None:
-    given = parse(path.read_bytes())
-    repaired = repair(given)
-    assert errors(repaired) == []
-    calls = [
-        (name, method.lower()) for name, item in given.root["paths"].items() for method in item if method != "$ref"
-    ]
-    for name, method in calls:
-        assert method == "parameters" or method in repaired.document["paths"][name]
-
-
-@pytest.mark.parametrize(
-    ("path", "rules"),
-    [
-        (documents.WEATHER, {"type-unknown": 4, "operation-without-id": 1}),
-        (documents.BROKER, {"kind-wrong": 1, "key-unknown": 1, "reference-elsewhere": 1, "operation-id-invalid": 6}),
-    ],
-    ids=["weather", "broker"],
-)
-def test_documents_that_others_wrote_have_the_faults_that_are_known_of_them(path: Any, rules: dict[str, int]) -> None:
-    repaired = repair(parse(path.read_bytes()))
-    assert Counter(finding.rule for finding in repaired.findings) == rules
-    again = repair(Document(repaired.document))
-    assert again.document == repaired.document
-    assert again.findings == ()
-
-
-def test_a_type_that_names_a_schema_leads_to_it() -> None:
-    repaired = repair(parse(documents.WEATHER.read_bytes())).document
-    answer = repaired["paths"]["/v1/forecast"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
-    assert answer["properties"]["hourly"] == {"$ref": "#/components/schemas/HourlyResponse"}
-    assert repaired["components"]["schemas"]["CurrentWeather"]["properties"]["weather_code"] == {"type": "integer"}
-
-
-def test_a_valid_document_is_changed_in_nothing_but_what_is_left_out() -> None:
-    repaired = repair(parse(documents.PAYMENTS.read_bytes()))
-    assert {finding.rule for finding in repaired.findings} == {"callback-left-out"}
-
-
-def test_published_documents_become_valid_and_keep_every_operation() -> None:
-    for path in published.paths():
-        given = parse(path.read_bytes())
-        repaired = repair(given)
-        assert errors(repaired) == [], path.name
-        for name, item in given.root["paths"].items():
-            assert {key for key in item if key != "parameters"} <= repaired.document["paths"][name].keys(), name
-        assert repair(Document(repaired.document)).document == repaired.document

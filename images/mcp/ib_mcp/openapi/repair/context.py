@@ -20,6 +20,8 @@ SECTIONS = (
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _PREFIX = "#/components/"
 MISSING: Any = object()
+# A long chain of references costs as much as if it were written out.
+_BYTES_OF_A_STEP = 50
 
 
 class Names:
@@ -127,13 +129,13 @@ class Context:
             if not self._is_component(steps, section):
                 return MISSING
             node = self.value(steps)
-        self._spend(written, node)
+        self._spend(written, node, len(seen))
         return node
 
-    def _spend(self, reference: str, node: Any) -> None:
+    def _spend(self, reference: str, node: Any, steps: int) -> None:
         if reference not in self._sizes:
             self._sizes[reference] = len(json.dumps(node))
-        self._written_out += self._sizes[reference]
+        self._written_out += self._sizes[reference] + _BYTES_OF_A_STEP * steps
         if self._written_out > MOST_BYTES:
             raise DocumentUnreadable("The document's parameters are too many once their references are written out.")
 
