@@ -134,7 +134,6 @@ async def traded(
             operations=catalogue.load(),
             facts=facts,
             wall=broker.clock.now,
-            status=g.session.status,
             approval_url="https://localhost:5443/approvals",
             metrics=g.metrics,
             executor=None if on_sockets else Inline(),

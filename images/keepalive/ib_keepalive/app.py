@@ -66,7 +66,6 @@ class Keepalive:
             settings.trading_dir,
             guard=self.guard,
             operations=catalogue.load(),
-            status=self.keeper.status,
             wall=wall,
             approval_url=settings.approvals_at,
             metrics=self.metrics,

@@ -63,9 +63,15 @@ class Database:
         """The result of ``work``, which changes nothing. NotWritten when the file cannot be read."""
         return await self._call(lambda: self._guarded(work))
 
-    async def aside(self, work: Callable[[], T]) -> T:
-        """The result of other ``work`` that waits for the disk."""
-        return await self._call(work)
+    async def aside(self, work: Callable[[], T], *, after: Work[object] | None = None) -> T:
+        """The result of other ``work`` that waits for the disk, done ``after`` a change that is not synced."""
+
+        def both() -> T:
+            if after is not None:
+                self._change(after, synced=False)
+            return work()
+
+        return await self._call(both)
 
     async def _call(self, work: Callable[[], T]) -> T:
         done = asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
 from ib_keepalive.pacing.shared_call import Caller
 from ib_keepalive.trading import limits
 from ib_keepalive.trading.exchange import Answer
-from ib_keepalive.trading.facts import Facts, Usage
+from ib_keepalive.trading.facts import Facts
 from ib_keepalive.trading.flow import Answerer, Done, OrderFlow, Submission, other_order
 from ib_keepalive.trading.intent import ALL_ORDERS, OrderIntent, read_cancel
-from ib_keepalive.trading.ledger import Entry, Ledger, digest_of
+from ib_keepalive.trading.ledger import Before, Entry, Ledger, digest_of
 from ib_keepalive.trading.limits import LimitResult
 from ib_keepalive.trading.outcome import OrderState, Outcome, Question
 from ib_keepalive.trading.policy import Policy
@@ -86,19 +86,18 @@ class Desk:
         sign_in = self._sign_in()
         policy = self._standing.policy()
         facts = None if policy.mode == "off" else await self._facts.gather(intent, policy, caller)
-        results = [] if facts is None else await self._results(policy, intent, facts)
+        before = Before() if self._ledger.problem else await self._ledger.before(intent.client_order_ids)
+        results = [] if facts is None else limits.check(policy, intent, facts, before.usage)
         refused = [result.sentence for result in results if not result.passed]
         error = self._standing.refuse_placing()
         if error is None:
-            error = await self._twin(intent) or await self._used(intent)
+            error = _twin(intent, before.unknown) or (other_order(before.same) if before.same is not None else None)
         if error is not None and error.message not in refused:
             refused.append(error.message)
         now = self._wall()
         ticket = None if refused else make_ticket(intent, shown(intent, summary, facts), sign_in=sign_in, now=now)
-        if ticket is not None:
-            await self._ledger.keep_ticket(ticket, synced=False)
         name = None if ticket is None else ticket.ticket
-        await self._ledger.aside(lambda: self._record.previewed(intent, results, name))
+        await self._ledger.aside(lambda: self._record.previewed(intent, results, name), keep=ticket)
         return {
             "ticket": name,
             "expires_at": None if ticket is None else ticket.expires_at,
@@ -263,37 +262,27 @@ class Desk:
                 " ".join(result.sentence for result in refused),
                 action="Stay within the owner's limits, or ask the owner.",
             )
-        twin = await self._twin(intent)
+        twin = _twin(intent, await self._ledger.unknown()) if intent.kind == "place" else None
         if twin is not None:
             raise twin
         return results
 
-    async def _results(self, policy: Policy, intent: OrderIntent, facts: Facts) -> list[LimitResult]:
-        usage = Usage() if self._ledger.problem else await self._ledger.usage()
-        return limits.check(policy, intent, facts, usage)
 
-    async def _twin(self, intent: OrderIntent) -> IbError | None:
-        """An order alike is refused while it is not known whether the one before it stands."""
-        if intent.kind != "place":
-            return None
-        mine = {(order.get("conid") or order.get("conidex"), order["side"]) for order in intent.orders}
-        for entry in await self._ledger.unknown():
-            theirs = {(order.get("conid") or order.get("conidex"), order["side"]) for order in entry.orders}
-            if entry.kind == "place" and entry.account == intent.account and mine & theirs:
-                name = entry.client_order_ids[0]
-                return OperationForbidden(
-                    f"Whether an order alike (client order id {name}) stands at IBKR is not known yet.",
-                    action="Wait until its outcome is known, then decide again.",
-                    retry_after_s=15,
-                )
+def _twin(intent: OrderIntent, unknown: Sequence[Entry]) -> IbError | None:
+    """An order alike is refused while it is not known whether the one before it stands."""
+    if intent.kind != "place":
         return None
-
-    async def _used(self, intent: OrderIntent) -> IbError | None:
-        for name in intent.client_order_ids:
-            known = await self._ledger.find(name)
-            if known is not None:
-                return other_order(known)
-        return None
+    mine = {(order.get("conid") or order.get("conidex"), order["side"]) for order in intent.orders}
+    for entry in unknown:
+        theirs = {(order.get("conid") or order.get("conidex"), order["side"]) for order in entry.orders}
+        if entry.kind == "place" and entry.account == intent.account and mine & theirs:
+            name = entry.client_order_ids[0]
+            return OperationForbidden(
+                f"Whether an order alike (client order id {name}) stands at IBKR is not known yet.",
+                action="Wait until its outcome is known, then decide again.",
+                retry_after_s=15,
+            )
+    return None
 
 
 def new_client_order_id() -> str:

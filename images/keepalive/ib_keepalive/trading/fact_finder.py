@@ -24,7 +24,6 @@ from ib_keepalive.trading.terms import Terms, conids_of, read_terms
 from ib_keepalive.upstream.api_request import ApiRequest
 from ibkr.catalogue import Catalogue
 from ibkr.errors import UpstreamError
-from ibkr.session import Status
 
 # IBKR lists orders every 5 s at most; what was sent since the last list is added from the ledger.
 _ORDERS_KEPT_S = 5.0
@@ -61,7 +60,6 @@ class FactFinder:
         reads: Reader,
         snapshots: SnapshotReader,
         sessions: Sessions,
-        status: Callable[[], Status],
         wall: Callable[[], float],
         sent_since: SentSince,
     ) -> None:
@@ -69,7 +67,6 @@ class FactFinder:
         self._reads = reads
         self._snapshots = snapshots
         self._sessions = sessions
-        self._status = status
         self._wall = wall
         self._sent_since = sent_since
         self._instruments: dict[int, tuple[float, Instrument]] = {}
@@ -77,14 +74,14 @@ class FactFinder:
 
     async def gather(self, intent: OrderIntent, policy: Policy, caller: Caller) -> Facts:
         """What the policy's limits have to know of the order. Any IbError when IBKR does not answer."""
-        memory = self._sessions.observe()[1]
+        seen, memory = self._sessions.observe()
         asker = _Asker(self._operations, self._reads, memory, caller)
         conids = conids_of(intent.orders)
         accounts, instruments = await _both(
             asker.ask("list_brokerage_accounts"), self._describe(conids, asker, policy.limits)
         )
         facts = Facts(
-            is_paper=readings.read_is_paper(accounts, self._status().mode),
+            is_paper=readings.read_is_paper(accounts, seen.mode),
             accounts=readings.read_accounts(accounts),
             instruments=instruments,
         )

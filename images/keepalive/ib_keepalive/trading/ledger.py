@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -92,10 +92,20 @@ class Entry:
 
 # Everything but what surely moved no money; an order that was cancelled may have been filled in part.
 _STANDS = "coalesce(json_extract(outcome, '$.outcome'), '') NOT IN ('rejected', 'declined', 'not_placed')"
+_UNKNOWN = "state = 'unknown' ORDER BY id"
 _COLUMNS = (
     "id, kind, account, order_id, orders, digest, caller, sign_in, notional, ticket, state, outcome, answer,"
     " sent_at, settled_at, looked_up_at"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What went before an order: ``unknown`` entries, and the ``same`` one, which has one of its client order ids."""
+
+    usage: Usage = field(default_factory=Usage)
+    unknown: tuple[Entry, ...] = ()
+    same: Entry | None = None
 
 
 class Registered(Exception):
@@ -179,7 +189,7 @@ class Ledger:
 
     async def unknown(self) -> list[Entry]:
         """The entries whose outcome is not known, oldest first."""
-        return await self._database.read(lambda connection: _many(connection, "state = 'unknown' ORDER BY id"))
+        return await self._database.read(lambda connection: _many(connection, _UNKNOWN))
 
     async def absent_since(self, since: float) -> list[Entry]:
         """The entries that IBKR was found not to know after this epoch second."""
@@ -210,6 +220,9 @@ class Ledger:
 
     async def usage(self) -> Usage:
         """What was sent in the last minute and day, whatever became of it; the notional without what IBKR refused."""
+        return await self._database.read(self._usage())
+
+    def _usage(self) -> Callable[[sqlite3.Connection], Usage]:
         now = self._wall()
 
         def add(connection: sqlite3.Connection) -> Usage:
@@ -221,11 +234,25 @@ class Ledger:
             ).fetchone()
             return Usage(*row)
 
-        return await self._database.read(add)
+        return add
 
-    async def aside(self, work: Callable[[], T]) -> T:
-        """The result of ``work``, which waits for the disk, off the event loop and in turn with the ledger."""
-        return await self._database.aside(work)
+    async def before(self, client_order_ids: Sequence[str]) -> Before:
+        """All of it that a new order depends on, in one look."""
+        usage = self._usage()
+        return await self._database.read(
+            lambda connection: Before(
+                usage(connection),
+                tuple(_many(connection, _UNKNOWN)),
+                _by_keys(connection, client_order_ids),
+            )
+        )
+
+    async def aside(self, work: Callable[[], T], *, keep: Ticket | None = None) -> T:
+        """The result of ``work``, which waits for the disk, off the event loop and in turn with the ledger.
+
+        ``keep``: a new ticket that is written before it; it outlives this process, not the machine.
+        """
+        return await self._database.aside(work, after=None if keep is None else keep.write)
 
     async def keep_ticket(self, ticket: Ticket, *, synced: bool) -> None:
         """Write a ticket as it is now; ``synced`` where a decision must not be lost with the machine."""

@@ -35,7 +35,7 @@ from ib_service.logs import redact_text
 from ibkr.catalogue import Catalogue
 from ibkr.errors import IbError, OperationForbidden
 from ibkr.operation import Operation
-from ibkr.session import Status, TradingStatus
+from ibkr.session import TradingStatus
 
 _ORDERS = frozenset({"place_orders", "modify_order", "cancel_order", "answer_order_question"})
 _CANCEL_WITHIN_S = 30.0
@@ -44,8 +44,8 @@ _CANCEL_WITHIN_S = 30.0
 class Trading:
     """``open`` it before use. ``directory`` holds ledger, stop and audit; without one nothing is traded.
 
-    ``status``: the keeper's view. ``approval_url``: where people approve orders, or how they come there. ``facts``
-    reads what the limits have to know, by default of IBKR; ``executor``: see ``Database``.
+    ``approval_url``: where people approve orders, or how they come there. ``facts`` reads what the limits have to
+    know, by default of IBKR; ``executor``: see ``Database``.
     """
 
     def __init__(
@@ -55,7 +55,6 @@ class Trading:
         *,
         guard: Guard,
         operations: Catalogue,
-        status: Callable[[], Status],
         wall: Callable[[], float],
         approval_url: str | None = None,
         metrics: Metrics | None = None,
@@ -63,7 +62,6 @@ class Trading:
         executor: Executor | None = None,
     ) -> None:
         self._approval_url = approval_url
-        self._status = status
         self._operations = operations
         self._reads = reads = guard.reads
         self._sessions = sessions = guard.sessions
@@ -88,10 +86,7 @@ class Trading:
             self.ledger,
             self.flow,
             self._record,
-            facts
-            or FactFinder(
-                operations, reads, guard.snapshots, sessions, status, wall, sent_since=self.ledger.sent_since
-            ),
+            facts or FactFinder(operations, reads, guard.snapshots, sessions, wall, sent_since=self.ledger.sent_since),
             sign_in=lambda: sessions.observe()[0].sign_in,
             session=lambda: guard.refuse(operations["place_orders"]),
             wall=wall,
@@ -103,7 +98,7 @@ class Trading:
     @property
     def account_mode(self) -> str:
         """Whether the accounts of the present sign-in are ``paper`` or ``live``; ``unknown`` until IBKR said it."""
-        return self._status().mode
+        return self._sessions.observe()[0].mode
 
     async def preview(self, intent: OrderIntent, summary: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """As the desk previews it. Whether it is paper or live money a person is told by us, whoever previews it."""

@@ -62,9 +62,7 @@ async def finding() -> AsyncIterator[Finding]:
             return found.sent
 
         own = guard.guard
-        finder = FactFinder(
-            catalogue.load(), own.reads, own.snapshots, own.sessions, guard.session.status, wall, sent_since
-        )
+        finder = FactFinder(catalogue.load(), own.reads, own.snapshots, own.sessions, wall, sent_since)
         found = Finding(finder, gateway)
         yield found
 
