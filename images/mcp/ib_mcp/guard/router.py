@@ -117,9 +117,9 @@ class GuardRouter:
             candidates = [await self._desk_of(about, operation)]
         else:
             candidates = await (self._owners(about) if about else self._usable(operation))
-            if account is not None and not any(each.owns(account) for each in candidates):
-                # Nothing in the question names it: another gateway would answer of its own user.
-                raise InvalidRequest(f"No gateway has the account {account[:40]!r}.", action="Call list_accounts.")
+        if account is not None and not any(each.owns(account) for each in candidates):
+            # Nothing in the question names it, so that a gateway would answer of its own user.
+            raise self._nobodys(account, candidates)
         refused: list[IbError] = []
         for candidate in candidates:
             try:
@@ -224,6 +224,13 @@ class GuardRouter:
         for name, error in self.unsure.items():
             raise not_told(f"No gateway that answers has the account {account[:40]!r}", name, error)
         return await self._usable()
+
+    @staticmethod
+    def _nobodys(account: str, asked: list[Gateway]) -> IbError:
+        for each in asked:
+            if each.untold is not None:
+                return not_told(f"Whose account {account[:40]!r} is, is not known", each.name, each.untold)
+        return InvalidRequest(f"No gateway has the account {account[:40]!r}.", action="Call list_accounts.")
 
     async def _all_accounts(self) -> Reply:
         """The accounts of every gateway, as known of those that do not answer; their refusal when none is known."""

@@ -13,6 +13,7 @@ import pytest
 from ib_keepalive.app import Keepalive
 from ib_keepalive.settings import KeepaliveSettings
 from ib_mcp.guard import router
+from ib_mcp.guard.gateway_choice import at
 from ib_mcp.settings import McpSettings
 from ib_simulator.app import Simulator
 from ib_simulator.faults.faults import FaultSpec
@@ -420,8 +421,9 @@ async def test_what_is_about_an_account_of_nobody_is_not_answered_of_another_use
     settings = McpSettings(guard_url=GUARD, guard_token=GUARD_TOKEN, extra_guards=[LIVE])
     async with router.connect(settings, httpx.MockTransport(answer)) as guard:
         await guard.call("list_portfolio_accounts")
-        with pytest.raises(InvalidRequest, match="No gateway has the account 'U9'"):
-            await guard.call("list_live_orders", account="U9")
+        for named in (None, "live"):
+            with at(named), pytest.raises(InvalidRequest, match="No gateway has the account 'U9'"):
+                await guard.call("list_live_orders", account="U9")
 
 
 async def test_a_gateway_that_has_become_slow_holds_up_nobody_for_accounts_that_are_known() -> None:
