@@ -26,7 +26,8 @@ from ibkr.errors import IbError, InvalidRequest, OperationForbidden, OutcomeUnkn
 
 # So long a client may leave a question open; all other orders wait meanwhile.
 ANSWER_WITHIN_S = 10.0
-PLACING = frozenset({"place_orders", "modify_order"})
+# So long after a client left without its answer the same request is taken for the same order.
+_UNHEARD_S = 60.0
 
 
 class OpenQuestion:
@@ -100,6 +101,7 @@ class RawOrders:
         self._standing = standing
         self._answer_within_s = answer_within_s
         self._talks: set[_Talk] = set()
+        self._unheard: dict[tuple[str, bytes | None], _Talk] = {}
 
     async def answer(self, request: ApiRequest, caller: Caller, sign_in: int | None) -> HttpReply:
         """IBKR's answer, or its question. Any IbError but OutcomeUnknown means that nothing was changed."""
@@ -107,6 +109,9 @@ class RawOrders:
         if request.endpoint.id == "answer_order_question":
             return await self._reply(request.path.rsplit("/", 1)[1], body, caller)
         intent = _read(request, body, caller.name, sign_in)
+        unheard = self._unheard.pop((caller.name, request.body), None)
+        if unheard is not None and not unheard.task.cancelled():
+            return await self._first(unheard, request, caller)
         self._refuse_unapproved(intent)
         question = OpenQuestion(self._standing.policy, self._flow.turns.hurry, self._answer_within_s)
         submission = await self._desk.prepare(intent, caller, question)
@@ -116,7 +121,21 @@ class RawOrders:
         talk = _Talk(caller.name, task, submission, question)
         self._talks.add(talk)
         task.add_done_callback(lambda _: self._talks.discard(talk))
-        return await self._next(talk, caller)
+        return await self._first(talk, request, caller)
+
+    async def _first(self, talk: _Talk, request: ApiRequest, caller: Caller) -> HttpReply:
+        """The answer to a place or change; who leaves before it came, and sends the same again, gets it then.
+
+        Libraries do that by themselves when their time is over; without a client order id it would be another order.
+        """
+        try:
+            return await self._next(talk, caller)
+        except asyncio.CancelledError:
+            key = caller.name, request.body
+            if talk.submission.is_sent and talk.submission.intent.kind == "place":
+                self._unheard[key] = talk
+                asyncio.get_running_loop().call_later(_UNHEARD_S, self._unheard.pop, key, None)
+            raise
 
     async def _reply(self, reply_id: str, body: dict[str, Any], caller: Caller) -> HttpReply:
         confirmed = body.get("confirmed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,18 @@ async def test_an_order_that_would_not_get_its_turn_in_time_is_refused_unsent(tm
         t.broker.faults.remove()
         assert (await t.raw("POST", "orders", json={"orders": [mine]})).status_code == 200
         assert len(t.placed("mine-2")) == 1
+
+
+async def test_a_client_that_sends_the_same_again_when_its_time_is_over_gets_one_order(tmp_path: Path) -> None:
+    slow = FaultSpec(kind="latency", endpoint="place_orders", seconds=8)
+    async with traded(simulated(slow), tmp_path) as t:
+        await t.watch()
+        for _ in range(3):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(3):
+                    placed = await t.raw("POST", "orders", json={"orders": [NEAR]})
+        (ours,) = t.placed()
+        assert placed.json()[0]["order_id"] == str(ours.id)
+        # Once it was told, the same is another order.
+        await t.raw("POST", "orders", json={"orders": [NEAR]})
+        assert len(t.placed()) == 2

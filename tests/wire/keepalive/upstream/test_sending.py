@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +21,7 @@ from ib_keepalive.upstream.response import LARGEST_ANSWER, FinalAnswer
 from ib_mcp.guard.transport import by_sockets
 from ibkr import catalogue
 from ibkr.errors import UpstreamUnreachable
+from ibkr.operation import Effect
 
 ROWS = catalogue.load()
 GOOD = b'{"ok":true}'
@@ -86,6 +89,29 @@ async def test_a_request_whose_connection_breaks_is_sent_once(method: str, is_id
         with pytest.raises(ConnectionBroken):
             await client.send(asking(method), 5)
         assert came == (["GET"] if is_idle else []) + [method]
+
+
+@pytest.mark.parametrize(("effect", "connections"), [("read", 1), ("trade", 3), ("write", 3)])
+async def test_what_changes_something_takes_a_connection_that_carries_nothing_else(
+    effect: Effect, connections: int
+) -> None:
+    made = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal made
+        made += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(http(GOOD))
+        writer.close()
+
+    running = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with running, gateway_client(f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}") as client:
+        await client.send(asking("GET"), 5)
+        request = replace(asking("DELETE"), endpoint=ROWS["cancel_order"]._replace(effect=effect))
+        for _ in range(2):
+            assert (await client.send(request, 5)).content == GOOD
+    assert made == connections
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
