@@ -6,10 +6,12 @@ Bitcoin, since it is traded at every hour of the week.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.browser import signed_in
@@ -27,10 +29,10 @@ class Desk:
         self.rig = rig
         (self._policy,) = (rig.running.folder / "state").rglob("policy.toml")
 
-    def permit(self, *questions: str) -> None:
+    def permit(self, *questions: str, approval: str = "none") -> None:
         """Orders within no limits, with these questions answered yes."""
         listed = ", ".join(f'"{name}"' for name in questions)
-        text = f'mode = "paper"\napproval = "none"\nquestions = [{listed}]\n[limits]\nprice_age_s = 86400\n'
+        text = f'mode = "paper"\napproval = "{approval}"\nquestions = [{listed}]\n[limits]\nprice_age_s = 86400\n'
         self._policy.write_text(text, "utf-8")
 
     @contextmanager
@@ -144,6 +146,28 @@ async def test_a_question_that_the_owner_did_not_foresee_withdraws_the_order(des
     assert (sent["outcome"], sent["ibkr_asks"]["message_ids"]) == ("declined", ["o10153"])
     assert len(desk.taken()) == before
     desk.rig.broker.do("order-questions", message_ids=[])
+
+
+async def test_a_person_approves_on_the_login_port(desk: Desk) -> None:
+    before = len(desk.taken())
+    desk.permit(*ALLOWED, approval="page")
+    preview = await desk.preview(quantity=0.1, limit=round(await desk.price() * 0.9))
+    waits = await desk.submit(preview["ticket"])
+    assert waits["outcome"] == "approval_needed"
+    assert desk.rig.status()["trading"]["pending_approvals"] == 1
+    async with httpx.AsyncClient(follow_redirects=True) as browser:
+        page = await browser.get(waits["approval_url"])
+        assert str(page.url).startswith(f"{desk.rig.running.login_url}/approvals")
+        for text in ("BUY 0.1 BTC.USD@PAXOS", "BTC, CRYPTO, USD", "PAPER account", preview["account"]):
+            assert text in page.text
+        form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+        decided = await browser.post(f"{desk.rig.running.login_url}/approvals", data=form | {"answer": "approve"})
+        assert "Approved" in decided.text
+    assert len(desk.taken()) == before
+    sent = await desk.submit(preview["ticket"])
+    assert sent["outcome"] == "working", sent
+    assert len(desk.taken()) == before + 1
+    await desk.rig.call("cancel_order", order_id=sent["orders"][0]["order_id"])
 
 
 async def test_an_order_whose_answer_is_lost_is_found_and_never_sent_again(desk: Desk) -> None:
