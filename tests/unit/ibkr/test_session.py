@@ -123,6 +123,7 @@ def test_the_body_has_exactly_the_fields_of_the_contract() -> None:
         "pacing": ["penalty_until"],
         "traffic": ["answers", "sent", "waiting"],
         "trading": [
+            "approval_asked_at",
             "approval_url",
             "effective_mode",
             "mode",
