@@ -68,7 +68,9 @@ async def cancel_order(
         raise InvalidRequest("Give either order_id or all.", action="Take an order_id from get_account_orders.")
     chosen = await context.accounts.resolve(account)
     path = {"accountId": chosen, "orderId": order_id or _ALL}
-    body = (await context.guard.call("cancel_order", path=path)).object
+    # Futures exchanges want to know it of cancellations too; which order is of a future is not asked for first.
+    query = {"manualIndicator": False, "extOperator": context.settings.order_operator}
+    body = (await context.guard.call("cancel_order", path=path, query=query)).object
     mode = await mode_of(context, chosen)
     shown: Answer = {"mode": mode, "account": chosen}
     if said := untrusted(body.get("error"), 300):

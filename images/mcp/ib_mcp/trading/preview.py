@@ -99,8 +99,11 @@ def warnings(orders: Sequence[Order], group: Group, seen: Seen) -> Iterable[str]
     first = orders[0]
     # What closes a bracket works only later, so that the market of now says little about it.
     for order in orders if group == "oca" else orders[:1]:
-        yield from cautions.of_market(order, seen.market)
-        yield from cautions.of_order(order, seen.rules)
+        if order.contract.conid == first.contract.conid:
+            yield from cautions.of_market(order, seen.market)
+            yield from cautions.of_order(order, seen.rules)
+        else:
+            yield f"Price, hours and position of {order.symbol} were not looked at."
     yield from cautions.of_position(first, seen.held)
     yield from cautions.of_expiry(seen.market)
     yield from cautions.of_group(orders, group)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ib_simulator.faults.faults import FaultSpec
 from support.agent import Agent, agent
@@ -158,6 +159,23 @@ async def test_one_order_or_all_are_cancelled(tmp_path: Path) -> None:
             assert "either order_id or all" in (await a.call("cancel_order", **given)).error["message"]
 
 
+async def test_a_cancellation_says_that_a_machine_sent_it(tmp_path: Path) -> None:
+    cancelled: list[str] = []
+
+    def before(gateway: ASGIApp) -> ASGIApp:
+        async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope.get("method") == "DELETE":
+                cancelled.append(scope["query_string"].decode())
+            await gateway(scope, receive, send)
+
+        return noted
+
+    async with agent(trading=tmp_path, before_gateway=before) as a:
+        order_id = await placed(a, symbol="ES 202612", quantity=1, limit=6500)
+        assert (await a.read("cancel_order", order_id=order_id)).body["outcome"] == "cancel_requested"
+    assert cancelled == ["extOperator=ib-mcp&manualIndicator=false"]
+
+
 async def test_an_agent_may_stop_but_not_start(tmp_path: Path) -> None:
     async with agent(trading=tmp_path) as a:
         given = await ticket(a)
@@ -184,6 +202,14 @@ async def test_a_token_without_trading_neither_sees_nor_calls_the_order_tools(tm
         assert "submit_order" not in {tool.name for tool in await a.client.list_tools()}
         assert (await a.call("preview_order", **AAPL)).error["code"] == "operation_forbidden"
         assert (await a.call("cancel_order", all=True)).error["code"] == "operation_forbidden"
+
+
+async def test_an_agent_of_one_account_trades_in_it(tmp_path: Path) -> None:
+    async with agent(trading=tmp_path, settings={"accounts": "DU7420001"}) as a:
+        order_id = await placed(a)
+        change = (await a.read("modify_order", order_id=order_id, limit=250)).body
+        assert (await a.read("submit_order", ticket=change["ticket"])).body["outcome"] == "working"
+        assert (await a.read("cancel_order", order_id=order_id)).body["outcome"] == "cancel_requested"
 
 
 async def test_an_agent_of_other_accounts_trades_in_none_of_these(tmp_path: Path) -> None:

@@ -131,6 +131,16 @@ async def test_a_combination_is_priced_by_its_legs(tmp_path: Path) -> None:
         assert answer["notional"]["amount"] == 100
 
 
+async def test_a_group_over_several_instruments_says_what_was_not_looked_at(tmp_path: Path) -> None:
+    async with agent(trading=tmp_path) as a:
+        answer = (await a.read("preview_order", **AAPL, oca=[{"symbol": "MSFT", "limit": 500}])).body
+        assert [line.split(",")[0] for line in answer["order"]] == [
+            "one cancels all: BUY 3 AAPL",
+            "one cancels all: BUY 3 MSFT",
+        ]
+        assert "Price, hours and position of MSFT were not looked at." in answer["warnings"]
+
+
 async def test_without_trading_there_are_no_order_tools(tmp_path: Path) -> None:
     async with agent() as a:
         assert "preview_order" not in {tool.name for tool in await a.client.list_tools()}
