@@ -34,7 +34,7 @@ class MarketMove(Arguments):
 
 
 class OrderPace(Arguments):
-    """Seconds of ``ib_simulator.world.orders.store.Pace``."""
+    """Seconds of ``ib_simulator.world.orders.pace.Pace``."""
 
     acknowledge_s: float | None = Field(None, ge=0)
     cancel_s: float | None = Field(None, ge=0)

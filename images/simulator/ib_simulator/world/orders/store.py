@@ -7,7 +7,6 @@ closes of markets, ends of orders, cancels on their way, further parts of what i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from ib_simulator.world.accounts import Account
@@ -17,28 +16,15 @@ from ib_simulator.world.hours import US_STOCKS
 from ib_simulator.world.market import Market, last_update
 from ib_simulator.world.orders import fills
 from ib_simulator.world.orders.earlier import earlier_orders
-from ib_simulator.world.orders.lifetime import CLOSING_S, ends_at, is_working
+from ib_simulator.world.orders.lifetime import ends_at, is_working
+from ib_simulator.world.orders.moments import due
 from ib_simulator.world.orders.order import FINAL, Legs, Order
+from ib_simulator.world.orders.pace import Pace
 
 HANDLE_S = 86400.0
 """How long a client's own order id stays taken."""
 
 _MOST_MOMENTS = 2000
-
-
-@dataclass
-class Pace:
-    """Seconds that IBKR and the exchanges take. ``acknowledge_s``: from placed to working. ``cancel_s``: from the
-    request to the cancel, when the order may still be filled. ``fill_s``: between two parts of a fill. ``list_s``:
-    until an order is in lists. ``question_s``: how long a question waits for its answer. ``any_request_voids``: every
-    other request makes a question void, not only those about orders."""
-
-    acknowledge_s: float = 0.0
-    cancel_s: float = 0.5
-    fill_s: float = 1.0
-    list_s: float = 0.0
-    question_s: float = 60.0
-    any_request_voids: bool = False
 
 
 class OrderStore:
@@ -163,13 +149,13 @@ class OrderStore:
             # The calendar was set back.
             self._settled_at = now
         market = last_update(now), self._market.version
-        due = False
+        moved = False
         if now > self._settled_at:
             for moment in self._moments(now):
-                due = True
+                moved = True
                 self._settle_at(moment)
             self._settled_at = now
-        if due or market != self._looked_at:
+        if moved or market != self._looked_at:
             self._looked_at = market
             self._settle_at(now)
 
@@ -181,24 +167,13 @@ class OrderStore:
         """When something may happen before ``now``, in order; parts of fills add moments while this is read."""
         reached = self._settled_at
         for _ in range(_MOST_MOMENTS):
-            due = min((at for order in self._active.values() for at in self._due(order, reached, now)), default=None)
-            if due is None:
+            at_last = min(
+                (at for order in self._active.values() for at in due(order, self.pace, reached, now)), default=None
+            )
+            if at_last is None:
                 return
-            reached = due
-            yield due
-
-    def _due(self, order: Order, after: float, until: float) -> Iterator[float]:
-        """When something may happen to ``order`` in between, or at the end."""
-        moments = [order.ends_at, order.cancels_at, order.placed_at + self.pace.acknowledge_s]
-        if order.fills:
-            moments.append(order.next_fill_at)
-        market = order.contract.market
-        day = market.at(after)
-        if until > day.close - CLOSING_S or after < day.open:
-            moments += day.open, day.close - CLOSING_S, market.after(day).open
-        for moment in moments:
-            if moment is not None and after < moment <= until:
-                yield moment
+            reached = at_last
+            yield at_last
 
     def _step(self, order: Order, now: float) -> None:
         """What becomes of ``order`` at ``now``."""
