@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,8 +12,12 @@ import pytest
 from playwright.async_api import Page, Request, async_playwright, expect
 
 from ib_keepalive.app import Keepalive
+from ib_keepalive.login import pages
 from ib_keepalive.settings import KeepaliveSettings
 from ib_simulator.app import Simulator
+from ibkr.wording import WORDS
+from support import programs
+from support.page_states import Scheme, browser, is_too_wide, violations
 from support.serve import serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -139,3 +144,19 @@ _CONTRAST = """tone => {
     return (pair[0] + .05) / (pair[1] + .05);
   });
 }"""
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1040), ("dark", 360)])
+async def test_everyone_can_read_the_landing_page_in_every_state(scheme: Scheme, width: int) -> None:
+    async with browser(scheme, width) as page:
+        for words in WORDS.values():
+            # Its script would find no server here.
+            shown = re.sub(r"<script>.*?</script>", "", pages.landing(words), flags=re.DOTALL)
+            await page.set_content(shown)
+            try:
+                assert await violations(page) == [], words.title
+            except programs.Unavailable as reason:
+                pytest.skip(str(reason))
+            assert not await is_too_wide(page), words.title
+        await page.set_content(pages.problem("There is nothing here", "This port serves IBKR's sign-in pages only."))
+        assert await violations(page) == []
