@@ -442,6 +442,14 @@ def test_with_a_database_there_are_several_pods_and_no_volume(render: Render) ->
     assert {"ports": [{"port": 5432}]} in egress
 
 
+def test_documents_about_clients_come_from_the_internet_only(render: Render) -> None:
+    found = render("--set", f"{OAUTH},mcp.oauth.clientDocuments=true,networkPolicy.enabled=true")
+    egress = one(found, "NetworkPolicy", "-mcp")["spec"]["egress"]
+    (rule,) = [rule for rule in egress if rule["ports"] == [{"port": 443}]]
+    inside = {each for peer in rule["to"] for each in peer["ipBlock"]["except"]}
+    assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7"} <= inside
+
+
 def test_under_a_path_all_of_it_passes_there_and_metadata_at_the_root_too(render: Render) -> None:
     found = render("--values", CHART / "ci/oauth-ingress-nginx-values.yaml",
                    "--set", "mcp.publicUrl=https://home.example.net/ibkr")  # fmt: skip
