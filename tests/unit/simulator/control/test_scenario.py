@@ -130,3 +130,17 @@ async def test_a_step_that_cannot_be_done_does_not_stop_the_others():
     simulator = Simulator(signed_in="paper", scenario=played)
     await asyncio.sleep(3)
     assert simulator.session.user is None
+
+
+@pytest.mark.looptime
+async def test_a_scenario_moves_markets_and_loses_answers_to_orders():
+    (path,) = (path for path in EXAMPLES if path.stem == "orders")
+    simulator = Simulator(signed_in="paper", scenario=scenario.load(path))
+    market = simulator.backend.worlds["paper"].market
+    apple = market.contracts[265598]
+    await asyncio.sleep(1)
+    before = market.price(apple, simulator.clock.now())
+    assert market.size(apple, "ask", simulator.clock.now()) == 2
+    await asyncio.sleep(60)
+    assert market.price(apple, simulator.clock.now()) < 0.98 * before
+    assert [fault.spec.kind for fault in simulator.faults.active] == ["order_answer_lost"]
