@@ -46,6 +46,7 @@ class Scene:
         self._root = Path(tempfile.mkdtemp(prefix="orders-", dir=_memory()))
         self._volumes = 0
         self._pod = Pod(broker, self._volume())
+        self._pods = [self._pod]
 
     async def open(self) -> None:
         self.broker.sign_in("paper")
@@ -56,6 +57,10 @@ class Scene:
 
     async def close(self) -> None:
         await self._pod.kill()
+        for pod in self._pods:
+            pod.break_connections()
+        # So that what was held there ends.
+        await asyncio.sleep(0)
         shutil.rmtree(self._root, ignore_errors=True)
 
     async def call(self, method: str, path: str, **more: Any) -> httpx.Response:
@@ -149,6 +154,7 @@ class Scene:
         await self._pod.kill()
         await asyncio.sleep(after_s)
         self._pod = Pod(self.broker, directory)
+        self._pods.append(self._pod)
         await self._pod.start()
 
     async def _sign_in(self, user: Any) -> None:

@@ -25,6 +25,7 @@ log = structlog.get_logger("ib_keepalive.trading")
 # The gateway may hold a request that nobody waits for any more, and send it when IBKR takes requests again. Only then
 # is an order that is in no list no order.
 ABSENT_AFTER_S = 75.0
+_ABSENT_FOR_S = 10.0
 # The lists are asked for so often at first, and ever less often.
 _FIRST_S, _LONGEST_S = 1.0, 30.0
 # One that IBKR did not know may turn up late.
@@ -57,7 +58,8 @@ class LookUp:
         self._found = found
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._absent_once: set[int] = set()
+        # When an entry was first in no list although nothing could hold it back any more.
+        self._absent_at: dict[int, float] = {}
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="look-up of orders")
@@ -127,13 +129,16 @@ class LookUp:
 
     async def _settle(self, entry: Entry, sighting: Sighting) -> bool:
         since_s = self._wall() - (entry.settled_at or entry.sent_at)
-        is_last = entry.state == "unknown" and since_s >= ABSENT_AFTER_S and entry.id in self._absent_once
+        now = asyncio.get_running_loop().time()
+        absent_at = self._absent_at.get(entry.id, now)
+        # A machine that slept has let the calendar go on, and not the gateway.
+        is_last = entry.state == "unknown" and since_s >= ABSENT_AFTER_S and now - absent_at >= _ABSENT_FOR_S
         outcome = recognise(entry, sighting, is_last=is_last)
         if outcome is None:
             if since_s >= ABSENT_AFTER_S:
-                self._absent_once.add(entry.id)
+                self._absent_at[entry.id] = absent_at
             return False
-        self._absent_once.discard(entry.id)
+        self._absent_at.pop(entry.id, None)
         await self._ledger.settle(entry, outcome)
         await self._ledger.aside(lambda: self._found(entry, outcome))
         return True
