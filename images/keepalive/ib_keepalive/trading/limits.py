@@ -13,7 +13,7 @@ from ib_keepalive.trading.intent import OrderIntent
 from ib_keepalive.trading.limit_result import LimitResult, among, at_most, listed, plain, result
 from ib_keepalive.trading.policy import Limits, Policy
 from ib_keepalive.trading.reckoning import OPTIONS, Unknown
-from ib_keepalive.trading.terms import ORDER_TYPES, Terms, conids_of, read_terms
+from ib_keepalive.trading.terms import ORDER_TYPES, STOPS, Terms, conids_of, read_terms
 
 __all__ = ["LimitResult", "check", "notional"]
 
@@ -184,6 +184,25 @@ class _Check:
         return result(limit, False, found is not None, found is None, f"not permitted, and {found}")
 
     def _short_sale(self) -> str | None:
+        return self._sold_short() or self._left_short()
+
+    def _left_short(self) -> str | None:
+        """A purchase that is made smaller may leave what is to end it larger than all that there is to sell then."""
+        for before in self._replaced.values():
+            amount = reckoning.units(self._terms[0], self._facts, self._limits.price_age_s).get(before.conid, Decimal())
+            if before.side != "BUY" or not 0 < amount < before.total:
+                continue
+            held = self._positions().get(before.conid, Decimal())
+            sales = [order for order in self._pending() if (order.conid, order.side) == (before.conid, "SELL")]
+            # Of a target and a stop only one is done.
+            stops = sum((order.remaining for order in sales if order.order_type in STOPS), Decimal())
+            selling = max(stops, sum((order.remaining for order in sales), Decimal()) - stops)
+            if selling > max(held, held + amount - (before.total - before.remaining)):
+                name = _wording(self._facts.instruments[before.conid])
+                return f"{plain(selling)} {name} work to be sold, more than there would be: lower that first"
+        return None
+
+    def _sold_short(self) -> str | None:
         for conid, amount in self._sold().items():
             instrument = self._facts.instruments[conid]
             if instrument.security_type == "CASH" or instrument.security_type in OPTIONS:
@@ -206,9 +225,7 @@ class _Check:
         if first.is_combination and not others:
             # The legs of one combination are traded together.
             changes |= reckoning.units(first, self._facts, self._limits.price_age_s)
-        facts = replace(self._facts, positions=self._positions(), pending=self._pending())
-        before = uncovered(replace(facts, pending=self._facts.pending), {})
-        missing = uncovered(facts, changes) - before
+        missing = uncovered(replace(self._facts, positions=self._positions(), pending=self._pending()), changes)
         return f"{plain(missing)} units of the underlying would be written without cover" if missing > 0 else None
 
     def _sold(self) -> dict[int, Decimal]:

@@ -30,7 +30,7 @@ _PRICES = {
 }
 ORDER_TYPES = frozenset(_PRICES)
 _TARGETS = frozenset({"LMT", "MIT", "LIT", "LOC"})
-_STOPS = frozenset({"STP", "STOP_LIMIT", "TRAIL", "TRAILLMT"})
+STOPS = frozenset({"STP", "STOP_LIMIT", "TRAIL", "TRAILLMT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Terms:
     @property
     def is_stop(self) -> bool:
         """Whether it waits for the market to come to a worse price."""
-        return self.type in _STOPS
+        return self.type in STOPS
 
     @property
     def is_bounded(self) -> bool:

@@ -186,3 +186,23 @@ def test_two_spreads_of_a_group_cover_one_another_not() -> None:
     other = combination((PUT, 1), (HIGH_CALL, -1)) | {"isSingleGroup": True}
 
     assert is_naked(place(spread, other), facts())
+
+
+def test_cover_that_one_option_gains_is_none_for_another() -> None:
+    # As a bracket that waits for its entry is listed: sales of what is not held yet.
+    known = facts(pending=[working(CALL, "SELL", 3)])
+
+    assert is_naked(place(combination((CALL, 1), (PUT, -1))), known)
+    assert is_naked(place(combination((CALL, 1), (LATER_CALL, -1))), known)
+    assert not is_naked(place(combination((CALL, 1), (HIGH_CALL, -1))), known)
+
+
+def test_a_brackets_entry_is_not_made_smaller_than_what_ends_it() -> None:
+    entry, target = working(AAPL, "BUY", 5, "1"), working(AAPL, "SELL", 5, "2")
+    stop = working(AAPL, "SELL", 5, "3", kind="STP")
+    known = facts(pending=[entry, target, stop])
+
+    assert is_short(modify(ticket(quantity=4), "1"), known)
+    assert not is_short(modify(ticket(quantity=5, price=210), "1"), known)
+    assert not is_short(modify(ticket(quantity=4), "1"), facts(pending=[entry]))
+    assert not is_short(modify(ticket(quantity=4), "1"), facts(positions={AAPL: 5}, pending=[entry, target, stop]))
