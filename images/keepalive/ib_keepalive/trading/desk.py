@@ -10,11 +10,13 @@ from typing import Any, Protocol
 
 from ib_keepalive.pacing.shared_call import Caller
 from ib_keepalive.trading import limits
+from ib_keepalive.trading.conversation import Answerer, Submission
+from ib_keepalive.trading.entries import Entry, digest_of
 from ib_keepalive.trading.exchange import Answer
 from ib_keepalive.trading.facts import Facts
-from ib_keepalive.trading.flow import Answerer, Done, OrderFlow, Submission, other_order
+from ib_keepalive.trading.flow import Done, OrderFlow, other_order
 from ib_keepalive.trading.intent import ALL_ORDERS, OrderIntent, read_cancel
-from ib_keepalive.trading.ledger import Before, Entry, Ledger, digest_of
+from ib_keepalive.trading.ledger import Before, Ledger
 from ib_keepalive.trading.limits import LimitResult
 from ib_keepalive.trading.outcome import OrderState, Outcome, Question
 from ib_keepalive.trading.policy import Policy

@@ -6,97 +6,30 @@ again gets this entry's outcome.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from ib_keepalive.trading.database import Database, NotWritten
+from ib_keepalive.trading.database import Database
+from ib_keepalive.trading.entries import ENTRIES, Entry, by_client_order_ids, by_ticket, digest_of, dump, many, one
 from ib_keepalive.trading.facts import Usage
-from ib_keepalive.trading.intent import Kind, OrderIntent
-from ib_keepalive.trading.outcome import Outcome, from_json
+from ib_keepalive.trading.intent import OrderIntent
+from ib_keepalive.trading.outcome import Outcome
 from ib_keepalive.trading.tickets import TICKETS, Ticket, read_ticket
-
-__all__ = ["Entry", "Ledger", "NotWritten", "Registered", "digest_of", "unwritten"]
 
 FILE = "orders.sqlite3"
 _VERSION = 1
-_ENTRIES = """
-CREATE TABLE entries (
-    id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    account TEXT NOT NULL,
-    order_id TEXT,
-    orders TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    caller TEXT NOT NULL,
-    sign_in INTEGER NOT NULL,
-    notional REAL,
-    ticket TEXT UNIQUE,
-    state TEXT NOT NULL CHECK (state IN ('sending', 'unknown', 'known')),
-    outcome TEXT,
-    answer BLOB,
-    sent_at REAL NOT NULL,
-    settled_at REAL,
-    looked_up_at REAL
-)
-"""
-_KEYS = """
-CREATE TABLE client_order_ids (
-    client_order_id TEXT PRIMARY KEY,
-    entry INTEGER NOT NULL REFERENCES entries (id) ON DELETE CASCADE
-) WITHOUT ROWID
-"""
-_INDEX = "CREATE INDEX entries_by_time ON entries (sent_at)"
 _KEPT_S = 90 * 86400.0
 _MOST_SHOWN = 200
 _MINUTE_S, _DAY_S = 60.0, 86400.0
 
 T = TypeVar("T")
-State = Literal["sending", "unknown", "known"]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One request that changes orders. Times are epoch seconds.
-
-    ``state``: ``sending`` until its answer is there, ``unknown`` when that was lost, ``known`` with ``outcome``.
-    ``answer``: IBKR's last answer as it came. ``notional``: what it added to that of the day, in the base currency.
-    """
-
-    id: int
-    kind: Kind
-    account: str
-    order_id: str | None
-    orders: tuple[dict[str, Any], ...]
-    digest: str
-    caller: str
-    sign_in: int
-    notional: float | None
-    ticket: str | None
-    state: State
-    outcome: Outcome | None
-    answer: bytes | None
-    sent_at: float
-    settled_at: float | None
-    looked_up_at: float | None
-
-    @property
-    def client_order_ids(self) -> tuple[str | None, ...]:
-        return tuple(order.get("cOID") for order in self.orders)
-
-
 # Everything but what surely moved no money; an order that was cancelled may have been filled in part.
 _STANDS = "coalesce(json_extract(outcome, '$.outcome'), '') NOT IN ('rejected', 'declined', 'not_placed')"
 _UNKNOWN = "state = 'unknown' ORDER BY id"
-_COLUMNS = (
-    "id, kind, account, order_id, orders, digest, caller, sign_in, notional, ticket, state, outcome, answer,"
-    " sent_at, settled_at, looked_up_at"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +54,7 @@ class Ledger:
 
     def __init__(self, directory: Path | None, wall: Callable[[], float], executor: Executor | None = None) -> None:
         path = None if directory is None else directory / FILE
-        self._database = Database(path, (_ENTRIES, _KEYS, _INDEX, *TICKETS), _VERSION, executor)
+        self._database = Database(path, (*ENTRIES, *TICKETS), _VERSION, executor)
         self._wall = wall
 
     @property
@@ -143,14 +76,14 @@ class Ledger:
         now = self._wall()
 
         def write(connection: sqlite3.Connection) -> Entry:
-            known = _by_keys(connection, intent.client_order_ids) or _by_ticket(connection, ticket)
+            known = by_client_order_ids(connection, intent.client_order_ids) or by_ticket(connection, ticket)
             if known is not None:
                 raise Registered(known)
             made = connection.execute(
                 "INSERT INTO entries (kind, account, order_id, orders, digest, caller, sign_in, notional, ticket,"
                 " sent_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sending')",
                 (
-                    intent.kind, intent.account, intent.order_id, _dump(intent.orders), digest_of(intent),
+                    intent.kind, intent.account, intent.order_id, dump(intent.orders), digest_of(intent),
                     intent.caller, sign_in, notional, ticket, now,
                 ),
             )  # fmt: skip
@@ -158,7 +91,7 @@ class Ledger:
                 "INSERT INTO client_order_ids VALUES (?, ?)",
                 [(name, made.lastrowid) for name in intent.client_order_ids],
             )
-            return _one(connection, "id = ?", made.lastrowid)
+            return one(connection, "id = ?", made.lastrowid)
 
         return await self._database.change(write)
 
@@ -171,7 +104,7 @@ class Ledger:
     async def settle(self, entry: Entry, outcome: Outcome, answer: bytes | None = None) -> None:
         """Note what became of it; an outcome that is unknown stays to be looked up."""
         state = "unknown" if outcome.outcome == "outcome_unknown" else "known"
-        values = (state, _dump(outcome.to_json()), answer, self._wall(), entry.id)
+        values = (state, dump(outcome.to_json()), answer, self._wall(), entry.id)
         await self._database.change(
             lambda connection: connection.execute(
                 "UPDATE entries SET state = ?, outcome = ?, answer = coalesce(?, answer), settled_at = ? WHERE id = ?",
@@ -189,33 +122,33 @@ class Ledger:
 
     async def unknown(self) -> list[Entry]:
         """The entries whose outcome is not known, oldest first."""
-        return await self._database.read(lambda connection: _many(connection, _UNKNOWN))
+        return await self._database.read(lambda connection: many(connection, _UNKNOWN))
 
     async def absent_since(self, since: float) -> list[Entry]:
         """The entries that IBKR was found not to know after this epoch second."""
         where = "state = 'known' AND settled_at > ? AND json_extract(outcome, '$.outcome') = 'not_placed'"
-        return await self._database.read(lambda connection: _many(connection, where, since))
+        return await self._database.read(lambda connection: many(connection, where, since))
 
     async def find(self, client_order_id: str) -> Entry | None:
-        return await self._database.read(lambda connection: _by_keys(connection, (client_order_id,)))
+        return await self._database.read(lambda connection: by_client_order_ids(connection, (client_order_id,)))
 
     async def of_ticket(self, ticket: str) -> Entry | None:
-        return await self._database.read(lambda connection: _by_ticket(connection, ticket))
+        return await self._database.read(lambda connection: by_ticket(connection, ticket))
 
     async def get(self, number: int) -> Entry | None:
-        return await self._database.read(lambda connection: next(iter(_many(connection, "id = ?", number)), None))
+        return await self._database.read(lambda connection: next(iter(many(connection, "id = ?", number)), None))
 
     async def newest(self, account: str | None = None) -> list[Entry]:
         """The newest entries, of one account or all."""
         where = "? IS NULL OR account = ?"
         return await self._database.read(
-            lambda connection: _many(connection, f"{where} ORDER BY id DESC LIMIT {_MOST_SHOWN}", account, account)
+            lambda connection: many(connection, f"{where} ORDER BY id DESC LIMIT {_MOST_SHOWN}", account, account)
         )
 
     async def sent_since(self, account: str, since: float) -> list[dict[str, Any]]:
         """The tickets that were sent for ``account`` since an epoch second, whatever became of them."""
         where = "account = ? AND sent_at >= ? AND kind IN ('place', 'modify') ORDER BY id"
-        entries = await self._database.read(lambda connection: _many(connection, where, account, since))
+        entries = await self._database.read(lambda connection: many(connection, where, account, since))
         return [order for entry in entries for order in entry.orders]
 
     async def usage(self) -> Usage:
@@ -242,8 +175,8 @@ class Ledger:
         return await self._database.read(
             lambda connection: Before(
                 usage(connection),
-                tuple(_many(connection, _UNKNOWN)),
-                _by_keys(connection, client_order_ids),
+                tuple(many(connection, _UNKNOWN)),
+                by_client_order_ids(connection, client_order_ids),
             )
         )
 
@@ -281,50 +214,3 @@ class Ledger:
         connection.execute("UPDATE entries SET state = 'unknown' WHERE state = 'sending'")
         connection.execute("DELETE FROM entries WHERE state = 'known' AND sent_at < ?", (self._wall() - _KEPT_S,))
         connection.execute("DELETE FROM tickets WHERE made_at < ?", (self._wall() - _DAY_S,))
-
-
-def unwritten(intent: OrderIntent, sign_in: int) -> Entry:
-    """The entry of a cancellation where nothing can be written: it only makes less of what is there."""
-    return Entry(
-        0, intent.kind, intent.account, intent.order_id, (), digest_of(intent), intent.caller, sign_in, None, None,
-        "sending", None, None, 0.0, None, None,
-    )  # fmt: skip
-
-
-def digest_of(intent: OrderIntent) -> str:
-    """Two intents with the same want the same of the same account."""
-    whole = _dump([intent.kind, intent.account, intent.order_id, intent.orders])
-    return hashlib.sha256(whole.encode()).hexdigest()
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)
-
-
-def _one(connection: sqlite3.Connection, where: str, *values: object) -> Entry:
-    return _many(connection, where, *values)[0]
-
-
-def _many(connection: sqlite3.Connection, where: str, *values: object) -> list[Entry]:
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM entries WHERE {where}", values)
-    return [_read(row) for row in rows]
-
-
-def _read(row: tuple[Any, ...]) -> Entry:
-    number, kind, account, order_id, orders, digest, caller, sign_in, notional, ticket, state, outcome, *rest = row
-    return Entry(
-        number, kind, account, order_id, tuple(json.loads(orders)), digest, caller, sign_in, notional, ticket,
-        state, None if outcome is None else from_json(json.loads(outcome)), *rest,
-    )  # fmt: skip
-
-
-def _by_keys(connection: sqlite3.Connection, names: Sequence[str]) -> Entry | None:
-    for name in names:
-        found = _many(connection, "id = (SELECT entry FROM client_order_ids WHERE client_order_id = ?)", name)
-        if found:
-            return found[0]
-    return None
-
-
-def _by_ticket(connection: sqlite3.Connection, ticket: str | None) -> Entry | None:
-    return next(iter(_many(connection, "ticket = ?", ticket)), None) if ticket else None

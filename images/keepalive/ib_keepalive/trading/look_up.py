@@ -13,7 +13,9 @@ from ib_keepalive.guard.memory.session_memory import SessionMemory, Sessions
 from ib_keepalive.guard.reads.reader import Reader
 from ib_keepalive.pacing.deadline import Deadline
 from ib_keepalive.pacing.shared_call import Caller
-from ib_keepalive.trading.ledger import Entry, Ledger, NotWritten
+from ib_keepalive.trading.database import NotWritten
+from ib_keepalive.trading.entries import Entry
+from ib_keepalive.trading.ledger import Ledger
 from ib_keepalive.trading.outcome import Outcome
 from ib_keepalive.trading.sightings import Sighting, recognise, recognise_name
 from ib_keepalive.upstream.api_request import ApiRequest

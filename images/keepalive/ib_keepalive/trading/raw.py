@@ -13,11 +13,12 @@ from typing import Any
 
 from ib_keepalive.http.asgi import HttpReply
 from ib_keepalive.pacing.shared_call import Caller
+from ib_keepalive.trading.conversation import Submission
 from ib_keepalive.trading.desk import Desk, new_client_order_id, permits
+from ib_keepalive.trading.entries import Entry
 from ib_keepalive.trading.exchange import Answer
-from ib_keepalive.trading.flow import Done, OrderFlow, Submission
+from ib_keepalive.trading.flow import Done, OrderFlow
 from ib_keepalive.trading.intent import OrderIntent, read_cancel, read_modify, read_place
-from ib_keepalive.trading.ledger import Entry
 from ib_keepalive.trading.outcome import Outcome, Question
 from ib_keepalive.trading.policy import Policy
 from ib_keepalive.trading.standing import Standing

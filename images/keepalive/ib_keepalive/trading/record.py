@@ -10,8 +10,8 @@ import structlog
 
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.trading.audit import Audit
+from ib_keepalive.trading.entries import Entry
 from ib_keepalive.trading.intent import ALL_ORDERS, OrderIntent
-from ib_keepalive.trading.ledger import Entry
 from ib_keepalive.trading.limit_result import LimitResult
 from ib_keepalive.trading.outcome import Outcome
 from ibkr.errors import IbError

@@ -17,11 +17,12 @@ from ib_keepalive.pacing.deadline import Deadline
 from ib_keepalive.pacing.shared_call import Caller
 from ib_keepalive.trading.audit import Audit
 from ib_keepalive.trading.desk import Desk, FactsReader
+from ib_keepalive.trading.entries import Entry
 from ib_keepalive.trading.exchange import Exchange
 from ib_keepalive.trading.fact_finder import FactFinder
 from ib_keepalive.trading.flow import OrderFlow
 from ib_keepalive.trading.intent import OrderIntent
-from ib_keepalive.trading.ledger import Entry, Ledger
+from ib_keepalive.trading.ledger import Ledger
 from ib_keepalive.trading.look_up import LookUp
 from ib_keepalive.trading.outcome import Outcome
 from ib_keepalive.trading.policy import PolicyFile

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ib_keepalive.trading.ledger import Entry
+from ib_keepalive.trading.entries import Entry
 from ib_keepalive.trading.outcome import OrderState, Outcome, from_status, in_words
 
 # IBKR's status of an order that nothing will change any more.

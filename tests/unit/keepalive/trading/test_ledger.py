@@ -87,7 +87,7 @@ async def test_what_was_not_sent_leaves_its_id_free(tmp_path: Path) -> None:
         await begin(ledger, placing("a"), ticket="T")
 
 
-async def test_what_was_used_of_minute_and_day_counts_lost_answers_and_no_refusals(tmp_path: Path) -> None:
+async def test_orders_count_whatever_became_of_them_and_money_only_where_it_may_have_moved(tmp_path: Path) -> None:
     clock = Clock()
     async with opened(tmp_path, clock) as ledger:
         for name, outcome in (("a", "working"), ("b", "rejected"), ("c", "outcome_unknown"), ("d", "declined")):
@@ -98,7 +98,7 @@ async def test_what_was_used_of_minute_and_day_counts_lost_answers_and_no_refusa
         await begin(ledger, change, notional=50.0)
 
         usage = await ledger.usage()
-        assert (usage.orders_per_minute, usage.orders_per_day, usage.notional_per_day) == (2, 4, 950.0)
+        assert (usage.orders_per_minute, usage.orders_per_day, usage.notional_per_day) == (2, 6, 950.0)
         clock.now += 86400 - 100
         assert (await ledger.usage()).orders_per_day == 2
 

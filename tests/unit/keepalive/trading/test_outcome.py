@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ib_keepalive.trading.entries import Entry, unwritten
 from ib_keepalive.trading.intent import read_cancel, read_modify, read_place
-from ib_keepalive.trading.ledger import Entry, unwritten
 from ib_keepalive.trading.outcome import Outcome, Question, is_registered, read_placed
 from ib_keepalive.trading.sightings import Sighting, recognise
 

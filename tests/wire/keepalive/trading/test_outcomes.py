@@ -169,3 +169,25 @@ async def test_without_a_ledger_nothing_is_traded(tmp_path: Path, state: str) ->
         assert status["effective_mode"] == "off"
         assert "ledger" in status["problem"]
         assert not asked(t.broker, "place_orders")
+
+
+async def test_an_outcome_that_could_not_be_written_down_is_true_and_written_later(tmp_path: Path) -> None:
+    async with traded(simulated(), tmp_path) as t:
+        await t.watch()
+        database = t.trading.ledger._database
+        kept = database._connection
+
+        def fill_the_disk(*_: object) -> None:
+            database._connection = sqlite3.connect(":memory:")
+
+        t.broker.faults.add(FaultSpec(kind="latency", endpoint="place_orders", seconds=2))
+        sending = asyncio.create_task(t.raw("POST", "orders", json={"orders": [{**QUIET, "cOID": "mine-1"}]}))
+        await eventually(lambda: bool(asked(t.broker, "place_orders")))
+        fill_the_disk()
+        assert (await sending).json()[0]["order_id"] == str(t.placed("mine-1")[0].id)
+        assert (await t.client.get("/trading/status")).json()["effective_mode"] == "off"
+
+        database._connection = kept
+        row = await known(t, "mine-1")
+        assert row["outcome"]["outcome"] in ("working", "filled")
+        assert (await t.client.get("/trading/status")).json()["effective_mode"] == "paper"
