@@ -99,7 +99,7 @@ class Desk:
         now = self._wall()
         ticket = None if refused else make_ticket(intent, shown(intent, summary, facts), sign_in=sign_in, now=now)
         name = None if ticket is None else ticket.ticket
-        await self._ledger.aside(lambda: self._record.previewed(intent, results, name), keep=ticket)
+        await self._ledger.aside(lambda: self._record.previewed(intent, results, name, facts), keep=ticket)
         return {
             "ticket": name,
             "expires_at": None if ticket is None else ticket.expires_at,
@@ -185,7 +185,7 @@ class Desk:
             if left != self._left or asyncio.get_running_loop().time() - read_at > _FACTS_S:
                 facts = await self._facts.gather(intent, policy, caller)
             results = await self._check(intent, policy, facts)
-            await self._ledger.aside(lambda: self._record.permitted(intent, results, ticket))
+            await self._ledger.aside(lambda: self._record.permitted(intent, results, ticket, facts))
             return limits.notional(policy, intent, facts) if intent.kind in ("place", "modify") else None
 
         def may_leave() -> None:
@@ -259,7 +259,7 @@ class Desk:
         results = limits.check(policy, intent, facts, await self._ledger.usage())
         refused = [result for result in results if not result.passed]
         if refused:
-            await self._ledger.aside(lambda: self._record.beyond(intent, refused))
+            await self._ledger.aside(lambda: self._record.beyond(intent, refused, facts))
             raise OperationForbidden(
                 " ".join(result.sentence for result in refused),
                 action="Stay within the owner's limits, or ask the owner.",

@@ -11,9 +11,11 @@ import structlog
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.trading.audit import Audit
 from ib_keepalive.trading.entries import Entry
+from ib_keepalive.trading.facts import Facts, Instrument
 from ib_keepalive.trading.intent import ALL_ORDERS, OrderIntent
 from ib_keepalive.trading.limit_result import LimitResult
 from ib_keepalive.trading.outcome import Outcome
+from ib_keepalive.trading.terms import conids_of
 from ibkr.errors import IbError
 
 log = structlog.get_logger("ib_keepalive.trading")
@@ -29,25 +31,27 @@ class OrderRecord:
         self._audit = audit
         self._metrics = metrics
 
-    def previewed(self, intent: OrderIntent, results: Sequence[LimitResult], ticket: str | None) -> None:
+    def previewed(
+        self, intent: OrderIntent, results: Sequence[LimitResult], ticket: str | None, facts: Facts | None
+    ) -> None:
         """A preview was given, with a ticket or without. One that is only looked at needs no disk."""
         self._count([result.limit for result in results if not result.passed])
-        self._quietly("previewed", synced=False, **_wanted(intent), ticket=ticket, limits=_told(results))
+        self._quietly("previewed", synced=False, **_wanted(intent, facts), ticket=ticket, limits=_told(results))
 
     def refused(self, intent: OrderIntent, limit: str, message: str) -> None:
         """Nothing was sent, whatever the order is: ``limit`` names what is in the way."""
         self._count([limit])
         self._quietly("refused", synced=False, **_wanted(intent), limit=limit, message=message)
 
-    def beyond(self, intent: OrderIntent, results: Sequence[LimitResult]) -> None:
+    def beyond(self, intent: OrderIntent, results: Sequence[LimitResult], facts: Facts) -> None:
         """Nothing was sent: some of the limits were not passed."""
         failed = [result for result in results if not result.passed]
         self._count([result.limit for result in failed])
-        self._quietly("refused", synced=False, **_wanted(intent), limits=_told(failed))
+        self._quietly("refused", synced=False, **_wanted(intent, facts), limits=_told(failed))
 
-    def permitted(self, intent: OrderIntent, results: Sequence[LimitResult], ticket: str | None) -> None:
+    def permitted(self, intent: OrderIntent, results: Sequence[LimitResult], ticket: str | None, facts: Facts) -> None:
         """All limits were passed, and it is about to be sent."""
-        self._audit.write("permitted", synced=False, **_wanted(intent), ticket=ticket, limits=_told(results))
+        self._audit.write("permitted", synced=False, **_wanted(intent, facts), ticket=ticket, limits=_told(results))
 
     def asked(self, intent: OrderIntent, ticket: str) -> None:
         """A person has to approve it."""
@@ -88,14 +92,26 @@ class OrderRecord:
             log.error("an event of the audit is lost", event_lost=event, reason=error.message)
 
 
-def _wanted(intent: OrderIntent) -> dict[str, Any]:
+def _wanted(intent: OrderIntent, facts: Facts | None = None) -> dict[str, Any]:
+    """``symbols``: what IBKR calls the instruments, by conid, where it was asked."""
+    found = {} if facts is None else facts.instruments
     return {
         "caller": intent.caller,
         "kind": intent.kind,
         "account": intent.account,
         "order_id": intent.order_id,
         "orders": [dict(order) for order in intent.orders],
+        "symbols": {str(conid): _name(found[conid]) for conid in conids_of(intent.orders) if conid in found},
     }
+
+
+def _name(instrument: Instrument) -> str:
+    """E.g. ``AAPL``, ``AAPL OPT 20270115 C 200``."""
+    if instrument.security_type == "STK":
+        return instrument.symbol
+    strike = "" if instrument.strike is None else f"{instrument.strike:f}"
+    parts = (instrument.symbol, instrument.security_type, instrument.maturity, instrument.right, strike)
+    return " ".join(part for part in parts if part)
 
 
 def _sent(entry: Entry) -> dict[str, Any]:

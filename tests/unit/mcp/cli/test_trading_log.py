@@ -37,14 +37,17 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
 
 
 def test_every_decision_is_a_line_for_the_eye() -> None:
-    assert line(SENT) == "2027-01-15 08:00:00Z  sent  claude  U1234567  place  BUY 5 conid 265598 LMT 100.5 DAY"
-    assert line(FILLED).endswith("BUY 5 conid 265598 LMT 100.5 DAY  filled  IBKR's order 77")
-    assert "SELL 900 in money conid 8314@NYSE MKT DAY  symbols: the policy permits AAPL, not IBM." in line(REFUSED)
-    assert line(STOPPED).endswith("stopped  owner  holiday")
+    assert (
+        line(SENT, {"265598": "AAPL"})
+        == "2027-01-15 08:00:00Z  sent  claude  U1234567  place  BUY 5 AAPL LMT 100.5 DAY"
+    )
+    assert line(FILLED, {}).endswith("BUY 5 conid 265598 LMT 100.5 DAY  filled  IBKR's order 77")
+    assert "SELL 900 in money conid 8314@NYSE MKT DAY  symbols: the policy permits AAPL, not IBM." in line(REFUSED, {})
+    assert line(STOPPED, {}).endswith("stopped  owner  holiday")
 
 
 def test_what_others_wrote_moves_no_cursor() -> None:
-    assert line({**STOPPED, "reason": "a\x1b[2Jb\nc"}).endswith("a [2Jb c")
+    assert line({**STOPPED, "reason": "a\x1b[2Jb\nc"}, {}).endswith("a [2Jb c")
 
 
 def test_the_newest_is_last_with_what_was_put_aside_before(audit: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,6 +71,15 @@ def test_filters(audit: Path, capsys: pytest.CaptureFixture[str], filters: tuple
     lines = shown(capsys, "--file", str(audit), "--json", *filters)
 
     assert [json.loads(text)["event"] for text in lines] == events
+
+
+def test_an_instrument_is_called_as_an_event_before_called_it(audit: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = {**SENT, "event": "permitted", "symbols": {"265598": "AAPL"}}
+    audit.with_name("audit.2.jsonl").write_text(json.dumps(named) + "\n")
+
+    lines = shown(capsys, "--file", str(audit), "--event", "outcome")
+
+    assert "BUY 5 AAPL LMT 100.5 DAY  filled" in lines[0]
 
 
 def test_json_prints_the_lines_as_they_are(audit: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ib_keepalive.trading.audit import Audit
 from support.guard import error_of
 from support.simulated import simulated
-from support.simulator import PAPER
+from support.simulator import AAPL, PAPER
 from support.trading import APPROVER, PAPER_POLICY, Traded, order, traded
 
 pytestmark = pytest.mark.looptime
@@ -42,6 +42,7 @@ async def test_an_order_is_followed_from_its_preview_to_its_end(tmp_path: Path) 
         for event in (previewed, permitted, sent, ended):
             assert (event["caller"], event["kind"], event["ticket"]) == ("anna", "place", ticket)
             assert event["orders"][0]["quantity"] == 5
+        assert previewed["symbols"] == permitted["symbols"] == {str(AAPL): "AAPL"}
         quantity = next(each for each in permitted["limits"] if each["limit"] == "quantity")
         assert (quantity["allowed"], quantity["given"], quantity["passed"]) == (10, 5, True)
         assert ended["outcome"] == outcome["outcome"] == "working"

@@ -32,10 +32,11 @@ def run(given: argparse.Namespace) -> int:
         say(files)
         return 2
     unreadable = 0
+    symbols: dict[str, Any] = {}
     try:
         for file in files:
             with sys.stdin if file is None else file.open(encoding="utf-8", errors="replace") as opened:
-                unreadable += _show(opened, given, since)
+                unreadable += _show(opened, given, since, symbols)
     except OSError as error:
         say(f"The audit cannot be read: {error}")
         return 1
@@ -44,8 +45,8 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _show(lines: TextIO, given: argparse.Namespace, since: float | None) -> int:
-    """Write what is wanted of ``lines``; how many could not be read."""
+def _show(lines: TextIO, given: argparse.Namespace, since: float | None, symbols: dict[str, Any]) -> int:
+    """Write what is wanted of ``lines``; how many could not be read. ``symbols`` are gathered on the way."""
     unreadable = 0
     for text in lines:
         try:
@@ -54,8 +55,11 @@ def _show(lines: TextIO, given: argparse.Namespace, since: float | None) -> int:
             event = None
         if not isinstance(event, dict):
             unreadable += bool(text.strip())
-        elif _is_wanted(event, given, since):
-            sys.stdout.write(text if given.json else line(event) + "\n")
+            continue
+        told = event.get("symbols")
+        symbols |= told if isinstance(told, dict) else {}
+        if _is_wanted(event, given, since):
+            sys.stdout.write(text if given.json else line(event, symbols) + "\n")
     return unreadable
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +10,16 @@ _CONTROL = dict.fromkeys((*range(32), 127, *range(128, 160)), " ")
 _AMOUNTS = {"quantity": "", "cashQty": " in money", "fxQty": " in money"}
 
 
-def line(event: dict[str, Any]) -> str:
-    """E.g. ``2026-11-28 14:30:01Z  outcome  claude  U1234567  BUY 5 conid 265598 LMT 100 DAY  filled``."""
+def line(event: dict[str, Any], symbols: Mapping[str, Any]) -> str:
+    """E.g. ``2026-11-28 14:30:01Z  outcome  claude  U1234567  place  BUY 5 AAPL LMT 100 DAY  filled``.
+
+    ``symbols`` by conid, as events before it told them.
+    """
     at = event.get("at")
     when = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ}" if isinstance(at, (int, float)) else "?"
     who = str(event.get("caller") or event.get("by") or "")
     orders = event.get("orders") or ()
-    words = "; ".join(_order(order) for order in orders if isinstance(order, dict))
+    words = "; ".join(_order(order, symbols) for order in orders if isinstance(order, dict))
     if not words and event.get("order_id"):
         words = f"order {event['order_id']}"
     parts = [when, str(event.get("event", "?")), who, str(event.get("account") or ""), str(event.get("kind") or "")]
@@ -24,10 +28,11 @@ def line(event: dict[str, Any]) -> str:
     return text.translate(_CONTROL)
 
 
-def _order(order: dict[str, Any]) -> str:
+def _order(order: dict[str, Any], symbols: Mapping[str, Any]) -> str:
     amount = next((f"{order[name]:g}{unit}" for name, unit in _AMOUNTS.items() if _is_number(order.get(name))), "?")
     prices = [f"{order[name]:g}" for name in ("price", "auxPrice") if _is_number(order.get(name))]
-    what = f"conid {order.get('conidex') or order.get('conid')}"
+    told = str(order.get("conidex") or order.get("conid"))
+    what = symbols.get(told.partition("@")[0]) or f"conid {told}"
     parts = (order.get("side"), amount, what, order.get("orderType"), *prices, order.get("tif"))
     return " ".join(str(part) for part in parts if part)
 
