@@ -6,7 +6,10 @@ import asyncio
 import gc
 import random
 import traceback
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -18,9 +21,11 @@ from fuzz.mutations import BYTES, in_json, packed
 from ib_keepalive.app import Keepalive
 from ib_keepalive.settings import KeepaliveSettings
 from ib_simulator.app import Simulator
-from support.agent import GUARD_TOKEN, connected
+from support.agent import GUARD_TOKEN, connected, trading_in
 from support.answers import body_of
+from support.inline import Inline
 from support.serve import InProcess
+from support.trading import PAPER_POLICY
 
 CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("get_session_status", {}),
@@ -42,6 +47,23 @@ CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("get_alerts", {}),
     ("get_notifications", {}),
     ("get_order_status", {"order_id": "1"}),
+    (
+        "preview_order",
+        {
+            "symbol": "AAPL",
+            "side": "BUY",
+            "quantity": 3,
+            "limit": 250,
+            "algo": "Adaptive",
+            "algo_parameters": {"adaptivePriority": "Urgent"},
+        },
+    ),
+    (
+        "preview_order",
+        {"legs": ["1 AAPL 20261218 C 280", "-1 AAPL 20261218 C 290"], "side": "SELL", "quantity": 1, "type": "market"},
+    ),
+    ("modify_order", {"order_id": "1200000702", "quantity": 30}),
+    ("cancel_order", {"order_id": "1200000703"}),
     ("call_endpoint", {"endpoint": "get_scanner_parameters"}),
     ("call_endpoint", {"endpoint": "list_trades"}),
     ("diagnose", {}),
@@ -129,9 +151,14 @@ async def _run(seed: int, count: int) -> Outcome:
     simulator.sign_in("paper")
     way = Mutating(InProcess(simulator.app), chance)
     kept = KeepaliveSettings(gateway_url="http://gateway.test", token=GUARD_TOKEN, maintenance_hours=False)
-    keepalive = Keepalive(kept, way, wall=simulator.clock.now)
     before = 0
-    async with keepalive, connected(InProcess(keepalive.data), None, simulator.clock.now) as (_, client):
+    async with AsyncExitStack() as opened:
+        folder = Path(opened.enter_context(TemporaryDirectory()))
+        kept = kept.model_copy(update=trading_in(folder, PAPER_POLICY))
+        keepalive = Keepalive(kept, way, wall=simulator.clock.now, executor=Inline())
+        await opened.enter_async_context(keepalive)
+        connection = connected(InProcess(keepalive.data), {"trading": True}, simulator.clock.now)
+        _, client = await opened.enter_async_context(connection)
         await asyncio.sleep(60)
         way.is_on = True
         while way.count < count:

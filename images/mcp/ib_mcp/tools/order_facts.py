@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,10 +10,9 @@ from ib_mcp.context import ToolContext
 from ib_mcp.formats.bodies import conid_of, objects
 from ib_mcp.formats.numbers import decimal
 from ib_mcp.formats.text import untrusted
-from ib_mcp.gather import gather
 from ib_mcp.market.contract import Contract
 from ib_mcp.portfolio import order as orders
-from ib_mcp.tools.order_market import if_told, market_of
+from ib_mcp.tools.order_market import at_once, if_told, market_of
 from ib_mcp.trading import modification, what_if
 from ib_mcp.trading.contract_rules import ContractRules
 from ib_mcp.trading.order import Algo, Order
@@ -112,12 +111,8 @@ async def seen_of(
     async def effect() -> tuple[what_if.WhatIf | None, str]:
         return await what_if_of(context, account, tickets) if tickets else (None, "")
 
-    market, units, (base, rate), (effects, failed) = await _all(market_of(context, order), held(), money(), effect())
+    market, units, (base, rate), (effects, failed) = await at_once(market_of(context, order), held(), money(), effect())
     return Seen(account, rules, market, units, base, rate, effects, failed)
-
-
-async def _all(*asked: Awaitable[Any]) -> list[Any]:
-    return await gather(asked)
 
 
 async def standing_order(context: ToolContext, account: str, order_id: str) -> dict[str, Any]:

@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TypeVar
-
-import anyio
+from typing import Any, TypeVar
 
 from ib_mcp.context import ToolContext
+from ib_mcp.gather import gather
 from ib_mcp.market.quotes import Quote, quotes
 from ib_mcp.market.sessions import Schedule
 from ib_mcp.trading.cautions import Market
@@ -34,22 +33,18 @@ async def if_told(asked: Awaitable[T]) -> T | None:
         return None
 
 
+async def at_once(*asked: Awaitable[Any]) -> list[Any]:
+    """The answers to different questions, asked at once."""
+    return await gather(asked)
+
+
 async def market_of(context: ToolContext, order: Order) -> Market:
     """Prices of the instrument, or reckoned of a combination's legs, and its hours."""
     contracts = [leg.contract for leg in order.legs] or [order.contract]
-    found: list[Quote] = []
-    schedule: Schedule | None = None
-
-    async def prices() -> None:
-        found.extend(await if_told(quotes(context.guard, contracts, _FIELDS)) or [])
-
-    async def hours() -> None:
-        nonlocal schedule
-        schedule = await if_told(context.contracts.sessions.of(order.contract))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(prices)
-        group.start_soon(hours)
+    told, schedule = await at_once(
+        if_told(quotes(context.guard, contracts, _FIELDS)), if_told(context.contracts.sessions.of(order.contract))
+    )
+    found: list[Quote] = told or []
     now = context.wall()
     market = _of_prices(found if order.multiplier is not None else [], [leg.ratio for leg in order.legs])
     days = _days_left([each.expiry for each in contracts], datetime.fromtimestamp(now, UTC).date())

@@ -141,6 +141,15 @@ async def test_a_group_over_several_instruments_says_what_was_not_looked_at(tmp_
         assert "Price, hours and position of MSFT were not looked at." in answer["warnings"]
 
 
+async def test_a_session_that_is_lost_meanwhile_is_told_as_such(tmp_path: Path) -> None:
+    async with agent(trading=tmp_path) as a:
+        await a.read("preview_order", **AAPL)
+        for operation in ("get_price_snapshot", "get_position", "preview_orders"):
+            a.simulator.faults.add(FaultSpec(kind="answer", endpoint=operation, status=401))
+        refused = await a.call("preview_order", **{**AAPL, "symbol": "MSFT", "limit": 500})
+        assert refused.error["code"] in ("login_required", "session_reopening")
+
+
 async def test_without_trading_there_are_no_order_tools(tmp_path: Path) -> None:
     async with agent() as a:
         assert "preview_order" not in {tool.name for tool in await a.client.list_tools()}
