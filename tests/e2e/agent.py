@@ -53,3 +53,18 @@ async def sign_in(landing: str, user: str = "robin-paper", password: str = "pape
             await page.locator("main[data-tone=good]").wait_for(timeout=30_000)
         finally:
             await browser.close()
+
+
+async def approve(landing: str, words: str) -> None:
+    """Approve the one order that waits, as a person does on the page that the landing page leads to."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=programs.chromium(), args=_QUIET)
+        try:
+            page = await browser.new_page()
+            await page.goto(landing)
+            await page.get_by_role("link", name="Orders to approve").click()
+            await page.get_by_text(words).first.wait_for(timeout=30_000)
+            await page.get_by_role("button", name="Approve").click()
+            await page.get_by_text("Approved: the agent can submit it now.").wait_for(timeout=30_000)
+        finally:
+            await browser.close()

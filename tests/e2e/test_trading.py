@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from e2e.agent import agent
+from e2e.agent import agent, approve
 from e2e.conftest import Install, Node
 from e2e.kube import REFUSED, Release, port_forward, until, volume
 from support import cli
@@ -69,7 +69,7 @@ async def test_a_new_limit_holds_while_an_order_works_and_leaves_the_gateway_pod
     assert placed["outcome"] == "working", placed
     (before,) = trading.pods("gateway")
 
-    trading.upgrade("--set=trading.limits.quantity=2")
+    trading.upgrade("--set=trading.limits.quantity=2,trading.approval=page")
 
     until("the new limit", lambda: status(trading)["limits"]["quantity"] == 2, PROPAGATION_S)
     (after,) = trading.pods("gateway")
@@ -85,12 +85,29 @@ async def test_a_new_limit_holds_while_an_order_works_and_leaves_the_gateway_pod
     assert (await call(trading, "get_order_status", order_id=order_id))["status"] in ("Submitted", "PreSubmitted")
 
 
+async def test_a_person_approves_an_order_by_a_port_forward(trading: Release) -> None:
+    if status(trading)["approval"] != "page":
+        trading.upgrade("--set=trading.approval=page")
+        until("approval by page", lambda: status(trading)["approval"] == "page", PROPAGATION_S)
+    preview = await call(trading, "preview_order", **{**ORDER, "quantity": 1})
+    waits = await call(trading, "submit_order", ticket=preview["ticket"])
+    assert waits["outcome"] == "approval_needed", waits
+    assert "port-forward" in waits["approval_url"]
+    assert trading.status()["trading"]["pending_approvals"] == 1
+    with port_forward(trading, f"pod/{trading.gateway_pod}", 5443) as port:
+        await approve(f"http://localhost:{port}", "BUY 1 AAPL")
+    sent = await call(trading, "submit_order", ticket=preview["ticket"])
+    assert sent["outcome"] == "working", sent
+    (decided,) = (event for event in audit(trading) if event["event"] == "decided")
+    assert "login port" in decided["by"]
+
+
 async def test_a_stop_and_the_audit_outlive_the_pod_and_only_the_owner_starts_again(
     trading: Release, tmp_path: Path
 ) -> None:
     assert "Trading is stopped" in ib_mcp(trading, "trading", "stop", "--reason", "a holiday")
     sent = [event["event"] for event in audit(trading)].count("sent")
-    assert sent == 1
+    assert sent == 2
     replaced = trading.pods("gateway")[0]["metadata"]["uid"]
 
     def another() -> bool:
