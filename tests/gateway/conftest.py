@@ -5,19 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.leaks import leaks
+from gateway.program import need_programs
 from gateway.rig import Rig, assembled
-from support import programs
 
 
 @pytest.fixture(scope="package")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """All programs, signed out at first; at the end everything that they wrote is looked through."""
-    try:
-        programs.java()
-        programs.compiler()
-        programs.gateway()
-    except programs.Unavailable as reason:
-        pytest.skip(str(reason))
+    need_programs()
     with assembled(tmp_path_factory.mktemp("rig")) as rig:
         yield rig
         assert leaks(rig.logs(), [rig.running.mcp_token, rig.running.guard_token]) == []

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 import trustme
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12Certificate, serialize_java_truststore
@@ -21,6 +22,16 @@ IMAGE = Path(__file__).parents[2] / "images/gateway"
 BACKEND_NAME = "api.ibkr.com"
 START_SECONDS = 60
 _STORE_PASSWORD = "changeit"
+
+
+def need_programs() -> None:
+    """Skip where IBKR's program, or what runs it, cannot be had."""
+    try:
+        programs.java()
+        programs.compiler()
+        programs.gateway()
+    except programs.Unavailable as reason:
+        pytest.skip(str(reason))
 
 
 class Authority:

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from gateway.browser import signed_in
+from gateway.program import need_programs
 from gateway.rig import LOOK_SECONDS, Rig, assembled, until
-from support import programs
 
 BITCOIN = 479624278
 ALLOWED = ("o354", "o163", "o10288")
@@ -77,12 +77,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def trading_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    try:
-        programs.java()
-        programs.compiler()
-        programs.gateway()
-    except programs.Unavailable as reason:
-        pytest.skip(str(reason))
+    need_programs()
     with assembled(tmp_path_factory.mktemp("trading"), "keeper", "--trading", "paper") as rig:
         yield rig
 
