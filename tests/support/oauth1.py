@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
+from ib_simulator.app import Simulator
 from ibkr.dh_parameters import RFC7919, read_prime
 
 CONSUMER = "TESTERKEY"
@@ -70,3 +71,13 @@ class Owner:
         }.items():
             (directory / name).write_text(f"{content}\n")
         return directory
+
+
+def register(simulator: Simulator, *, active_in_s: float = 0) -> Owner:
+    """An owner whose keys IBKR has, for the paper user."""
+    owner = Owner()
+    keys = (public_pem(owner.signature_key), public_pem(owner.encryption_key), owner.dh_parameters)
+    active_from = simulator.clock.now() + active_in_s
+    consumers = simulator.backend.signed.consumers
+    consumer = consumers.register(owner.consumer_key, *keys, user="paper", active_from=active_from)
+    return replace(owner, access_token=consumer.access_token, secret=consumer.secret)

@@ -12,6 +12,7 @@ from ib_simulator.faults.apply import apply_faults
 from ib_simulator.faults.faults import Faults
 from ib_simulator.limits import Limits
 from ib_simulator.network.http import Incoming, Reply, answer_reply, json_reply, page_reply, redirect
+from ib_simulator.oauth1.signed import SignedRequests, is_signed, over_oauth
 from ib_simulator.request_log import Request, RequestLog
 from ib_simulator.session import answers
 from ib_simulator.session.openings import Openings
@@ -20,6 +21,7 @@ from ib_simulator.sign_in import pages, sso
 from ib_simulator.sign_in.logins import Logins
 from ib_simulator.world import World
 from ib_simulator.world.accounts import UserKey
+from ibkr import oauth1
 from ibkr.catalogue import Catalogue
 from ibkr.operation import Operation
 
@@ -27,6 +29,8 @@ BeforeLogin = Literal["401", "302", "no_session"]
 # What IBKR's gateway program calls itself in the requests that it sends on its own.
 AGENT = "ClientPortalGW/1"
 _PREFIXES = ("/v1/api/", "/v1/portal/")
+# What IBKR's own program asks at a sign-in, which nobody else has a use for.
+_OF_ITS_PROGRAM = ("/one/user", "/ssodh/init", "/ssodh/st")
 # Operations that the catalogue has as POST and that are asked by GET too, by the gateway itself among others.
 _ALSO_GET = ("/tickle", "/iserver/auth/status", "/logout")
 _WITH_BODY = ("POST", "PUT", "PATCH")
@@ -57,6 +61,7 @@ class Backend:
     ) -> None:
         self.clock, self.session, self.limits, self.faults = clock, session, limits, faults
         self.logins, self.request_log = logins, request_log
+        self.signed = SignedRequests(seed, logins)
         self.before_login: BeforeLogin = "401"
         self.openings = Openings(seed)
         self.worlds = worlds
@@ -129,18 +134,27 @@ class Backend:
         session.settle(now)
         if session.maintenance_until(now) is not None:
             # What keeps a sign-in awake keeps it through a maintenance too.
-            if self._signed_in(incoming):
+            if self._signed_in(incoming) or is_signed(incoming):
                 session.touch(now)
             return json_reply({"error": "Service Unavailable", "statusCode": 503}, 503)
-        if not self._signed_in(incoming):
+        if path == oauth1.TOKEN_PATH:
+            return self.signed.issue(incoming, session, now)
+        signed = is_signed(incoming)
+        if signed:
+            refused = self.signed.refuse(incoming, session, now)
+            if refused is not None:
+                return refused
+        elif not self._signed_in(incoming):
             return self._refuse_signed_out()
         if incoming.method in _WITH_BODY and b"content-length" not in incoming.headers:
             return page_reply("Length Required", 411)
         session.touch(now)
+        if signed and path in _OF_ITS_PROGRAM:
+            return _not_found()
         opened = self.openings.answer(path, incoming, session, now)
         if opened is not None:
             return opened
-        return _not_found() if operation is None else self._answer(operation, values, incoming, now)
+        return _not_found() if operation is None else self._answer(operation, values, incoming, now, signed=signed)
 
     def _refuse_signed_out(self) -> Reply:
         if self.before_login == "302":
@@ -149,7 +163,9 @@ class Backend:
             return json_reply({"error": "no session"})
         return Reply(401)
 
-    def _answer(self, operation: Operation, values: dict[str, str], incoming: Incoming, now: float) -> Reply:
+    def _answer(
+        self, operation: Operation, values: dict[str, str], incoming: Incoming, now: float, *, signed: bool
+    ) -> Reply:
         session = self.session
         assert session.user is not None
         try:
@@ -158,7 +174,8 @@ class Backend:
             return _bad_request("the body is not JSON")
         own = answers.ANSWERS.get(operation.id)
         if own is not None:
-            return answer_reply(own(session, body, now))
+            answer = own(session, body, now)
+            return answer_reply(over_oauth(operation.id, answer) if signed else answer)
         if operation.tier == "brokerage" and not session.flags(now).authenticated:
             return _bad_request("no bridge" if session.ever_opened else "Init session first")
         world = self.worlds[session.user.key]

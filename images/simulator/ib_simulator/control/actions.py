@@ -106,6 +106,13 @@ class OpeningRefusal(Arguments):
     tells_user: bool | None = None
 
 
+class OAuth1Change(Arguments):
+    """``life_s``: of live session tokens from now on. ``skew_s``: how far a timestamp may be off."""
+
+    life_s: float | None = Field(None, gt=0)
+    skew_s: float | None = Field(None, gt=0)
+
+
 class FaultId(Arguments):
     """``id``: one fault; absent: all."""
 
@@ -196,6 +203,11 @@ def _openings(simulator: Controllable, arguments: OpeningRefusal) -> None:
         openings.tells_user = arguments.tells_user
 
 
+def _oauth1(simulator: Controllable, arguments: OAuth1Change) -> None:
+    for name, value in arguments.model_dump(exclude_none=True).items():
+        setattr(simulator.backend.signed, name, value)
+
+
 def _fault(simulator: Controllable, spec: FaultSpec) -> None:
     simulator.faults.add(spec)
 
@@ -235,6 +247,7 @@ ACTIONS: dict[str, Action] = {
     "before-login": action(BeforeLogin, _before_login),
     "openings": action(OpeningRefusal, _openings),
     "paging": action(Paging, _paging),
+    "oauth1": action(OAuth1Change, _oauth1),
     "fault": action(FaultSpec, _fault),
     "clear-faults": action(FaultId, _clear_faults),
     "release": action(FaultId, _release),

@@ -7,16 +7,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ib_simulator.control.action import Controllable, Invalid
+from ib_simulator.control.action import Arguments, Controllable, Invalid
 from ib_simulator.control.actions import ACTIONS, arguments_of
 from ib_simulator.control.scenario import ScenarioError, ScenarioRunner, parse
+from ib_simulator.world.accounts import UserKey
 
 _ACTIONS_ELSEWHERE = ("fault", "clear-faults", "release", "clear-requests")
 
@@ -35,6 +36,17 @@ class Controlled(Controllable, Protocol):
     def counters(self) -> dict[str, Any]: ...
 
     def orders(self) -> list[dict[str, Any]]: ...
+
+
+class Registration(Arguments):
+    """What an owner hands in at the portal; keys and parameters are PEM texts. IBKR knows it after ``active_in_s``."""
+
+    consumer_key: str
+    signature_key: str
+    encryption_key: str
+    dh_parameters: str
+    user: UserKey = "paper"
+    active_in_s: float = Field(0, ge=0)
 
 
 def create_control(simulator: Controlled) -> Starlette:
@@ -78,6 +90,24 @@ def create_control(simulator: Controlled) -> Starlette:
         listed = list(simulator.request_log.requests)[-int(last) :] if int(last) else []
         return {"requests": [entry.to_json() for entry in listed], "counters": simulator.counters()}
 
+    async def register(request: Request) -> Any:
+        try:
+            given = Registration.model_validate(await _body(request))
+            consumer = simulator.backend.signed.consumers.register(
+                given.consumer_key,
+                given.signature_key,
+                given.encryption_key,
+                given.dh_parameters,
+                user=given.user,
+                active_from=simulator.clock.now() + given.active_in_s,
+            )
+        except ValidationError as error:
+            fields = ", ".join(sorted({str(problem["loc"][0]) for problem in error.errors()}))
+            raise Invalid(f"missing, wrong or not known: {fields}") from None
+        except ValueError as error:
+            raise Invalid(str(error)) from None
+        return {"access_token": consumer.access_token, "access_token_secret": consumer.encrypted_secret}
+
     async def orders(_: Request) -> Any:
         return {"orders": simulator.orders()}
 
@@ -108,6 +138,7 @@ def create_control(simulator: Controlled) -> Starlette:
             _route("/control/faults", "POST", add_fault),
             _route("/control/faults", "DELETE", clear_faults),
             _route("/control/faults/release", "POST", release),
+            _route("/control/oauth1/consumers", "POST", register),
             _route("/control/orders", "GET", orders),
             _route("/control/requests", "GET", requests),
             _route("/control/requests", "DELETE", clear_requests),
@@ -155,7 +186,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
         message = (
             f"there is no {request.method} {request.url.path}; GET /control/state, /control/clock, /control/faults, "
             "/control/orders, /control/requests, /control/scenario; POST /control/faults, /control/faults/release, "
-            f"/control/scenario, {', '.join(paths)}; DELETE /control/faults, /control/requests, /control/scenario"
+            f"/control/oauth1/consumers, /control/scenario, {', '.join(paths)}; "
+            "DELETE /control/faults, /control/requests, /control/scenario"
         )
         return JSONResponse({"error": message}, error.status_code)
     return JSONResponse({"error": error.detail}, error.status_code)

@@ -20,7 +20,7 @@ _JSON = b"application/json;charset=utf-8"
 
 @dataclass(slots=True)
 class Incoming:
-    """A request with its whole body; ``headers`` by lower-case name."""
+    """A request with its whole body; ``headers`` by lower-case name, ``origin`` as the listener knows itself."""
 
     method: str
     path: str
@@ -28,6 +28,7 @@ class Incoming:
     headers: dict[bytes, bytes]
     body: bytes
     receive: Receive
+    origin: str = ""
 
     @property
     def user_agent(self) -> str:
@@ -87,7 +88,14 @@ async def read(scope: Scope, receive: Receive) -> Incoming | None:
         body += message.get("body", b"")
         more = message.get("more_body", False)
     query = scope.get("query_string", b"")
-    return Incoming(scope["method"], scope["path"], query, dict(scope["headers"]), body, receive)
+    headers = dict(scope["headers"])
+    return Incoming(scope["method"], scope["path"], query, headers, body, receive, _origin(scope))
+
+
+def _origin(scope: Scope) -> str:
+    scheme = scope.get("scheme", "http")
+    host, port = scope.get("server") or ("", None)
+    return f"{scheme}://{host}" if port in (None, 0) else f"{scheme}://{host}:{port}"
 
 
 async def write(scope: Scope, receive: Receive, send: Send, reply: Reply, *, chunked: bool = False) -> None:

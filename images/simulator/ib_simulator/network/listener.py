@@ -151,6 +151,8 @@ class Listener:
             ws=_gated_websocket(self._gate),
             log_config=None,
             access_log=False,
+            # IBKR's answers tell the simulated time, where they tell one.
+            date_header=False,
             timeout_keep_alive=75,
         )
         self._state = ServerState()
