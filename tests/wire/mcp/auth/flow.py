@@ -65,7 +65,7 @@ class Browser:
         self.cookies |= dict(page.cookies)
         # Each of several browsers of a test has its own, which the client does not know.
         self.web.cookies.clear()
-        return dict(re.findall(r'<input type="?hidden"? name="(\w+)" value="([^"]*)"', page.text))
+        return dict(re.findall(r'<input type="?hidden"? name="?(\w+)"? value="([^"]*)"', page.text))
 
     def _cookie(self) -> dict[str, str]:
         return {"cookie": "; ".join(f"{name}={one}" for name, one in self.cookies.items())} if self.cookies else {}

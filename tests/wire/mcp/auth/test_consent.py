@@ -89,3 +89,29 @@ async def test_a_request_and_a_code_end(tmp_path: Path, wall: Wall) -> None:
         assert refused.json()["error"] == "invalid_grant"
         wall.now += 600
         assert (await b.answer(fields)).status_code == 400
+
+
+async def test_a_sign_in_is_good_for_ten_minutes_of_letting_agents_in(tmp_path: Path, wall: Wall) -> None:
+    async with opened(tmp_path) as b:
+        await b.register()
+        await b.sign_in(await b.open((await b.authorize()).headers["location"]))
+        wall.now += 590
+        fields = await b.open((await b.authorize()).headers["location"])
+        assert fields["listed"] == "U1000001 U1000002"
+        wall.now += 20
+        late = await b.post(fields, answer="allow", account=["U1000001"])
+        assert late.status_code == 403
+        assert "U1000001" not in late.text
+        # The status may be looked at for longer.
+        assert "authenticated" in (await b.web.get("/", headers=b._cookie())).text
+        wall.now += 12 * 3600
+        assert "authenticated" not in (await b.web.get("/", headers=b._cookie())).text
+
+
+async def test_another_passphrase_ends_every_sign_in(tmp_path: Path) -> None:
+    async with opened(tmp_path) as b:
+        await b.register()
+        await b.sign_in(await b.open((await b.authorize()).headers["location"]))
+        assert "authenticated" in (await b.web.get("/", headers=b._cookie())).text
+    async with opened(tmp_path, passphrase="another sentence of the owner") as again:
+        assert "authenticated" not in (await again.web.get("/", headers=b._cookie())).text
