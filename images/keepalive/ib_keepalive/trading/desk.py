@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from ib_keepalive.trading import limits
 from ib_keepalive.trading.conversation import Answerer, Submission
 from ib_keepalive.trading.entries import Entry, digest_of
 from ib_keepalive.trading.exchange import Answer
-from ib_keepalive.trading.facts import Facts
+from ib_keepalive.trading.facts import Facts, Usage
 from ib_keepalive.trading.flow import Done, OrderFlow, other_order
 from ib_keepalive.trading.intent import ALL_ORDERS, OrderIntent, read_cancel
 from ib_keepalive.trading.ledger import Before, Ledger
@@ -24,6 +24,7 @@ from ib_keepalive.trading.record import OrderRecord
 from ib_keepalive.trading.shown import shown
 from ib_keepalive.trading.standing import Standing
 from ib_keepalive.trading.tickets import Ticket, make_ticket, refuse_ticket
+from ib_keepalive.trading.twins import refuse_twin
 from ibkr.errors import IbError, InvalidRequest, OperationForbidden, SessionReopening
 
 # What was read before the turn is read again when it came later than this, or other orders went out meanwhile.
@@ -93,7 +94,9 @@ class Desk:
         refused = [result.sentence for result in results if not result.passed]
         error = self._standing.refuse_placing()
         if error is None:
-            error = _twin(intent, before.unknown) or (other_order(before.same) if before.same is not None else None)
+            error = refuse_twin(intent, before.unknown) or (
+                other_order(before.same) if before.same is not None else None
+            )
         if error is not None and error.message not in refused:
             refused.append(error.message)
         now = self._wall()
@@ -129,7 +132,7 @@ class Desk:
             return waiting, False
 
         def still() -> IbError | None:
-            return self._refuse_ticket(ticket, whose)
+            return self._refuse_ticket(ticket, whose) or self._refuse_unapproved(ticket)
 
         done = await self.send(
             ticket.intent, caller, AllowList(self._standing.policy), ticket=ticket.ticket, still=still
@@ -185,8 +188,12 @@ class Desk:
             if left != self._left or asyncio.get_running_loop().time() - read_at > _FACTS_S:
                 facts = await self._facts.gather(intent, policy, caller)
             results = await self._check(intent, policy, facts)
-            await self._ledger.aside(lambda: self._record.permitted(intent, results, ticket, facts))
-            return limits.notional(policy, intent, facts) if intent.kind in ("place", "modify") else None
+            try:
+                await self._ledger.aside(lambda: self._record.permitted(intent, results, ticket, facts))
+            except IbError:
+                if not _is_cancel(intent):
+                    raise
+            return None if _is_cancel(intent) else limits.notional(policy, intent, facts)
 
         def may_leave() -> None:
             self._raise_session()
@@ -236,12 +243,18 @@ class Desk:
         outcome = _outcome("approval_needed", "A person has to approve it; submit the same ticket again then.", ticket)
         return Outcome(outcome.outcome, outcome.message, outcome.orders, None, self._approval_url(ticket.ticket))
 
+    def _refuse_unapproved(self, ticket: Ticket) -> IbError | None:
+        """The policy may want a person's word that it did not want when the ticket was submitted."""
+        if self._standing.policy().approval == "none" or ticket.decision == "approved":
+            return None
+        return OperationForbidden("A person has to approve orders now.", action="Submit the ticket again.")
+
     def _refuse_ticket(self, ticket: Ticket | None, caller: str | None) -> IbError | None:
         return refuse_ticket(ticket, caller=caller, sign_in=self._sign_in(), now=self._wall())
 
     def _refusal(self, intent: OrderIntent) -> IbError | None:
         """Why nothing is placed now; a cancellation only makes less of what is there, and stopping must not keep it."""
-        return None if intent.kind in ("cancel", "cancel_all") else self._standing.refuse_placing()
+        return None if _is_cancel(intent) else self._standing.refuse_placing()
 
     async def _raise_refusal(self, intent: OrderIntent) -> None:
         refused = self._refusal(intent)
@@ -256,7 +269,9 @@ class Desk:
             raise refused
 
     async def _check(self, intent: OrderIntent, policy: Policy, facts: Facts) -> list[LimitResult]:
-        results = limits.check(policy, intent, facts, await self._ledger.usage())
+        # A cancellation wants no ledger: it has to be possible while the disk is full.
+        usage = Usage() if _is_cancel(intent) else await self._ledger.usage()
+        results = limits.check(policy, intent, facts, usage)
         refused = [result for result in results if not result.passed]
         if refused:
             await self._ledger.aside(lambda: self._record.beyond(intent, refused, facts))
@@ -264,27 +279,14 @@ class Desk:
                 " ".join(result.sentence for result in refused),
                 action="Stay within the owner's limits, or ask the owner.",
             )
-        twin = _twin(intent, await self._ledger.unknown()) if intent.kind == "place" else None
+        twin = refuse_twin(intent, await self._ledger.unknown()) if intent.kind == "place" else None
         if twin is not None:
             raise twin
         return results
 
 
-def _twin(intent: OrderIntent, unknown: Sequence[Entry]) -> IbError | None:
-    """An order alike is refused while it is not known whether the one before it stands."""
-    if intent.kind != "place":
-        return None
-    mine = {(order.get("conid") or order.get("conidex"), order["side"]) for order in intent.orders}
-    for entry in unknown:
-        theirs = {(order.get("conid") or order.get("conidex"), order["side"]) for order in entry.orders}
-        if entry.kind == "place" and entry.account == intent.account and mine & theirs:
-            name = entry.client_order_ids[0]
-            return OperationForbidden(
-                f"Whether an order alike (client order id {name}) stands at IBKR is not known yet.",
-                action="Wait until its outcome is known, then decide again.",
-                retry_after_s=15,
-            )
-    return None
+def _is_cancel(intent: OrderIntent) -> bool:
+    return intent.kind in ("cancel", "cancel_all")
 
 
 def new_client_order_id() -> str:

@@ -113,9 +113,11 @@ class RawOrders:
         unheard = self._unheard.pop((caller.name, request.body), None)
         if unheard is not None and not unheard.task.cancelled():
             return await self._first(unheard, request, caller)
-        self._refuse_unapproved(intent)
+        refused = self._refuse_unapproved(intent)
+        if refused is not None:
+            raise refused
         question = OpenQuestion(self._standing.policy, self._flow.turns.hurry, self._answer_within_s)
-        submission = await self._desk.prepare(intent, caller, question)
+        submission = await self._desk.prepare(intent, caller, question, still=lambda: self._refuse_unapproved(intent))
         if isinstance(submission, Entry):
             return _reply_of(await self._flow.join(submission, caller))
         task = self._flow.start(submission, caller)
@@ -163,14 +165,15 @@ class RawOrders:
             raise talk.question.refused or OperationForbidden(done.outcome.message, action="Nothing was placed.")
         return _reply_of(done)
 
-    def _refuse_unapproved(self, intent: OrderIntent) -> None:
+    def _refuse_unapproved(self, intent: OrderIntent) -> IbError | None:
         policy = self._standing.policy()
         if intent.kind in ("place", "modify") and policy.mode in ("paper", "live") and policy.approval != "none":
-            raise OperationForbidden(
+            return OperationForbidden(
                 f"A person has to approve orders here (approval is {policy.approval}), and IBKR's own calls cannot"
                 " ask one.",
                 action="Use preview_order and submit_order of the MCP server.",
             )
+        return None
 
 
 def _read(request: ApiRequest, body: dict[str, Any], caller: str, sign_in: int | None) -> OrderIntent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,37 @@ async def test_a_client_that_sends_the_same_again_when_its_time_is_over_gets_one
         # Once it was told, the same is another order.
         await t.raw("POST", "orders", json={"orders": [NEAR]})
         assert len(t.placed()) == 2
+
+
+async def test_orders_are_cancelled_where_nothing_can_be_written_down(tmp_path: Path) -> None:
+    async with traded(simulated(), tmp_path) as t:
+        await t.watch()
+        (placed,) = (await t.raw("POST", "orders", json={"orders": [NEAR]})).json()
+        database = t.trading.ledger._database
+        kept, database._connection = database._connection, sqlite3.connect(":memory:")
+        (tmp_path / "audit.jsonl").unlink()
+        (tmp_path / "audit.jsonl").mkdir()
+        try:
+            assert (await t.raw("POST", "orders", json={"orders": [NEAR]})).status_code == 403
+            cancelled = await t.raw("DELETE", f"order/{placed['order_id']}")
+            assert cancelled.json()["msg"] == "Request was submitted"
+            assert t.placed()[0].status in ("Cancelled", "PendingCancel")
+        finally:
+            database._connection = kept
+
+
+async def test_an_approval_that_is_wanted_since_counts_when_the_turn_has_come(tmp_path: Path) -> None:
+    async with traded(simulated(FaultSpec(kind="latency", endpoint="place_orders", seconds=5)), tmp_path) as t:
+        await t.watch()
+        first = asyncio.create_task(t.raw("POST", "orders", json={"orders": [NEAR]}))
+        ticket = await t.ticket(order(side="SELL", price=295.0))
+        waiting = [
+            asyncio.create_task(t.raw("POST", "orders", json={"orders": [{**NEAR, "conid": STOCKS["IBM"]}]})),
+            asyncio.create_task(t.submit(ticket)),
+        ]
+        await asyncio.sleep(1)
+        t.say(PAPER_POLICY.replace("none", "page"))
+        assert (await first).status_code == 200
+        assert [(await task).status_code for task in waiting] == [403, 403]
+        assert len(t.placed()) == 1
+        assert (await t.submit(ticket)).json()["outcome"] == "approval_needed"
