@@ -111,9 +111,10 @@ class GuardRouter:
         if operation == LISTS_ACCOUNTS and wanted is None:
             return await self._all_accounts()
         about = [account] if account is not None else accounts_in(path, query, body)
+        is_order = self._catalogue[operation].effect == "trade" and operation != _CANCELS
         if wanted is not None:
             candidates = [await self._checked(wanted, about)]
-        elif self._catalogue[operation].effect == "trade" and operation != _CANCELS:
+        elif is_order:
             candidates = [await self._desk_of(about, operation)]
         else:
             candidates = await (self._owners(about) if about else self._usable(operation))
@@ -121,15 +122,19 @@ class GuardRouter:
             # Nothing in the question names it, so that a gateway would answer of its own user.
             raise self._nobodys(account, candidates)
         refused: list[IbError] = []
-        for candidate in candidates:
-            try:
-                reply = await candidate.client.call(operation, account=account, path=path, query=query, body=body)
-            except _ELSEWHERE as error:
-                refused.append(error)
-                continue
-            if not about:
-                note([candidate.name])
-            return reply
+        tried: list[Gateway] = []
+        while candidates:
+            for candidate in candidates:
+                try:
+                    reply = await candidate.client.call(operation, account=account, path=path, query=query, body=body)
+                except _ELSEWHERE as error:
+                    refused.append(error)
+                    continue
+                if not about:
+                    note([candidate.name])
+                return reply
+            tried += candidates
+            candidates = [] if wanted is not None or is_order else await self._more_owners(about, tried)
         raise refused[0]
 
     async def trading(
@@ -209,6 +214,14 @@ class GuardRouter:
             return found
         ranks = await gather(each.rank("sso") for each in found)
         return [each for _, each in sorted(zip(ranks, found, strict=True), key=_rank)]
+
+    async def _more_owners(self, accounts: list[str], tried: list[Gateway]) -> list[Gateway]:
+        """Those that turn out to have these accounts too, of whom that was not known since their last sign-in."""
+        unknown = [each for each in self._gateways.values() if each not in tried and each.rows is None]
+        if not accounts or not unknown:
+            return []
+        await gather(each.accounts() for each in unknown)
+        return [each for each in unknown if all(each.owns(account) for account in accounts)]
 
     async def _desk_of(self, accounts: list[str], what: str) -> Gateway:
         """The gateway by which orders of these accounts go, open or not: only there it is known what became of them."""

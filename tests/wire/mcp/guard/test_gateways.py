@@ -17,7 +17,7 @@ from ib_mcp.guard.gateway_choice import at
 from ib_mcp.settings import McpSettings
 from ib_simulator.app import Simulator
 from ib_simulator.faults.faults import FaultSpec
-from ibkr.errors import InvalidRequest
+from ibkr.errors import InvalidRequest, LoginRequired
 from ibkr.session import SessionState
 from support.agent import GUARD, GUARD_TOKEN, Agent, connected
 from support.agent import agent as an_agent
@@ -424,6 +424,27 @@ async def test_what_is_about_an_account_of_nobody_is_not_answered_of_another_use
         for named in (None, "live"):
             with at(named), pytest.raises(InvalidRequest, match="No gateway has the account 'U9'"):
                 await guard.call("list_live_orders", account="U9")
+
+
+async def test_an_account_is_also_looked_for_where_somebody_signed_in_since_it_was_listed() -> None:
+    numbers = {"guard.test": 1, "live.test": 1}
+    is_refused = False
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        told = {"ib-sign-in": str(numbers[request.url.host])}
+        if request.url.path.endswith("/portfolio/accounts"):
+            return httpx.Response(200, json=[{"accountId": "U1"}], headers=told)
+        if request.url.host == "guard.test" and is_refused:
+            return httpx.Response(503, json=LoginRequired("Nobody is signed in.").envelope(), headers=told)
+        return httpx.Response(200, json={"host": request.url.host}, headers=told)
+
+    settings = McpSettings(guard_url=GUARD, guard_token=GUARD_TOKEN, extra_guards=[LIVE])
+    async with router.connect(settings, httpx.MockTransport(answer)) as guard:
+        await guard.call("list_portfolio_accounts")
+        numbers["live.test"], is_refused = 2, True
+        with at("live"):
+            await guard.call("count_unread_notifications")
+        assert (await guard.call("get_ledger", path={"accountId": "U1"})).body == {"host": "live.test"}
 
 
 async def test_a_gateway_that_has_become_slow_holds_up_nobody_for_accounts_that_are_known() -> None:
