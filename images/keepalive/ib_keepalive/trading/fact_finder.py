@@ -15,6 +15,7 @@ from ib_keepalive.guard.snapshots.batches import OPERATION as SNAPSHOT
 from ib_keepalive.guard.snapshots.reader import SnapshotReader
 from ib_keepalive.pacing.shared_call import Caller
 from ib_keepalive.trading import readings
+from ib_keepalive.trading.asker import Asker
 from ib_keepalive.trading.facts import Facts, Instrument, PendingOrder, Price, Usage
 from ib_keepalive.trading.intent import Order, OrderIntent
 from ib_keepalive.trading.limits import check
@@ -75,7 +76,7 @@ class FactFinder:
     async def gather(self, intent: OrderIntent, policy: Policy, caller: Caller) -> Facts:
         """What the policy's limits have to know of the order. Any IbError when IBKR does not answer."""
         seen, memory = self._sessions.observe()
-        asker = _Asker(self._operations, self._reads, memory, caller)
+        asker = Asker(self._operations, self._reads, memory, caller)
         conids = conids_of(intent.orders)
         accounts, instruments = await _both(
             asker.ask("list_brokerage_accounts"), self._describe(conids, asker, policy.limits)
@@ -107,7 +108,7 @@ class FactFinder:
         self._sessions.check(memory)
         return facts
 
-    async def _describe(self, conids: Iterable[int], asker: _Asker, limits: Limits) -> dict[int, Instrument]:
+    async def _describe(self, conids: Iterable[int], asker: Asker, limits: Limits) -> dict[int, Instrument]:
         now = asyncio.get_running_loop().time()
         wanted = tuple(dict.fromkeys(conids))
         missing = [c for c in wanted if c not in self._instruments or now - self._instruments[c][0] > _KEPT_S]
@@ -127,7 +128,7 @@ class FactFinder:
                     self._instruments[conid] = (self._instruments[conid][0], known[conid])
         return known
 
-    async def _add_money(self, facts: Facts, account: str, asker: _Asker) -> Facts:
+    async def _add_money(self, facts: Facts, account: str, asker: Asker) -> Facts:
         """With the base currency of the account, and the rates to it."""
         base = readings.read_base(await asker.ask("list_portfolio_accounts"), account)
         currencies = {i.currency for i in facts.instruments.values()}
@@ -140,7 +141,7 @@ class FactFinder:
         return replace(facts, base=base, rates=rates)
 
     @staticmethod
-    async def _rate(currency: str, base: str, asker: _Asker) -> Decimal | None:
+    async def _rate(currency: str, base: str, asker: Asker) -> Decimal | None:
         try:
             return readings.read_rate(await asker.ask("get_exchange_rate", {"source": currency, "target": base}))
         except UpstreamError:
@@ -158,7 +159,7 @@ class FactFinder:
         since_s = asyncio.get_running_loop().time() - prices.fetched_at
         return readings.read_prices(json.loads(prices.content), since_s=since_s, wall=self._wall())
 
-    async def _add_holdings(self, facts: Facts, account: str, policy: Policy, asker: _Asker) -> Facts:
+    async def _add_holdings(self, facts: Facts, account: str, policy: Policy, asker: Asker) -> Facts:
         """With what the account holds and what may still be sold: what is filled while it is read counts twice."""
         orders = await self._list_orders(account, asker)
         pending = orders.pending
@@ -171,7 +172,7 @@ class FactFinder:
         described = await self._describe([*facts.instruments, *others], asker, Limits())
         return replace(facts, positions=positions, pending=pending, instruments={**described, **facts.instruments})
 
-    async def _list_orders(self, account: str, asker: _Asker) -> _Holdings:
+    async def _list_orders(self, account: str, asker: Asker) -> _Holdings:
         now = asyncio.get_running_loop().time()
         kept = self._orders.get(account)
         if kept is not None and kept.generation == asker.generation and now - kept.listed_at <= _ORDERS_KEPT_S:
@@ -202,58 +203,6 @@ class FactFinder:
                     for leg in terms.legs
                 ]
         return found
-
-
-class _Asker:
-    """Reads for one caller, in one session."""
-
-    def __init__(self, operations: Catalogue, reads: Reader, memory: SessionMemory, caller: Caller) -> None:
-        self._operations = operations
-        self._reads = reads
-        self._memory = memory
-        self._caller = caller
-
-    @property
-    def generation(self) -> int:
-        return self._memory.generation
-
-    def forget(self, operation: str) -> None:
-        """What is kept of an operation is too old for this."""
-        self._memory.cache.forget(operation)
-
-    async def ask(
-        self,
-        operation: str,
-        query: dict[str, str] | None = None,
-        *,
-        account: str = "",
-        body: dict[str, Any] | None = None,
-        not_before: float | None = None,
-    ) -> Any:
-        """The decoded answer; one from before ``not_before`` (seconds of the loop) is asked for again."""
-        answer, fetched_at, _ = await self.ask_with_time(operation, query, account=account, body=body)
-        if not_before is not None and fetched_at < not_before:
-            self.forget(operation)
-            answer, _, _ = await self.ask_with_time(operation, query, account=account, body=body)
-        return answer
-
-    async def ask_with_time(
-        self,
-        operation: str,
-        query: dict[str, str] | None = None,
-        *,
-        account: str = "",
-        body: dict[str, Any] | None = None,
-    ) -> tuple[Any, float, bool]:
-        """The decoded answer, when it came (seconds of the loop), and whether it was asked for this caller alone."""
-        row = self._operations[operation]
-        content = None
-        if row.method != "GET":
-            content = json.dumps(body or {}, separators=(",", ":"), sort_keys=True).encode()
-        path = row.path.replace("{accountId}", account)
-        request = ApiRequest(row, path, tuple(sorted((query or {}).items())), content)
-        read, source = await self._reads.read(request, self._memory, self._caller)
-        return read.body(), read.fetched_at, source == "upstream"
 
 
 def _counts_money(limits: Limits) -> bool:
