@@ -56,7 +56,10 @@ class ApprovalPage:
     async def _decide(self, request: Request) -> Response:
         length = request.headers.get("content-length")
         content = await read_body(request.receive, None if length is None else length.encode())
-        given = dict(parse_qsl(content.decode("utf-8", "replace"), max_num_fields=10))
+        try:
+            given = dict(parse_qsl(content.decode("utf-8", "replace"), max_num_fields=10))
+        except ValueError:
+            given = {}
         ticket, answer = given.get("ticket", ""), given.get("answer")
         if not _TICKET.fullmatch(ticket) or answer not in ("approve", "refuse"):
             return _problem("This is no decision", "Open the page again.", 400)
