@@ -118,6 +118,8 @@ async def write(scope: Scope, receive: Receive, send: Send, reply: Reply, *, chu
     half = len(reply.body) // 2
     await send({"type": "http.response.body", "body": reply.body[:half], "more_body": True})
     if reply.resume is None:
+        # What was written leaves at the end of the loop's turn.
+        await asyncio.sleep(0)
         transport.close()
         return await _gone(receive)
     if await unless_gone(receive, reply.resume()):
