@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import io
 import logging
 import sys
@@ -55,6 +56,8 @@ async def _load(given: argparse.Namespace) -> int:
 async def _orders(given: argparse.Namespace) -> int:
     # What is asked for with every request in process, and is not there.
     sys.modules["sniffio"] = None  # type: ignore[assignment]
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
     runs = Runs(given.seed)
     began = time.monotonic()
     with contextlib.redirect_stdout(io.StringIO()) as audit:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from ib_keepalive.app import Keepalive
+from ib_keepalive.settings import KeepaliveSettings
 from ib_simulator.app import Simulator
 from support.inline import Inline
 from support.keepalive import settings
 from support.serve import InProcess
 
 APPROVER = "approver-secret-of-tests"
+
+
+@cache
+def _usual() -> KeepaliveSettings:
+    """Reading them takes longer than the rest of a start."""
+    return settings(maintenance_hours=False, auto_reopen=True)
 
 
 class Cut(Exception):
@@ -62,13 +70,13 @@ class Pod:
         self.directory = directory
         self._wire = _Wire(broker.app)
         (directory / "approver").write_text(APPROVER)
-        given = settings(
-            maintenance_hours=False,
-            auto_reopen=True,
-            trading_file=directory / "policy.toml",
-            trading_dir=directory,
-            approver_token_file=directory / "approver",
-            record_file=directory / "record.json",
+        given = _usual().model_copy(
+            update={
+                "trading_file": directory / "policy.toml",
+                "trading_dir": directory,
+                "approver_token_file": directory / "approver",
+                "record_file": directory / "record.json",
+            }
         )
         self.keepalive = Keepalive(given, self._wire, broker.clock.now, Inline())
         self._dead = asyncio.Event()

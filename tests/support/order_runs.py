@@ -75,7 +75,7 @@ class _Run:
             self._findings.troubles[await self._scene.trouble()] += 1
 
     async def _check(self) -> None:
-        await asyncio.sleep(90)
+        await asyncio.sleep(60)
         status = await self._scene.call("GET", "/trading/status")
         if status.json()["unknown"] != 0:
             self._findings.note(self._name, f"{status.json()['unknown']} outcomes stay unknown")
