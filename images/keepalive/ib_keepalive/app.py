@@ -17,6 +17,9 @@ from ib_keepalive.guard import Guard
 from ib_keepalive.guard.auth import Token
 from ib_keepalive.login import create_login
 from ib_keepalive.metrics import Metrics
+from ib_keepalive.oauth1.credentials import read_credentials
+from ib_keepalive.oauth1.live_tokens import LiveTokens
+from ib_keepalive.oauth1.transport import SignedTransport
 from ib_keepalive.pacing.pacer import Pacer
 from ib_keepalive.session.keeper import Keeper
 from ib_keepalive.settings import KeepaliveSettings
@@ -43,9 +46,16 @@ class Keepalive:
     ) -> None:
         self.metrics = Metrics()
         transport = transport or open_transport(settings)
+        tokens: LiveTokens | None = None
+        if settings.backend == "oauth1" and settings.oauth1_dir is not None:
+            tokens = LiveTokens(transport, read_credentials(settings.oauth1_dir), settings.gateway_url, wall)
+            transport = SignedTransport(transport, tokens)
         self._client = open_client(settings, transport)
         self._pacer = Pacer(catalogue.load(), self.metrics, journal=settings.record_file, wall=wall)
         self.keeper = Keeper(settings, self._client, self.metrics, pacing=self._pacer, wall=wall)
+        if tokens is not None:
+            tokens.renewed = self.keeper.tracker.note_live_token
+            self.keeper.tracker.trouble = lambda: tokens.trouble
         self.policy = PolicyFile(settings.trading_file)
         self.guard = Guard(
             settings,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from ib_keepalive.oauth1.credentials import read_credentials
 from ibkr.session import Opener
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+Backend = Literal["gateway", "oauth1"]
 Names = Annotated[tuple[str, ...], NoDecode]
+# Shown where people would be told where to sign in.
+_NO_LOGIN = "ib-mcp oauth check (there is no sign-in with OAuth: IBKR refuses the keys)"
 
 
 class KeepaliveSettings(BaseSettings):
@@ -21,7 +25,19 @@ class KeepaliveSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="IB_KEEPALIVE_", frozen=True, extra="forbid")
 
-    gateway_url: str = Field(description="Base URL of IBKR's gateway, e.g. https://127.0.0.1:5000")
+    backend: Backend = Field(
+        "gateway",
+        description="How IBKR is reached: gateway (by IBKR's gateway program), oauth1 (without it, by OAuth 1.0a)",
+    )
+    oauth1_dir: Path | None = Field(
+        None,
+        validate_default=True,
+        description="With oauth1: directory with consumer_key, access_token, access_token_secret, "
+        "private_signature.pem, private_encryption.pem and dhparam.pem, as `ib-mcp oauth setup` leaves them",
+    )
+    gateway_url: str = Field(
+        description="Base URL of IBKR's gateway, e.g. https://127.0.0.1:5000; with oauth1 https://api.ibkr.com"
+    )
     token: SecretStr = Field(min_length=8, description="Bearer token that callers of the data port must send")
     gateway_ca_file: Path | None = Field(
         None, description="PEM file with the authority of the gateway's certificate; without it a loopback gateway "
@@ -85,6 +101,13 @@ class KeepaliveSettings(BaseSettings):
         0, ge=0, description="How long the keeper leaves a lost session to others (an operator) before it re-opens it"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _go_without_a_gateway(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("backend") != "oauth1":
+            return given
+        return {"gateway_url": "https://api.ibkr.com", "brokerage_login": "keeper", "login_hint": _NO_LOGIN} | given
+
     @property
     def approvals_at(self) -> str | None:
         """Where people approve orders, as they are told."""
@@ -97,6 +120,22 @@ class KeepaliveSettings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip().lower() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("oauth1_dir")
+    @classmethod
+    def _check_keys(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("backend") == "oauth1":
+            if value is None:
+                raise ValueError("is missing; `ib-mcp oauth setup` makes the directory")
+            read_credentials(value)
+        return value
+
+    @field_validator("brokerage_login")
+    @classmethod
+    def _check_opener(cls, value: Opener, info: ValidationInfo) -> Opener:
+        if info.data.get("backend") == "oauth1" and value == "gateway":
+            raise ValueError("there is no gateway program with oauth1; keeper or nobody")
         return value
 
     @field_validator("gateway_ca_file")

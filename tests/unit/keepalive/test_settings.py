@@ -8,6 +8,7 @@ import pytest
 
 from ib_keepalive.settings import KeepaliveSettings
 from ib_service.settings import read
+from support.oauth1 import Owner
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +65,24 @@ def test_authority_must_be_a_file_of_certificates(tmp_path: Path, capsys: pytest
         with pytest.raises(SystemExit):
             read(KeepaliveSettings, gateway_url="https://x", token="token-of-tests", gateway_ca_file=str(path))
         assert "IB_KEEPALIVE_GATEWAY_CA_FILE" in capsys.readouterr().err
+
+
+def test_with_oauth1_no_gateway_is_named_and_the_keeper_opens_the_session(tmp_path: Path) -> None:
+    settings = read(KeepaliveSettings, backend="oauth1", oauth1_dir=Owner().write(tmp_path), token="token-of-tests")
+    assert settings.gateway_url == "https://api.ibkr.com"
+    assert settings.brokerage_login == "keeper"
+
+
+def test_with_oauth1_files_that_cannot_be_used_are_named_at_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Owner().write(tmp_path)
+    (tmp_path / "dhparam.pem").write_text("nothing")
+    for given, words in (
+        ({"oauth1_dir": tmp_path}, f"IB_KEEPALIVE_OAUTH1_DIR: {tmp_path / 'dhparam.pem'} has no DH PARAMETERS"),
+        ({}, "IB_KEEPALIVE_OAUTH1_DIR: is missing"),
+        ({"brokerage_login": "gateway"}, "IB_KEEPALIVE_BROKERAGE_LOGIN: there is no gateway program"),
+    ):
+        with pytest.raises(SystemExit):
+            read(KeepaliveSettings, backend="oauth1", token="token-of-tests", **given)
+        assert words in capsys.readouterr().err

@@ -24,6 +24,8 @@ from ibkr.wording import WORDS
 
 __all__ = ["create_login"]
 
+_NO_SIGN_IN = ("There is no sign-in here", "IBKR is reached by OAuth keys. Run 'ib-mcp oauth check' where they are.")
+
 
 def create_login(
     settings: KeepaliveSettings,
@@ -60,6 +62,8 @@ def create_login(
             return Response(pages.ICON, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
         if not is_sign_in_path(request.scope["raw_path"]) or request.method not in METHODS:
             return _page(pages.problem("There is nothing here", "This port serves IBKR's sign-in pages only."), 404)
+        if settings.backend != "gateway":
+            return _page(pages.problem(*_NO_SIGN_IN), 404)
         if request.method == "POST":
             keeper.tracker.note_signing_in()
         else:

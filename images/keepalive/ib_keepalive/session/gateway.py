@@ -20,13 +20,23 @@ _LOGOUT_WITHIN_S = OWN_TICKLE_S + 5
 
 class GatewayProcess:
     """``instance``: the pod's name for itself. ``opener`` is who opens the session, which the tickle depends on.
+    Without ``is_program`` IBKR is asked directly: nothing grows old, and nobody else tickles.
 
     ``started`` is a loop second, None when it ran before this keeper did.
     """
 
-    def __init__(self, journal: SessionJournal, opener: Opener, instance: str | None, build: str | None) -> None:
+    def __init__(
+        self,
+        journal: SessionJournal,
+        opener: Opener,
+        instance: str | None,
+        build: str | None,
+        *,
+        is_program: bool = True,
+    ) -> None:
         self._journal = journal
         self._opener = opener
+        self._is_program = is_program
         self.instance = instance or uuid.uuid4().hex[:12]
         self.build = build
         self.started: float | None = None
@@ -55,7 +65,8 @@ class GatewayProcess:
 
     def note_signed_out(self, before: SessionState, lost_s: float, now: float) -> bool:
         """Whether a sign-in ended as by the program's own logout, ``lost_s`` after the brokerage session was lost."""
-        if self._opener == "gateway" or before is not SessionState.REOPENING or lost_s > _LOGOUT_WITHIN_S:
+        is_others = self._opener == "gateway" or not self._is_program
+        if is_others or before is not SessionState.REOPENING or lost_s > _LOGOUT_WITHIN_S:
             return False
         self._tickled_at, self._is_caught = now, True
         return True
@@ -63,12 +74,18 @@ class GatewayProcess:
     def replace_by(self) -> float | None:
         """Epoch second by which the program should be replaced, where its timers matter."""
         since = self._journal.entries.gateway_since
-        return None if since is None or self._opener == "gateway" else round(since + REPLACE_AFTER_S, 3)
+        return (
+            None
+            if since is None or self._opener == "gateway" or not self._is_program
+            else round(since + REPLACE_AFTER_S, 3)
+        )
 
     def tickles(self, wall: float) -> bool | None:
         """Whether it tickles by itself; None once timers of old sign-ins may have fired."""
         if self._opener == "gateway" or self._is_caught:
             return True
+        if not self._is_program:
+            return False
         since = self._journal.entries.gateway_since
         return None if since is not None and wall - since >= TIMERS_FIRE_S else False
 

@@ -13,7 +13,7 @@ import structlog
 from ib_keepalive.metrics import Metrics
 from ib_keepalive.session import timing
 from ib_keepalive.session.askers import Asker, Askers
-from ib_keepalive.session.ladder import Ladder
+from ib_keepalive.session.ladder import LIMITS_S, Ladder
 from ib_keepalive.session.observation import Outcome
 from ib_keepalive.session.poller import Pacing, Poller
 from ib_keepalive.session.tracker import SessionTracker
@@ -59,6 +59,7 @@ class Keeper:
             self.tracker.identity,
             identify=self.tracker.learning.validate,
             climbed=lambda rung, end: metrics.openings.labels(rung, end).inc(),
+            rungs=LIMITS_S if settings.backend == "gateway" else ("documented",),
         )
         self._askers = Askers()
         self._is_running = False

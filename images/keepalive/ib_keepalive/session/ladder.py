@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,7 +67,7 @@ class Opening:
 class Ladder:
     """``identity`` is filled by whoever reads IBKR's answers, and on demand by ``identify``.
 
-    ``climbed`` counts each rung's end.
+    ``climbed`` counts each rung's end; ``rungs`` are those that can be.
     """
 
     def __init__(
@@ -77,16 +77,18 @@ class Ladder:
         *,
         identify: Callable[[], Awaitable[object]],
         climbed: Callable[[str, str], None],
+        rungs: Iterable[str] = LIMITS_S,
     ) -> None:
         self._poller = poller
         self._identity = identity
         self._identify = identify
         self._climbed = climbed
-        self._rungs: dict[str, Callable[[bool], Awaitable[ProbeResult | None]]] = {
+        ways: dict[str, Callable[[bool], Awaitable[ProbeResult | None]]] = {
             "chain": self._chain,
             "documented": self._documented,
             "form": self._form,
         }
+        self._rungs = {rung: ways[rung] for rung in rungs}
 
     async def climb(self, first: str | None, *, compete: bool) -> Opening:
         """Open the session by the first way that shows an effect; ``first`` is tried before the others."""

@@ -15,7 +15,10 @@ from ibkr.session import SessionState
 
 
 class Learning:
-    """``facts`` of the present sign-in; ``another`` is called when they turn out to be those of another one."""
+    """``facts`` of the present sign-in; ``another`` is called when they turn out to be those of another one.
+
+    Without ``validates`` IBKR cannot be asked who is signed in, as over OAuth 1.0a.
+    """
 
     def __init__(
         self,
@@ -25,13 +28,15 @@ class Learning:
         *,
         clock: Callable[[], float],
         another: Callable[[], None],
+        validates: bool = True,
     ) -> None:
         self._poller = poller
         self._identity = identity
         self._sign_ins = sign_ins
         self._clock = clock
         self._another = another
-        self.facts = SignInFacts()
+        self._validates = validates
+        self.facts = SignInFacts(validated=not validates)
         self.due = now = clock()
         self._accounts_due = now
         # The gateway asks it at a sign-in, and this keeper may be a restarted one, whose predecessor asked just now.
@@ -40,7 +45,7 @@ class Learning:
 
     def forget(self) -> None:
         """Nobody is signed in, or somebody else."""
-        self.facts, self.due, self._sso_left = SignInFacts(), self._clock(), None
+        self.facts, self.due, self._sso_left = SignInFacts(validated=not self._validates), self._clock(), None
         self._identity.forget_user()
 
     def begin(self) -> None:
@@ -74,7 +79,7 @@ class Learning:
     async def validate(self) -> bool:
         """Ask who is signed in, unless that was asked within a minute: twice costs ten minutes of refusals."""
         now = self._clock()
-        if now < self._validate_due:
+        if not self._validates or now < self._validate_due:
             return False
         self._validate_due = now + sign_in.RETRY_S
         self._identity.learn(await self._ask("validate_sign_in", sign_in.from_validation))
@@ -99,6 +104,8 @@ class Learning:
         return body
 
     def _take(self, facts: SignInFacts) -> None:
+        if not self._validates:
+            facts = replace(facts, validated=True)
         if sign_in.is_another(self.facts, facts):
             self._another()
         else:

@@ -47,8 +47,13 @@ def build(
     tickle_due: float | None,
     login_hint: str | None,
     penalty_s: float,
+    trouble: str | None,
+    is_by_keys: bool,
 ) -> Status:
-    """The status at loop second ``now``, which is epoch second ``wall``; ``down_until`` as in its ``maintenance``."""
+    """The status at loop second ``now``, which is epoch second ``wall``; ``down_until`` as in its ``maintenance``.
+
+    ``trouble`` is what a person has to see to; a sign-in that ``is_by_keys`` is renewed and has no end.
+    """
 
     def epoch(at: float) -> float:
         return round(wall - (now - at), 3)
@@ -57,11 +62,11 @@ def build(
         return None if at is None else epoch(at)
 
     deadline = None
-    if verdict.state in SIGNED_IN:
+    if verdict.state in SIGNED_IN and not is_by_keys:
         deadline = calendar.sign_in_ends(
             wall, region=facts.region, signed_in_at=facts.signed_in_at, sso_left_s=facts.sso_left_s
         )
-    message = openings.advice(verdict.state) or verdict.flags.message or verdict.reason
+    message = trouble or openings.advice(verdict.state) or verdict.flags.message or verdict.reason
     policy = openings.policy
     return Status(
         pacing=PacingStatus(epoch(now + penalty_s) if penalty_s else None),

@@ -33,7 +33,7 @@ _UNANSWERED = (Outcome.TIMEOUT, Outcome.SILENT, Outcome.REFUSED, Outcome.BROKEN)
 class SessionTracker:
     """Nothing here waits or sends. ``changed`` is set when the keeper should look at what is due.
 
-    ``penalty_left``: seconds for which IBKR refuses all requests.
+    ``penalty_left``: seconds for which IBKR refuses all requests. ``trouble``: why IBKR refuses the OAuth keys.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class SessionTracker:
         penalty_left: Callable[[], float],
     ) -> None:
         self._penalty_left = penalty_left
+        self.trouble: Callable[[], str | None] = lambda: None
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
@@ -66,8 +67,15 @@ class SessionTracker:
             self.sign_ins,
             clock=clock,
             another=lambda: self._begin_sign_in("user or accounts are others than before"),
+            validates=settings.backend == "gateway",
         )
-        self._gateway = GatewayProcess(journal, settings.brokerage_login, settings.instance, settings.gateway_build)
+        self._gateway = GatewayProcess(
+            journal,
+            settings.brokerage_login,
+            settings.instance,
+            settings.gateway_build,
+            is_program=settings.backend == "gateway",
+        )
         self._sleep = Sleep(clock, wall)
         self._answered_at = now
         self.has_concluded = False
@@ -89,6 +97,8 @@ class SessionTracker:
             tickle_due=self.attention.tickle_due if timing.tickles(self.verdict) else None,
             login_hint=self._settings.login_hint,
             penalty_s=self._penalty_left(),
+            trouble=self.trouble(),
+            is_by_keys=self._settings.backend != "gateway",
         )
 
     def glance(self) -> Glance:
@@ -134,6 +144,11 @@ class SessionTracker:
         self.note_signing_in()
         self.attention.look_at_once(self._clock())
         self.changed.set()
+
+    def note_live_token(self) -> None:
+        """IBKR took the OAuth keys: a sign-in without a person, whose session is to be opened."""
+        self.note_session_cookie()
+        self.attention.look_at_once(self._clock())
 
     def note_answer(self) -> None:
         """IBKR gave a caller a good answer: it is not out of reach."""

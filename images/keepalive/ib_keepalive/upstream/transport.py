@@ -14,6 +14,8 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from ib_keepalive.oauth1.live_tokens import Refusal
+from ib_keepalive.oauth1.transport import SignedTransport
 from ib_keepalive.upstream.response import LARGEST_ANSWER, FinalAnswer, Response
 from ib_service.http.client import Sockets
 from ib_service.http.headers import retry_after_s
@@ -30,21 +32,44 @@ Fetch = Callable[[str, str, bytes | None, bool], Awaitable[Response]]
 
 Raises what aiohttp or httpx raises, and FinalAnswer for too large an answer.
 """
+_Send = Callable[[str, str, bytes | None, bool, Mapping[str, str]], Awaitable[Response]]
 
 
 def fetching(transport: httpx.AsyncBaseTransport) -> Fetch:
     """Requests through ``transport``, without redirects and cookies."""
+    if isinstance(transport, SignedTransport):
+        return partial(_signed, transport, _sending(transport.inner))
+    return partial(_unsigned, _sending(transport))
+
+
+def _sending(transport: httpx.AsyncBaseTransport) -> _Send:
     if isinstance(transport, Sockets):
         return partial(_by_sockets, transport)
     return partial(_by_transport, transport)
 
 
-async def _by_sockets(transport: Sockets, method: str, url: str, body: bytes | None, alone: bool) -> Response:
+async def _unsigned(send: _Send, method: str, url: str, body: bytes | None, alone: bool) -> Response:
+    return await send(method, url, body, alone, _HEADERS if body is None else _WITH_BODY)
+
+
+async def _signed(
+    transport: SignedTransport, send: _Send, method: str, url: str, body: bytes | None, alone: bool
+) -> Response:
+    header = await transport.authorization(method, url)
+    if isinstance(header, Refusal):
+        return Response(header.status, header.media.lower(), header.content)
+    plain = _HEADERS if body is None else _WITH_BODY
+    return await send(method, url, body, alone, {**plain, "Authorization": header})
+
+
+async def _by_sockets(
+    transport: Sockets, method: str, url: str, body: bytes | None, alone: bool, headers: Mapping[str, str]
+) -> Response:
     session = transport.fresh_session() if alone else transport.session()
     async with session.request(
         method,
         URL(url, encoded=True),
-        headers=_HEADERS if body is None else _WITH_BODY,
+        headers=headers,
         data=body,
         allow_redirects=False,
         auto_decompress=False,
@@ -54,9 +79,9 @@ async def _by_sockets(transport: Sockets, method: str, url: str, body: bytes | N
 
 
 async def _by_transport(
-    transport: httpx.AsyncBaseTransport, method: str, url: str, body: bytes | None, _: bool
+    transport: httpx.AsyncBaseTransport, method: str, url: str, body: bytes | None, _: bool, headers: Mapping[str, str]
 ) -> Response:
-    request = httpx.Request(method, url, headers=_HEADERS if body is None else _WITH_BODY, content=body)
+    request = httpx.Request(method, url, headers=headers, content=body)
     response = await transport.handle_async_request(request)
     async with aclosing(response):
         return await _read(response.status_code, response.headers, cast(httpx.AsyncByteStream, response.stream))
