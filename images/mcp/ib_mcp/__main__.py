@@ -71,6 +71,10 @@ def _command(arguments: list[str] | None) -> int:
             from ib_mcp.cli.trading import log
 
             return log.run(given)
+        case "oauth":
+            from ib_mcp.cli import oauth
+
+            return oauth.run(given)
         case "endpoints":
             from ib_mcp.cli import endpoints
 

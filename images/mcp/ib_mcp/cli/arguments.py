@@ -148,11 +148,27 @@ def parser() -> argparse.ArgumentParser:
         "print the hash of a passphrase, for IB_MCP_PASSPHRASE",
         "It is asked for, or read from standard input.",
     )
+    oauth = _command(commands, "oauth", "keys for IBKR's OAuth 1.0a, which replaces the gateway and its sign-in", "")
+    _oauth(oauth.add_subparsers(dest="action", metavar="ACTION", required=True))
     endpoints = _command(
         commands, "endpoints", "what is known of IBKR's endpoints, and any OpenAPI document of them", ""
     )
     _endpoints(endpoints.add_subparsers(dest="view", metavar="VIEW", required=True))
     return top
+
+
+def _oauth(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    setup = _command(
+        actions, "setup", "make the keys and say what to upload where", "What is there already stays as it is."
+    )
+    setup.add_argument("--consumer-key", metavar="NAME", required=True, help="nine letters of your choice")
+    setup.add_argument(
+        "--dh", metavar="FILE", type=Path, help="Diffie-Hellman parameters of your own (default: those of RFC 7919)"
+    )
+    check = _command(actions, "check", "ask IBKR whether it takes the keys", "")
+    check.add_argument("--url", default="https://api.ibkr.com", help="of IBKR (default %(default)s)")
+    for action in (setup, check):
+        action.add_argument("directory", metavar="DIRECTORY", type=Path, help="where the keys are")
 
 
 def _trading(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
