@@ -62,6 +62,7 @@ class Trading:
         facts: FactsReader | None = None,
         executor: Executor | None = None,
     ) -> None:
+        self._directory = directory
         self._approval_url = approval_url
         self._operations = operations
         self._reads = reads = guard.reads
@@ -110,7 +111,8 @@ class Trading:
     async def open(self) -> None:
         """Open the ledger, and look up what was left unknown."""
         await self.ledger.open()
-        self._look_up.start()
+        if self._directory is not None:
+            self._look_up.start()
 
     async def close(self) -> None:
         """End everything; what was sent without an answer is looked up after the next start."""
