@@ -33,10 +33,13 @@ test: $(VENV)/.dev ## Lint, types, layers and all tests that need neither root n
 	$(BIN)/mypy
 	cd hack/cluster && ../../$(BIN)/mypy --strict --config-file= *.py
 	$(BIN)/lint-imports
-	$(BIN)/pytest --ignore=tests/e2e -n $(JOBS) --dist loadgroup $(ARGS)
+	$(BIN)/pytest --ignore=tests/e2e --ignore=tests/gitops -n $(JOBS) --dist loadgroup $(ARGS)
 
 e2e: $(VENV)/.dev ## The chart on a real cluster: KUBECONFIG's, or one made for the run (root, Debian)
 	hack/e2e $(ARGS)
+
+e2e-gitops: $(VENV)/.dev ## The chart by the real Flux and Argo CD on such a cluster (builds them once: about 15 minutes)
+	SUITE=tests/gitops POLICIES=none hack/e2e $(ARGS)
 
 cluster-up: ## Start a real one-node cluster in a network of its own (root, Debian; KUBERNETES=1.30 for the chart's oldest)
 	@python3 hack/cluster up
@@ -56,4 +59,4 @@ fuzz: $(VENV)/.dev ## Random requests to every port, odd answers of IBKR, change
 lock: $(VENV)/.dev ## Make requirements/*.txt again from pyproject.toml
 	hack/lock $(BIN)/uv
 
-.PHONY: help up test e2e cluster-up cluster-down images bench fuzz lock
+.PHONY: help up test e2e e2e-gitops cluster-up cluster-down images bench fuzz lock

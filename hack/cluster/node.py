@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -131,7 +132,8 @@ def up() -> Path:
     _control_plane(bin, folder)
     start_kubelet(bin)
     run(*kubectl, "apply", "-f", HERE / "dns.yaml")
-    start("policies", sys.executable, HERE / "policies.py", bin / "kubectl", KUBECONFIG)
+    if os.environ.get("POLICIES") != "none":
+        start("policies", sys.executable, HERE / "policies.py", bin / "kubectl", KUBECONFIG)
     wait("the node", lambda: _succeeds(*kubectl, "wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=1s"))
     wait("cluster DNS", lambda: _succeeds(*kubectl, "-n", "kube-system", "rollout", "status", "deployment/coredns"))
     _VERSION.write_text(version)

@@ -31,6 +31,7 @@ KEYCLOAK_VERSION = "26.7.3"
 RESOLVED_AS_OF = "2026-11-22"
 
 FETCH_SECONDS = 600
+BUILD_SECONDS = 1800
 
 
 class Unavailable(Exception):
@@ -199,6 +200,21 @@ def go_program(package: str, version: str) -> Path:
         subprocess.run([go, "install", f"{package}@{version}"], check=True, env=environment, timeout=FETCH_SECONDS)
 
     return _kept(f"{name}-{version}", install) / name
+
+
+def go_tool(module: Path) -> Path:
+    """Path of the one tool that the Go module in the folder names, built as its go.sum says; Unavailable without Go."""
+    go = shutil.which("go")
+    if go is None:
+        raise Unavailable("Go is not installed")
+    text = (module / "go.mod").read_bytes() + (module / "go.sum").read_bytes()
+
+    def build(folder: Path) -> None:
+        environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
+        command = [go, "build", "-trimpath", "-ldflags", "-s -w", "-o", str(folder / module.name), "tool"]
+        subprocess.run(command, cwd=module, check=True, env=environment, timeout=BUILD_SECONDS)
+
+    return _kept(f"{module.name}-{hashlib.sha256(text).hexdigest()[:16]}", build) / module.name
 
 
 def kubernetes_swagger(version: str) -> Path:
