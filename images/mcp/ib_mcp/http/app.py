@@ -65,7 +65,8 @@ def create_app(settings: HttpSettings, server: FastMCP, guard: Guard | None = No
     (endpoint,) = (route.endpoint for route in plain.routes if isinstance(route, Route) and route.path == _PATH)
     # Behind the checks of Host, Origin and token, which are the same for all ways.
     scopes = None if server.auth is None else server.auth.required_scopes
-    fast = FastPath(server, CallMiddleware.of(server), scopes)
+    calls = CallMiddleware.of(server)
+    fast = None if calls is None else FastPath(server, calls, scopes)
     by_call = Middleware(ByCall, fast=fast, plain=endpoint, deadline_s=settings.deadline_s)
     # Where agents learn by whom to be let in.
     metadata_url = place.resource_metadata if place and place.issuers else None
@@ -128,7 +129,7 @@ class ByCall:
     event stream where the wire has a sign of life for it.
     """
 
-    def __init__(self, app: ASGIApp, fast: FastPath, plain: ASGIApp, deadline_s: float) -> None:
+    def __init__(self, app: ASGIApp, fast: FastPath | None, plain: ASGIApp, deadline_s: float) -> None:
         self._app = app
         self._fast = fast
         self._plain = plain
@@ -143,15 +144,15 @@ class ByCall:
             return
         is_whole = not messages[-1].get("more_body", False)
         content = b"".join(message.get("body", b"") for message in messages)
-        call = self._fast.read(scope, content) if is_whole else None
-        if call is not None and not call.is_modern:
-            await self._fast.answer(call, scope, send)
-            return
-        if call is not None and self._is_quick:
-            with contextlib.suppress(CallerGone):
-                # On the modern wire a client ends its call by leaving.
-                await unless_gone(receive, self._fast.answer(call, scope, send))
-            return
+        if self._fast is not None and is_whole and (call := self._fast.read(scope, content)) is not None:
+            if not call.is_modern:
+                await self._fast.answer(call, scope, send)
+                return
+            if self._is_quick:
+                with contextlib.suppress(CallerGone):
+                    # On the modern wire a client ends its call by leaving.
+                    await unless_gone(receive, self._fast.answer(call, scope, send))
+                return
 
         async def read() -> Message:
             return messages.popleft() if messages else await receive()

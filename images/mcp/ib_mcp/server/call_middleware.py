@@ -48,10 +48,9 @@ class CallMiddleware(Middleware):
         self._scopes = {name: scope_of(tool.effect) for name, tool in tools.items() if isinstance(tool, Effective)}
 
     @classmethod
-    def of(cls, server: FastMCP) -> CallMiddleware:
-        """That of a server of ours."""
-        (found,) = (each for each in server.middleware if isinstance(each, cls))
-        return found
+    def of(cls, server: FastMCP) -> CallMiddleware | None:
+        """That of a server with tools of ours; None of any other."""
+        return next((each for each in server.middleware if isinstance(each, cls)), None)
 
     async def on_call_tool(
         self,
