@@ -38,7 +38,7 @@ test: $(VENV)/.dev ## Lint, types, layers and all tests that need neither root n
 e2e: $(VENV)/.dev ## The chart on a real cluster: KUBECONFIG's, or one made for the run (root, Debian)
 	hack/e2e $(ARGS)
 
-e2e-gitops: $(VENV)/.dev ## The chart by the real Flux and Argo CD on such a cluster (builds them once: about 15 minutes)
+e2e-gitops: $(VENV)/.dev ## The chart by the real Flux and Argo CD on such a cluster (builds them once)
 	SUITE=tests/gitops POLICIES=none hack/e2e $(ARGS)
 
 cluster-up: ## Start a real one-node cluster in a network of its own (root, Debian; KUBERNETES=1.30 for the chart's oldest)
