@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +19,10 @@ from ib_keepalive.settings import KeepaliveSettings
 from ib_mcp.guard import router
 from ib_mcp.server.server import create_server
 from ib_mcp.settings import McpSettings
-from ib_simulator.app import Simulator
+from ib_simulator.app import Role, Simulator
 from ibkr.session import Opener, SessionState
 from support.answers import body_of
+from support.backend import Backend, Chosen, reaching
 from support.inline import Inline
 from support.serve import InProcess
 from support.trading import APPROVER, PAPER_POLICY
@@ -84,17 +85,20 @@ async def agent(
     trading: Path | None = None,
     policy: str = PAPER_POLICY,
     before_gateway: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    backend: Backend | None = None,
 ) -> AsyncIterator[Agent]:
     """An agent of a session in this state, as soon as the keeper has seen it.
 
     ``trading``: a folder for the guard's orders, which are permitted by ``policy`` then. ``before_gateway`` may put
-    something before the simulator.
+    something before the simulator. ``backend``: how IBKR is reached; without it as the test run says.
     """
+    is_by_keys = (backend or Chosen.backend) == "oauth1"
     loop = asyncio.get_running_loop()
     started = loop.time()
     # A Tuesday at noon in New York, moving with the loop's clock.
-    simulator = Simulator(7, wall=lambda: 1795539600.0 + loop.time() - started)
-    if signed_in:
+    role: Role = "backend" if is_by_keys else "gateway"
+    simulator = Simulator(7, role=role, wall=lambda: 1795539600.0 + loop.time() - started)
+    if signed_in and not is_by_keys:
         simulator.sign_in(signed_in, brokerage=brokerage)
     if prepare:
         prepare(simulator)
@@ -110,12 +114,29 @@ async def agent(
     if trading is not None:
         kept = kept.model_copy(update=trading_in(trading, policy))
         settings = {"trading": True, "approver_token": APPROVER} | (settings or {})
+    by_keys = ExitStack()
+    if is_by_keys:
+        opener = "keeper" if brokerage_login == "gateway" else brokerage_login
+        if not brokerage:
+            simulator.do("openings", answer="no_effect")
+        kept = kept.model_copy(
+            update=by_keys.enter_context(reaching(simulator, signed_in)) | {"brokerage_login": opener}
+        )
     keepalive = Keepalive(kept, InProcess(before_gateway(simulator.app)), wall=simulator.clock.now, executor=Inline())
-    async with keepalive, connected(InProcess(keepalive.data), settings, simulator.clock.now) as (server, client):
-        async with asyncio.timeout(60):
-            while keepalive.keeper.status().state is SessionState.STARTING:  # noqa: ASYNC110 - it tells nobody
-                await asyncio.sleep(0.05)
-        yield Agent(client, server, simulator, keepalive)
+    with by_keys:
+        async with keepalive, connected(InProcess(keepalive.data), settings, simulator.clock.now) as (server, client):
+            async with asyncio.timeout(60):
+                while _is_beginning(keepalive, simulator, opens=is_by_keys and brokerage):  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.05)
+            yield Agent(client, server, simulator, keepalive)
+
+
+def _is_beginning(keepalive: Keepalive, simulator: Simulator, *, opens: bool) -> bool:
+    """``opens``: the keeper opens the session first, which is signed in without one."""
+    state = keepalive.keeper.status().state
+    if opens and state is SessionState.AUTHENTICATED:
+        return not simulator.session.established(simulator.clock.now())
+    return state is SessionState.STARTING or (opens and state is SessionState.REOPENING)
 
 
 def trading_in(folder: Path, policy: str) -> dict[str, Path]:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
 from ib_simulator.app import Simulator
+from ib_simulator.world.accounts import UserKey
 from ibkr.dh_parameters import RFC7919, read_prime
 
 CONSUMER = "TESTERKEY"
@@ -73,11 +74,11 @@ class Owner:
         return directory
 
 
-def register(simulator: Simulator, *, active_in_s: float = 0) -> Owner:
-    """An owner whose keys IBKR has, for the paper user."""
+def register(simulator: Simulator, *, user: UserKey = "paper", active_in_s: float = 0) -> Owner:
+    """An owner whose keys IBKR has."""
     owner = Owner()
     keys = (public_pem(owner.signature_key), public_pem(owner.encryption_key), owner.dh_parameters)
     active_from = simulator.clock.now() + active_in_s
     consumers = simulator.backend.signed.consumers
-    consumer = consumers.register(owner.consumer_key, *keys, user="paper", active_from=active_from)
+    consumer = consumers.register(owner.consumer_key, *keys, user=user, active_from=active_from)
     return replace(owner, access_token=consumer.access_token, secret=consumer.secret)

@@ -50,7 +50,7 @@ class Keeper:
         self._metrics = metrics
         self._wall = wall
         self._clock = asyncio.get_running_loop().time
-        self._poller = Poller(client, metrics, pacing)
+        self._poller = Poller(client, metrics, pacing, is_program=settings.backend == "gateway")
         self.tracker = SessionTracker(
             settings, metrics, self._poller, clock=self._clock, wall=wall, penalty_left=pacing.penalty_left
         )

@@ -38,12 +38,13 @@ class Pacing(Protocol):
 
 
 class Poller:
-    """The keeper's own requests."""
+    """The keeper's own requests. ``is_program``: IBKR's gateway program is there, with pages of its own."""
 
-    def __init__(self, client: httpx.AsyncClient, metrics: Metrics, pacing: Pacing) -> None:
+    def __init__(self, client: httpx.AsyncClient, metrics: Metrics, pacing: Pacing, *, is_program: bool = True) -> None:
         self._client = client
         self._metrics = metrics
         self._pacing = pacing
+        self._is_program = is_program
 
     async def ask(
         self, operation: str, body: dict[str, Any] | None = None, *, limit_s: float | None = None
@@ -63,7 +64,7 @@ class Poller:
         started = loop.time()
         result, answer = await self._send(operation, method, f"/v1/api{path}", limit_s or ANSWER_LIMIT_S, body)
         latency_ms = round((loop.time() - started) * 1000, 1)
-        if result.outcome is Outcome.TIMEOUT and not await self._answers_locally():
+        if result.outcome is Outcome.TIMEOUT and self._is_program and not await self._answers_locally():
             return ProbeResult(Outcome.SILENT, detail="the gateway accepts connections and answers nothing"), None
         if result.outcome in (Outcome.TIMEOUT, Outcome.REFUSED):
             return result, answer

@@ -10,6 +10,7 @@ import pytest
 from ib_simulator.faults.faults import FaultSpec
 from ib_simulator.world.accounts import ACCOUNTS
 from support.agent import agent
+from support.backend import BACKENDS, Backend
 
 pytestmark = pytest.mark.looptime
 
@@ -17,8 +18,9 @@ PAPER = ACCOUNTS["paper"][0].id
 MAIN, SAVINGS = (account.id for account in ACCOUNTS["live"])
 
 
-async def test_the_only_account_needs_no_name() -> None:
-    async with agent() as a:
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_the_only_account_needs_no_name(backend: Backend) -> None:
+    async with agent(backend=backend) as a:
         listed = await a.read("list_accounts")
         assert listed.body["default"] == PAPER
         assert [(row["account"], row["mode"]) for row in listed.rows("accounts")] == [(PAPER, "paper")]

@@ -9,6 +9,7 @@ import pytest
 
 from ib_simulator.faults.faults import FaultSpec
 from support.agent import Agent, agent
+from support.backend import gateway_only
 
 pytestmark = pytest.mark.looptime
 
@@ -33,6 +34,7 @@ async def test_signed_out_every_tool_says_where_to_sign_in() -> None:
             assert refused.error["action"]
 
 
+@gateway_only("a sign-in by keys has no end")
 async def test_an_open_session_says_its_mode_and_end() -> None:
     async with agent("live") as a:
         status = (await a.read("get_session_status")).body
@@ -72,6 +74,7 @@ async def test_reopening_is_no_cure_for_a_missing_sign_in() -> None:
         assert refused.error["login"] == LOGIN
 
 
+@gateway_only("the keeper itself opens the session after a sign-in by keys, and takes it from others")
 async def test_a_competing_session_is_named_and_not_fought() -> None:
     async with agent() as a:
         a.simulator.session.compete(None)
