@@ -19,6 +19,7 @@ KNOWN = {
         Contract(8002, "BP.@LSE", "STK", "LSE", "GBP", "", "BP."),
         Contract(8003, "VUSA@SETS", "STK", "SETS", "GBP", "", "VUSA"),
         Contract(9001, "SAP@IBIS", "STK", "IBIS", "EUR", "", "SAP"),
+        Contract(479624278, "BTC", "CRYPTO", "PAXOS", "USD", "", "BTC"),
         Contract(9002, "ALV@IBIS", "STK", "IBIS", "EUR", "", "ALV"),
         Contract(416904, "SPX", "IND", "CBOE", "USD", "", "SPX", also=("ES 202612",)),
         Contract(265598, "AAPL on IEX", "STK", "NASDAQ", "USD", "", "AAPL", asked_exchange="IEX"),

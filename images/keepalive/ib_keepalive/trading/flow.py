@@ -240,4 +240,8 @@ def other_order(entry: Entry) -> IbError:
 def _unknown(entry: Entry, why: str) -> Outcome:
     orders = tuple(OrderState(name, None, None) for name in entry.client_order_ids)
     what = {"place": "The order", "modify": "The change"}.get(entry.kind, "The cancellation")
-    return Outcome("outcome_unknown", f"{what} was sent, and {why.rstrip('.')}. {_LOOK_IT_UP}", orders)
+    return Outcome(
+        "outcome_unknown",
+        f"{what} was sent, and what became of it is not known: {why.rstrip('.')}. {_LOOK_IT_UP}",
+        orders,
+    )

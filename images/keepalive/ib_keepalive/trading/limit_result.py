@@ -45,4 +45,7 @@ def listed(values: Sequence[str]) -> str:
 
 
 def plain(value: Decimal | float) -> str:
-    return f"{float(value):,.2f}".rstrip("0").rstrip(".")
+    """With two decimals, or as many as show four digits: parts of a coin are none of its cents."""
+    exact = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    decimals = min(10, max(2, 3 - exact.adjusted())) if exact else 2
+    return f"{exact:,.{decimals}f}".rstrip("0").rstrip(".")

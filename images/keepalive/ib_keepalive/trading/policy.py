@@ -192,6 +192,8 @@ def _in_words(error: Any) -> str:
             return str(error["ctx"]["error"])
         case "model_type":
             return "is a value where a table belongs"
+        case "tuple_type":
+            return "has to be a list, in brackets"
         case _:
             message: str = error["msg"]
             return message[:1].lower() + message[1:]

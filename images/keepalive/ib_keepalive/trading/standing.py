@@ -47,8 +47,10 @@ class Standing:
         """Why nothing is placed or changed now, whatever it is."""
         policy, stopped = self.policy(), self.stopped()
         if policy.mode == "off":
+            if policy.problem is not None:
+                return OperationForbidden(policy.problem, action="Ask the owner to mend the policy.")
             return OperationForbidden(
-                policy.problem or "Trading is off: mode is off.", action="Ask the owner to permit it in the policy."
+                "Trading is off: mode is off.", action="Ask the owner to permit it in the policy."
             )
         if policy.mode == "preview":
             return OperationForbidden(

@@ -11,12 +11,13 @@ import anyio
 from ib_mcp.formats.bodies import objects
 from ib_mcp.gather import gather
 from ib_mcp.guard.client import Guard
-from ibkr.errors import IbError, UpstreamTimeout
+from ibkr.errors import IbError, OutcomeUnknown, UpstreamTimeout
 
 Body = dict[str, Any]
 # Between a gateway's name and its ticket, where there are several gateways.
 _AT = "."
 _TO_TELL_S = 1.0
+_SUBMIT_AGAIN = "Call submit_order with the same ticket again: it sends nothing twice, and tells what became of it."
 
 
 class Desk:
@@ -47,7 +48,10 @@ class Desk:
 
     async def submit(self, ticket: str) -> Body:
         """Send what ``ticket`` stands for, once: its outcome, or the first one again."""
-        return await self._of(ticket, "submit", {})
+        try:
+            return await self._of(ticket, "submit", {})
+        except OutcomeUnknown as error:
+            raise OutcomeUnknown(error.message, action=_SUBMIT_AGAIN) from error
 
     async def decide(self, ticket: str, *, approve: bool, by: str) -> Body:
         """Hand on what a person decided."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,10 @@ from ib_mcp.auth.granted import Grant, GrantedToken
 from ib_mcp.guard.client import caller
 
 # Over stdio there is one agent per process.
-_LOCAL = secrets.token_hex(8)
+_LOCAL = f"stdio-{secrets.token_hex(8)}"
+
+_NO_NAME = re.compile(r"[^A-Za-z0-9._]+")
+_LONGEST_NAME = 30
 
 
 class Client(NamedTuple):
@@ -29,7 +33,7 @@ class Client(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """``caller``: the name for the guard's fair queue."""
+    """``caller``: the name for the guard's fair queue and for its owner, who reads it where orders are approved."""
 
     caller: str
     grant: Grant
@@ -73,4 +77,7 @@ class Agents:
         address: tuple[str, int] | None = scope.get("client")
         user_agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
         parts = [grant.name, address[0] if address else "", user_agent.decode("latin-1"), *(client or ())]
-        return Agent(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16], grant)
+        # The name is what the client says of itself: the digest keeps it from passing for another agent.
+        said = _NO_NAME.sub("-", client.name if client else "")[:_LONGEST_NAME].strip("-") or grant.name
+        digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+        return Agent(f"{said}-{digest}", grant)

@@ -145,7 +145,7 @@ def of_order(order: Order, rules: ContractRules) -> Iterable[str]:
     if order.cash is not None and not order.is_conversion:
         rounded = ", of most shares rounded down to whole ones" if order.contract.kind == "STK" else ""
         yield f"IBKR takes an amount of money on a best-effort basis{rounded}."
-    if is_fraction(order):
+    if is_fraction(order) and order.contract.kind == "STK":
         yield "Parts of a share are traded in regular hours only, and cannot be moved to another broker."
     if order.type.name in ("stop", "trailing"):
         yield "Once triggered it is filled at whatever price there is."

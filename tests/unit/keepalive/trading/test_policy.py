@@ -78,7 +78,7 @@ BROKEN = {
     "a switch as a number": ('mode = "paper"\n[limits]\nshort_selling = 1\n', "line 3, limits.short_selling"),
     "a switch as text": ('mode = "paper"\n[limits]\nnaked_options = "false"\n', "line 3, limits.naked_options"),
     "an empty list": ('mode = "paper"\n[limits]\nsymbols = []\n', "line 3, limits.symbols"),
-    "a list as text": ('mode = "paper"\n[limits]\nsymbols = "AAPL"\n', "line 3, limits.symbols"),
+    "a list as text": ('mode = "paper"\n[limits]\nsymbols = "AAPL"\n', "line 3, limits.symbols: has to be a list"),
     "no side": ('mode = "paper"\n[limits]\nsides = ["HOLD"]\n', "line 3, limits.sides"),
     "no account": ('mode = "paper"\n[limits]\naccounts = ["All"]\n', "line 3, limits.accounts"),
     "no question": ('mode = "paper"\nquestions = ["*"]\n', "line 2, questions"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from ib_keepalive.trading.facts import Facts
@@ -44,6 +45,13 @@ def test_no_more_is_sold_than_is_held() -> None:
     assert is_short(sell(AAPL, 1), facts())
     assert is_short(sell(AAPL, 1), facts(positions={AAPL: -5}))
     assert not is_short(place(market(quantity=1000)), facts())
+
+
+def test_parts_of_a_unit_are_told_as_such() -> None:
+    known = facts(positions={AAPL: Decimal("0.00402")})
+    refusal = refused(sell(AAPL, 0.01), "short_selling = false", known)["short_selling"]
+    assert "0.01 AAPL" in refusal.sentence
+    assert "0.00402 are held" in refusal.sentence
 
 
 def test_several_working_sales_count_together() -> None:

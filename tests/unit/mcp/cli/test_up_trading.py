@@ -21,6 +21,8 @@ def test_what_is_made_is_a_policy_with_limits(tmp_path: Path, mode: str) -> None
     assert policy.limits.notional is not None
     assert policy.limits.orders_per_minute is not None
     assert not policy.limits.short_selling
+    # What IBKR asks about every coin: on weekends nothing else can be traded.
+    assert "o10288" in policy.questions
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 

@@ -78,6 +78,8 @@ def test_the_order_itself(order: Make) -> None:
     assert "regular hours only" in " ".join(cautions.of_order(order(quantity="1.5", type="market"), rules))
     assert "steps of 100" in " ".join(cautions.of_order(order(symbol="HSBA@LSE", limit=5), rules))
     assert list(cautions.of_order(order(limit=5), rules)) == []
+    coins = order(symbol="BTC", quantity="0.5", limit=5)
+    assert list(cautions.of_order(coins, rules)) == []
 
 
 def test_a_bracket_that_ends_with_the_day_or_has_one_side(order: Make) -> None:

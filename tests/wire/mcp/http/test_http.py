@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -311,8 +312,21 @@ async def test_agents_with_different_tokens_or_clients_are_different_callers() -
             await client.post(
                 "/mcp", headers=asked["headers"], content=asked["content"].replace(b"tests", name.encode())
             )
+        assert stub.callers[0].startswith(f"{name}-")
         seen.add(stub.callers[0])
     assert len(seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "begins"),
+    [("Claude Code (work)", "Claude-Code-work-"), ("<b>owner</b>", "b-owner-b-"), ("x" * 500, "x" * 30 + "-")],
+)
+async def test_what_a_client_calls_itself_is_told_in_plain_letters(said: str, begins: str) -> None:
+    stub = StubGuard()
+    async with serving(stub) as client:
+        asked = question("tools/call", name="list_accounts", arguments={})
+        await client.post("/mcp", headers=asked["headers"], content=asked["content"].replace(b"tests", said.encode()))
+    assert re.fullmatch(f"{re.escape(begins)}[0-9a-f]{{16}}", stub.callers[0])
 
 
 @pytest.mark.parametrize("wire", [MODERN, HANDSHAKE])

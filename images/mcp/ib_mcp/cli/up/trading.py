@@ -14,9 +14,9 @@ _TEXT = """\
 mode = "{mode}"      # off | preview | paper | live
 approval = "ask"      # ask: a person is asked by the agent's client, or on the approval page; page; none
 
-# IBKR's questions that are answered yes: no market data, market and stop orders, amounts of money. All others are
-# declined and shown.
-questions = ["o354", "o10151", "o10152", "o10331", "o10164", "o10223"]
+# IBKR's questions that are answered yes: no market data, market and stop orders, amounts of money, coins. All others
+# are declined and shown.
+questions = ["o354", "o10151", "o10152", "o10331", "o10164", "o10223", "o10288"]
 
 # mode = "live" trades only in accounts that are named here.
 # [live]
