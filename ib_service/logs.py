@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -16,33 +17,51 @@ _SECRET_KEYS = re.compile(
     r"|balance|amount|cash|net_?liq|equity|margin|funds|pnl|^(dpl|upl|uel|nl|el|mv)$|body",
     re.IGNORECASE,
 )
+# Each after what is in all that it finds: few texts have that, and looking for it takes far less time.
+_ADDRESS = re.compile("://")
+_VALUE = re.compile("[:=]")
 _PATTERNS = (
     # Addresses that are secrets themselves: of chat services and their kind, and those of the library Apprise, which
     # have a scheme of their own. Then name and password in front of a host.
-    re.compile(
-        r"(?i)(\bhttps?://(?:[^\s/?#@\"'<>]*@)?)"
-        r"[^\s\"'<>]*?(?:hook|/bot[0-9]|/services/|ntfy|gotify|pushover|maker\.ifttt)[^\s\"'<>]*"
+    (
+        _ADDRESS,
+        re.compile(
+            r"(?i)(\bhttps?://(?:[^\s/?#@\"'<>]*@)?)"
+            r"[^\s\"'<>]*?(?:hook|/bot[0-9]|/services/|ntfy|gotify|pushover|maker\.ifttt)[^\s\"'<>]*"
+        ),
     ),
-    re.compile(r"(?i)(\b(?!https?:|wss?:|ibkr:|file:|tcp:|unix:)[a-z][a-z0-9+.-]{1,20}://)[^\s\"'<>]+"),
-    re.compile(r"""(://)[^\s/?#@"'<>]*(?=@)"""),
+    (
+        _ADDRESS,
+        re.compile(r"(?i)(\b(?!https?:|wss?:|ibkr:|file:|tcp:|unix:)[a-z][a-z0-9+.-]{1,20}://)[^\s\"'<>]+"),
+    ),
+    (_ADDRESS, re.compile(r"""(://)[^\s/?#@"'<>]*(?=@)""")),
     # Headers whose whole value is secret, whatever it holds.
-    re.compile(r"""(?i)(\b(?:(?:set-)?cookie|(?:proxy-)?authorization)["']?\s*[:=]\s*)[^\r\n]+"""),
-    re.compile(r"(?i)(\b(?:bearer|basic)\s+)[^\s,;\"']+"),
+    (_VALUE, re.compile(r"""(?i)(\b(?:(?:set-)?cookie|(?:proxy-)?authorization)["']?\s*[:=]\s*)[^\r\n]+""")),
+    (re.compile("(?i)bearer|basic"), re.compile(r"(?i)(\b(?:bearer|basic)\s+)[^\s,;\"']+")),
     # name=value and "name": "value" of tokens and of IBKR's session cookies.
-    re.compile(
-        r"""(?i)((?:token|secret|passw(?:or)?d|(?:x[-_])?(?:api|access)[-_]?key|session_?id|sess-uuid|(?:jsession|user)id|user_?name|xyzab[\w.]*)["']?\s*[:=]\s*"""
-        r"""|["']session["']\s*:\s*|\b(?:session|api|cp|portal|web)(?:\.\w+)?=)(?:"[^"]*"|'[^']*'|[^\s;,&"'}]+)"""
+    (
+        _VALUE,
+        re.compile(
+            r"""(?i)((?:token|secret|passw(?:or)?d|(?:x[-_])?(?:api|access)[-_]?key|session_?id|sess-uuid|(?:jsession|user)id|user_?name|xyzab[\w.]*)["']?\s*[:=]\s*"""
+            r"""|["']session["']\s*:\s*|\b(?:session|api|cp|portal|web)(?:\.\w+)?=)(?:"[^"]*"|'[^']*'|[^\s;,&"'}]+)"""
+        ),
     ),
     # Account ids are one to three capitals and digits (U1234567, DU1234567, DF..., F...), in a path perhaps lower case.
-    re.compile(r"()(?:[A-Z]{1,3}|(?<![A-Za-z0-9])d?[ufi])[0-9]{5,}"),
+    (re.compile("[0-9]{5}"), re.compile(r"()(?:[A-Z]{1,3}|(?<![A-Za-z0-9])d?[ufi])[0-9]{5,}")),
 )
 
 
 def redact_text(text: str) -> str:
     """``text`` without account numbers, tokens and session cookies."""
-    for pattern in _PATTERNS:
-        text = pattern.sub(rf"\1{_HIDDEN}", text)
+    for part, pattern in _PATTERNS:
+        if part.search(text):
+            text = pattern.sub(rf"\1{_HIDDEN}", text)
     return text
+
+
+@lru_cache(1024)
+def _is_secret(key: str) -> bool:
+    return _SECRET_KEYS.search(key) is not None
 
 
 def _clean(value: Any) -> Any:
@@ -52,8 +71,8 @@ def _clean(value: Any) -> Any:
         return redact_text(value)
     if isinstance(value, Mapping):
         return {
-            redact_text(str(key)): _HIDDEN if _SECRET_KEYS.search(str(key)) else _clean(item)
-            for key, item in value.items()
+            redact_text(name): _HIDDEN if _is_secret(name) else _clean(item)
+            for name, item in ((str(key), item) for key, item in value.items())
         }
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_clean(item) for item in value]
