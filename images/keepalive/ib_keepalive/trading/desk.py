@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any, Protocol
 
 from ib_keepalive.pacing.shared_call import Caller
@@ -108,7 +107,7 @@ class Desk:
             "expires_at": None if ticket is None else ticket.expires_at,
             "expires_in_s": None if ticket is None else ticket.expires_at - now,
             "client_order_ids": list(intent.client_order_ids),
-            "limits": [asdict(result) for result in results],
+            "limits": [result.to_json() for result in results],
             "refused": refused,
             "approval": policy.approval,
         }

@@ -93,11 +93,12 @@ class FactFinder:
             facts = await self._add_money(facts, intent.account, asker)
         wants_prices = _wants_prices(terms, policy.limits)
         wants_holdings = _wants_holdings(intent, terms, instruments, policy.limits)
-        prices, facts = await _both(
-            self._read_prices(conids if wants_prices else (), memory, caller),
-            self._add_holdings(facts, intent.account, policy, asker) if wants_holdings else _same(facts),
-        )
-        facts = replace(facts, prices=prices)
+        if wants_prices or wants_holdings:
+            prices, facts = await _both(
+                self._read_prices(conids if wants_prices else (), memory, caller),
+                self._add_holdings(facts, intent.account, policy, asker) if wants_holdings else _same(facts),
+            )
+            facts = replace(facts, prices=prices)
         if wants_holdings and _is_short(policy, intent, facts):
             # It may only seem so: what was done a moment ago was counted as working too.
             asker.forget("list_fresh_positions")

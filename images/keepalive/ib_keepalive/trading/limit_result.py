@@ -19,6 +19,15 @@ class LimitResult:
     passed: bool
     sentence: str
 
+    def to_json(self) -> dict[str, object]:
+        return {
+            "limit": self.limit,
+            "allowed": self.allowed,
+            "given": self.given,
+            "passed": self.passed,
+            "sentence": self.sentence,
+        }
+
 
 def at_most(limit: str, allowed: float, reckon: Callable[[], Decimal], unit: str = "") -> LimitResult:
     unit = f" {unit}" if unit else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import structlog
@@ -127,5 +126,5 @@ def _sent(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _told(results: Sequence[LimitResult]) -> list[dict[str, Any]]:
-    return [asdict(result) for result in results]
+def _told(results: Sequence[LimitResult]) -> list[dict[str, object]]:
+    return [result.to_json() for result in results]
