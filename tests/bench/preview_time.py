@@ -1,6 +1,6 @@
 """What MCP server and guard add to the preview of an order, for one caller.
 
-A preview asks IBKR for prices, the position and a what-if, all at once; directly the same three are asked at once.
+A preview asks IBKR for prices and a what-if, both at once; directly the same two are asked at once.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from tests.bench.running import Bench, started
 
 _PAIRS = 100
 _ACCOUNT, _CONID = "DU7420001", 265598
-# A preview is three requests, and IBKR takes ten a second.
-_PAUSE_S = 0.35
+# A preview is two requests, and IBKR takes ten a second.
+_PAUSE_S = 0.25
 _POLICY = 'mode = "paper"\napproval = "none"\n'
 
 
@@ -57,7 +57,6 @@ def _requests(limit: float) -> list[tuple[str, str, Any]]:
     order = {"acctId": _ACCOUNT, "conid": _CONID, "orderType": "LMT", "side": "BUY", "quantity": 3, "price": limit}
     return [
         ("GET", f"/iserver/marketdata/snapshot?conids={_CONID}&fields=84,86,31,6509", None),
-        ("GET", f"/portfolio/{_ACCOUNT}/position/{_CONID}", None),
         ("POST", f"/iserver/account/{_ACCOUNT}/orders/whatif", {"orders": [{**order, "tif": "DAY"}]}),
     ]
 

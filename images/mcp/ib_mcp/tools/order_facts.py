@@ -98,12 +98,7 @@ async def what_if_of(
 async def seen_of(
     context: ToolContext, account: str, order: Order, rules: ContractRules, tickets: Sequence[Ticket] | None = None
 ) -> Seen:
-    """What is to be known of an order; with ``tickets`` IBKR's what-if too."""
-
-    async def held() -> Decimal | None:
-        if order.legs or order.is_conversion:
-            return None
-        return await if_told(held_of(context, account, order.contract))
+    """What is to be known of an order; with ``tickets`` IBKR's what-if and what is held too."""
 
     async def money() -> tuple[str | None, Decimal | None]:
         return await if_told(currency_of(context, account, order.contract.currency)) or (None, None)
@@ -111,7 +106,14 @@ async def seen_of(
     async def effect() -> tuple[what_if.WhatIf | None, str]:
         return await what_if_of(context, account, tickets) if tickets else (None, "")
 
-    market, units, (base, rate), (effects, failed) = await at_once(market_of(context, order), held(), money(), effect())
+    market, (base, rate), (effects, failed) = await at_once(market_of(context, order), money(), effect())
+    units = None
+    if tickets and not order.legs and not order.is_conversion:
+        # The what-if tells it too; of several orders not for which of them.
+        told = effects.position if effects is not None and len(tickets) == 1 else None
+        units = told.before if told is not None else None
+        if units is None:
+            units = await if_told(held_of(context, account, order.contract))
     return Seen(account, rules, market, units, base, rate, effects, failed)
 
 

@@ -42,6 +42,19 @@ async def test_a_preview_tells_what_the_order_is_costs_and_does(tmp_path: Path) 
         assert sent(a) == 0
 
 
+async def test_the_position_is_asked_for_only_where_the_what_if_does_not_tell_it(tmp_path: Path) -> None:
+    def asked(a: Agent) -> bool:
+        return any(request.endpoint == "get_position" for request in a.simulator.requests)
+
+    async with agent(trading=tmp_path) as a:
+        await a.read("preview_order", **AAPL)
+        assert not asked(a)
+        a.simulator.faults.add(FaultSpec(kind="answer", endpoint="preview_orders", status=500))
+        answer = (await a.read("preview_order", **AAPL)).body
+        assert asked(a)
+        assert answer["position"] == {"before": 200, "after": 203}
+
+
 async def test_worth_is_told_in_the_base_currency_too_and_pence_are_pence(tmp_path: Path) -> None:
     async with agent(trading=tmp_path) as a:
         answer = (await a.read("preview_order", symbol="SHEL@LSE", side="BUY", quantity=10, limit=2500)).body
