@@ -34,7 +34,9 @@ async def signed_out(rig: Rig) -> None:
 
 async def sign_in(rig: Rig) -> None:
     """Sign in as the paper user and wait for the open session."""
-    async with httpx.AsyncClient(base_url=rig.running.login_url, follow_redirects=True) as browser:
+    async with httpx.AsyncClient(
+        base_url=rig.running.login_url, follow_redirects=True, timeout=SIGN_IN_SECONDS
+    ) as browser:
         second_step = await give_password(browser)
         rig.broker.do("approve")
         await finish(browser, second_step)
