@@ -131,7 +131,11 @@ class Agent:
             return None
         if self.wish.behaviour == "replay" and response.status_code == 200:
             again = await self._submit(ticket)
-            if again.status_code == 200 and not again.json()["repeated"]:
+            if (
+                again.status_code == 200
+                and again.json()["outcome"] != "approval_needed"
+                and not again.json()["repeated"]
+            ):
                 self._findings.note(self.wish.name, "a ticket was good twice")
         return await self._heard(ticket, response)
 

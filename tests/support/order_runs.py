@@ -75,10 +75,15 @@ class _Run:
             self._findings.troubles[await self._scene.trouble()] += 1
 
     async def _check(self) -> None:
+        # Changes and cancellations are looked up as well, and what was taken late is there by then.
         await asyncio.sleep(60)
-        status = await self._scene.call("GET", "/trading/status")
-        if status.json()["unknown"] != 0:
-            self._findings.note(self._name, f"{status.json()['unknown']} outcomes stay unknown")
+        unknown = await self._unknown()
+        ends = asyncio.get_running_loop().time() + 300
+        while unknown and asyncio.get_running_loop().time() < ends:
+            await asyncio.sleep(20)
+            unknown = await self._unknown()
+        if unknown != 0:
+            self._findings.note(self._name, f"{unknown} outcomes stay unknown")
         record = self._scene.broker.orders()
         for wish in (agent.wish for agent in self._agents):
             mine = [row for row in record if row["quantity"] == wish.quantity and not row["parent"]]
@@ -96,6 +101,12 @@ class _Run:
                 )
             if mine and mine[0]["client_order_id"] not in wish.ids:
                 self._findings.note(wish.name, f"{wish.behaviour}: an order under an id that nobody was told")
+
+    async def _unknown(self) -> int | None:
+        """How many outcomes are unknown, None without a ledger."""
+        status = (await self._scene.call("GET", "/trading/status")).json()
+        found: int | None = status["unknown"]
+        return found
 
 
 def show(findings: Findings) -> str:

@@ -30,12 +30,22 @@ class NotWritten(OperationForbidden):
 
 
 class Database:
-    """``problem`` says why it cannot be used, None while it can. ``executor``: one thread, by default its own."""
+    """``problem`` says why it cannot be used, None while it can. ``executor``: one thread, by default its own.
+
+    ``take_over`` is done when the file was opened, at the start or as soon as an earlier process lets go of it.
+    """
 
     def __init__(
-        self, path: Path | None, schema: tuple[str, ...], version: int, executor: Executor | None = None
+        self,
+        path: Path | None,
+        schema: tuple[str, ...],
+        version: int,
+        take_over: Work[None],
+        executor: Executor | None = None,
     ) -> None:
         self._path = path
+        self._take_over = take_over
+        self._is_closed = False
         self._schema = schema
         self._version = version
         self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="ledger")
@@ -50,6 +60,7 @@ class Database:
     async def close(self) -> None:
         if self._path is not None:
             await self._call(self._close)
+        self._is_closed = True
         self._executor.shutdown(wait=True)
 
     async def change(self, work: Work[T], *, synced: bool = True) -> T:
@@ -74,6 +85,8 @@ class Database:
         return await self._call(both)
 
     async def _call(self, work: Callable[[], T]) -> T:
+        if self._is_closed:
+            raise NotWritten("The order ledger is closed: the guard is stopping.")
         done = asyncio.get_running_loop().run_in_executor(self._executor, work)
         # What was begun ends, whoever waits for it.
         done.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
@@ -104,6 +117,7 @@ class Database:
                     connection.execute(statement)
             # Written also when nothing changes: that the file can be written is found out now, not with an order.
             connection.execute(f"PRAGMA user_version = {self._version}")
+            self._take_over(connection)
             connection.execute("COMMIT")
         except (sqlite3.Error, NotWritten) as error:
             connection.close()

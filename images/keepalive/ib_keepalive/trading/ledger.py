@@ -54,7 +54,7 @@ class Ledger:
 
     def __init__(self, directory: Path | None, wall: Callable[[], float], executor: Executor | None = None) -> None:
         path = None if directory is None else directory / FILE
-        self._database = Database(path, (*ENTRIES, *TICKETS), _VERSION, executor)
+        self._database = Database(path, (*ENTRIES, *TICKETS), _VERSION, self._recover, executor)
         self._wall = wall
 
     @property
@@ -63,10 +63,8 @@ class Ledger:
         return self._database.problem
 
     async def open(self) -> None:
-        """Open the file, and take everything whose answer was not there when the process ended for unknown."""
+        """Open the file; what an earlier process had sent without an answer is unknown from then on."""
         await self._database.open()
-        if self.problem is None:
-            await self._database.change(self._recover)
 
     async def close(self) -> None:
         await self._database.close()

@@ -103,15 +103,22 @@ async def test_orders_count_whatever_became_of_them_and_money_only_where_it_may_
         assert (await ledger.usage()).orders_per_day == 2
 
 
-async def test_a_second_process_finds_the_file_taken(tmp_path: Path) -> None:
-    async with opened(tmp_path) as first:
-        await begin(first, placing("a"))
-        async with opened(tmp_path) as second:
-            assert "another process" in str(second.problem)
-            with pytest.raises(NotWritten):
-                await begin(second, placing("b"))
-    async with opened(tmp_path) as third:
-        assert third.problem is None
+async def test_a_second_process_finds_the_file_taken_and_takes_it_over_later(tmp_path: Path) -> None:
+    first = Ledger(tmp_path, Clock())
+    await first.open()
+    await begin(first, placing("a"))
+    async with opened(tmp_path) as second:
+        assert "another process" in str(second.problem)
+        with pytest.raises(NotWritten):
+            await begin(second, placing("b"))
+        await first.close()
+
+        (left,) = await second.unknown()
+
+        assert left.client_order_ids == ("a",)
+        assert second.problem is None
+    with pytest.raises(NotWritten):
+        await first.usage()
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 400, b"SQLite format 3\x00" + b"\xff" * 8000])
