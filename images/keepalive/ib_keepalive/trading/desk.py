@@ -232,7 +232,7 @@ class Desk:
     async def _undecided(self, ticket: Ticket) -> Outcome | None:
         """What is told while a person has not approved it."""
         if ticket.decision == "refused":
-            return _outcome("declined", f"{ticket.decided_by} refused it.", ticket)
+            return _outcome("declined", f"It was refused by {ticket.decided_by}.", ticket)
         if self._standing.policy().approval == "none" or ticket.decision == "approved":
             return None
         await self._raise_refusal(ticket.intent)

@@ -126,7 +126,7 @@ async def test_what_the_person_refuses_is_not(trader: Trader, wire: str, does: s
     async with client_of(trader, wire, PersonAtClient(does)) as client:
         ticket, answer = await submitted(client)
         assert answer["outcome"] == "declined"
-        assert "refused" in answer["message"]
+        assert "refused by the person at" in answer["message"]
         assert (await called(client, "submit_order", ticket=ticket))["outcome"] == "declined"
 
 
