@@ -220,6 +220,10 @@ class Desk:
         ticket = await self._ledger.ticket(ticket_id)
         if ticket is None or ticket.is_over(self._wall()) or await self._ledger.of_ticket(ticket_id):
             raise InvalidRequest("There is nothing to decide any more: the ticket is used, or has expired.")
+        if ticket.sign_in != self._sign_in():
+            raise InvalidRequest(
+                "There is nothing to decide any more: somebody signed in anew, and that ends the ticket."
+            )
         if ticket.decision in ("approved", "refused"):
             if (ticket.decision == "approved") != approve:
                 raise InvalidRequest(f"It was {ticket.decision} before, by {ticket.decided_by}.")

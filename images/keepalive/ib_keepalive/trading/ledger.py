@@ -196,14 +196,16 @@ class Ledger:
 
         return await self._database.read(look)
 
-    async def pending_tickets(self) -> list[Ticket]:
-        """Tickets that wait for a person's decision, and may still get one."""
+    async def pending_tickets(self, sign_in: int) -> list[Ticket]:
+        """Tickets of a sign-in that wait for a person's decision, and may still get one."""
         now = self._wall()
         return await self._database.read(
             lambda connection: [
                 read_ticket(row)
                 for row in connection.execute(
-                    "SELECT * FROM tickets WHERE decision = 'pending' AND decide_by > ? ORDER BY asked_at", (now,)
+                    "SELECT * FROM tickets WHERE decision = 'pending' AND decide_by > ? AND sign_in = ?"
+                    " ORDER BY asked_at",
+                    (now, sign_in),
                 )
             ]
         )

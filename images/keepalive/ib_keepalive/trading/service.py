@@ -89,7 +89,7 @@ class Trading:
             self.flow,
             self._record,
             facts or FactFinder(operations, reads, guard.snapshots, sessions, wall, sent_since=self.ledger.sent_since),
-            sign_in=lambda: sessions.observe()[0].sign_in,
+            sign_in=self._sign_in,
             session=lambda: guard.refuse(operations["place_orders"]),
             wall=wall,
             approval_url=self._approval_at,
@@ -101,6 +101,9 @@ class Trading:
     def account_mode(self) -> str:
         """Whether the accounts of the present sign-in are ``paper`` or ``live``; ``unknown`` until IBKR said it."""
         return self._sessions.observe()[0].mode
+
+    def _sign_in(self) -> int:
+        return self._sessions.observe()[0].sign_in
 
     async def preview(self, intent: OrderIntent, summary: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """As the desk previews it. Whether it is paper or live money a person is told by us, whoever previews it."""
@@ -156,7 +159,7 @@ class Trading:
         if seen["stopped"] is not None:
             # Anybody's words, who may have named an account.
             seen["stopped"] = {name: _without_accounts(value) for name, value in seen["stopped"].items()}
-        asked = [] if self.ledger.problem is not None else await self.ledger.pending_tickets()
+        asked = [] if self.ledger.problem is not None else await self.ledger.pending_tickets(self._sign_in())
         return TradingStatus(
             **{**seen, **await self._counts()},
             approval_asked_at=max((ticket.asked_at or 0.0 for ticket in asked), default=None),
@@ -168,7 +171,7 @@ class Trading:
             return {"unknown": None, "pending_approvals": None}
         return {
             "unknown": len(await self.ledger.unknown()),
-            "pending_approvals": len(await self.ledger.pending_tickets()),
+            "pending_approvals": len(await self.ledger.pending_tickets(self._sign_in())),
         }
 
     def _approval_at(self, ticket: str) -> str | None:
@@ -189,7 +192,7 @@ class Trading:
                 "asked_at": ticket.asked_at,
                 "decide_by": ticket.decide_by,
             }
-            for ticket in await self.ledger.pending_tickets()
+            for ticket in await self.ledger.pending_tickets(self._sign_in())
         ]
 
     async def orders(self, account: str | None, client_order_id: str | None) -> list[dict[str, Any]]:

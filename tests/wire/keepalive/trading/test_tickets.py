@@ -79,6 +79,25 @@ async def test_a_new_sign_in_ends_every_ticket(tmp_path: Path) -> None:
         assert not t.placed()
 
 
+async def test_nobody_is_asked_about_an_order_of_an_earlier_sign_in(tmp_path: Path) -> None:
+    session = Session()
+    person = {"ib-approver": APPROVER}
+    async with traded(simulated(), tmp_path, PAPER_POLICY.replace("none", "page"), session) as t:
+        ticket = await t.ticket()
+        await t.submit(ticket)
+        assert (await t.trading.brief()).pending_approvals == 1
+        session.become(SessionState.AUTHENTICATED, sign_in=SignInStatus(number=5, at=1.0))
+
+        assert (await t.client.get("/trading/approvals", headers=person)).json()["approvals"] == []
+        told = await t.trading.brief()
+        assert (told.pending_approvals, told.approval_asked_at) == (0, None)
+        decided = await t.client.post(
+            f"/trading/tickets/{ticket}/decision", json={"approve": True, "by": "owner"}, headers=person
+        )
+        assert decided.status_code == 400
+        assert "signed in anew" in error_of(decided)["message"]
+
+
 async def test_a_lost_session_keeps_the_ticket_for_when_it_is_back(tmp_path: Path) -> None:
     session = Session()
     async with traded(simulated(), tmp_path, session=session) as t:
