@@ -46,6 +46,17 @@ def test_every_decision_is_a_line_for_the_eye() -> None:
     assert line(STOPPED, {}).endswith("stopped  owner  holiday")
 
 
+def test_a_decision_says_whose_it_was() -> None:
+    decided = {**SENT, "event": "decided", "decision": "approved", "by": "the owner, on the login port"}
+    assert line(decided, {}).endswith("DAY  approved by the owner, on the login port")
+
+
+def test_no_digit_of_an_amount_or_price_is_left_out() -> None:
+    order = {"conid": 1, "side": "BUY", "quantity": 1234567, "orderType": "LMT", "price": 97123.45, "tif": "DAY"}
+    assert "BUY 1234567 conid 1 LMT 97123.45 DAY" in line({**SENT, "orders": [order]}, {})
+    assert "BUY 0.00000001 conid 1" in line({**SENT, "orders": [{**order, "quantity": 1e-8}]}, {})
+
+
 def test_what_others_wrote_moves_no_cursor() -> None:
     assert line({**STOPPED, "reason": "a\x1b[2Jb\nc"}, {}).endswith("a [2Jb c")
 

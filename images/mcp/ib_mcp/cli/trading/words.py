@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 _CONTROL = dict.fromkeys((*range(32), 127, *range(128, 160)), " ")
@@ -29,8 +30,10 @@ def line(event: dict[str, Any], symbols: Mapping[str, Any]) -> str:
 
 
 def _order(order: dict[str, Any], symbols: Mapping[str, Any]) -> str:
-    amount = next((f"{order[name]:g}{unit}" for name, unit in _AMOUNTS.items() if _is_number(order.get(name))), "?")
-    prices = [f"{order[name]:g}" for name in ("price", "auxPrice") if _is_number(order.get(name))]
+    amount = next(
+        (f"{_plain(order[name])}{unit}" for name, unit in _AMOUNTS.items() if _is_number(order.get(name))), "?"
+    )
+    prices = [_plain(order[name]) for name in ("price", "auxPrice") if _is_number(order.get(name))]
     told = str(order.get("conidex") or order.get("conid"))
     what = symbols.get(told.partition("@")[0]) or f"conid {told}"
     parts = (order.get("side"), amount, what, order.get("orderType"), *prices, order.get("tif"))
@@ -42,8 +45,14 @@ def _ending(event: dict[str, Any]) -> str:
     results = [each for each in limits if isinstance(each, dict)] if isinstance(limits, list) else []
     sentences = [each.get("sentence") for each in results if each.get("passed") is False]
     named = f"IBKR's order {', '.join(map(str, ids))}" if isinstance(ids, list) and ids else ""
-    told = (event.get("outcome"), event.get("decision"), named, event.get("message"), event.get("reason"), *sentences)
+    decision = event.get("decision")
+    decided = f"{decision} by {event['by']}" if decision and event.get("by") else decision
+    told = (event.get("outcome"), decided, named, event.get("message"), event.get("reason"), *sentences)
     return "  ".join(str(part) for part in told if part)
+
+
+def _plain(number: float) -> str:
+    return f"{Decimal(repr(number)):f}"
 
 
 def _is_number(value: object) -> bool:
