@@ -47,6 +47,7 @@ class Scene:
         self._volumes = 0
         self._pod = Pod(broker, self._volume())
         self._pods = [self._pod]
+        self._owner: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         self.broker.sign_in("paper")
@@ -55,7 +56,14 @@ class Scene:
         pace = {"list_s": self._random.choice((0, 0, 2, 8)), "acknowledge_s": self._random.choice((0, 0, 1))}
         self.broker.do("order-pace", **pace)
 
+    async def _keep_signed_in(self) -> None:
+        while True:
+            await asyncio.sleep(30)
+            await self._sign_in_if_needed()
+
     async def close(self) -> None:
+        if self._owner is not None:
+            self._owner.cancel()
         await self._pod.kill()
         for pod in self._pods:
             pod.break_connections()
@@ -83,6 +91,8 @@ class Scene:
         await self._sign_in_if_needed()
         await self._until_open()
         self.is_calm = True
+        # A crash that was held up may come now.
+        self._owner = asyncio.create_task(self._keep_signed_in())
 
     async def _do(self, trouble: str) -> None:
         random, broker = self._random, self.broker
