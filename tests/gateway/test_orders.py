@@ -189,6 +189,7 @@ async def test_the_program_may_end_between_an_order_and_its_answer(desk: Desk) -
         sent = await sending
     assert sent["outcome"] == "outcome_unknown", sent
     desk.rig.gateway.start()
+    await desk.rig.reaches("login_required")
     await signed_in(desk.rig)
     (taken,) = desk.taken()[before:]
     sent = await desk.resolved(preview["ticket"])
