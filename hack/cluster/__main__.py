@@ -4,6 +4,7 @@ usage: python3 hack/cluster up | down | load ARCHIVE... | kubeconfig | path | he
        python3 hack/cluster restart | kill CONTAINER | stop-api | start-api
 
 KUBERNETES=1.30 makes `up` and `path` use the chart's oldest Kubernetes in place of the newest.
+POLICIES=none makes `up` leave NetworkPolicies to another program.
 """
 
 from __future__ import annotations
