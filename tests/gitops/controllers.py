@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -22,6 +21,7 @@ import yaml
 
 from e2e.kube import run, until
 from support import programs
+from support.api_server import free_port
 
 _MODULES = Path(__file__).parent / "programs"
 
@@ -45,12 +45,6 @@ def definitions(name: str, module: str, folder: str) -> None:
 def _go(folder: Path, *words: str) -> str:
     done = subprocess.run(["go", *words], cwd=folder, check=True, capture_output=True, text=True)
     return done.stdout
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has at present."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 _PATIENCE_S = 60
 
@@ -27,3 +30,11 @@ def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
         timeout=_PATIENCE_S,
         check=False,
     )
+
+
+def until(holds: Callable[[], Any]) -> None:
+    """Wait for something that another process does and tells nobody."""
+    end = time.monotonic() + _PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, holds
+        time.sleep(0.05)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,7 @@ import psutil
 import pytest
 
 from support import cli, stack
-
-_PATIENCE_S = 30
-
-
-def until(holds: Callable[[], Any]) -> None:
-    """Wait for something that another process does and tells nobody."""
-    end = time.monotonic() + _PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end, holds
-        time.sleep(0.05)
+from support.cli import until
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,9 @@ import psutil
 import pytest
 
 from support import cli, stack
+from support.cli import until
 
 _PATIENCE_S = 30
-
-
-def until(holds: Callable[[], Any]) -> None:
-    """Wait for something that another process does and tells nobody."""
-    end = time.monotonic() + _PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end, holds
-        time.sleep(0.05)
 
 
 def state_of(running: stack.Running) -> str | None:
